@@ -1,0 +1,50 @@
+# `make score` and `make test` do all the set-up that they need.
+SHELL := /bin/sh
+PYTHON ?= python3
+SUBMISSION ?= reference_solution
+ARGS ?=
+READY := .venv/.ready
+UV := .venv/bin/uv
+
+.PHONY: score test quick lint tools lock bench clean
+
+score: $(READY) tools
+	.venv/bin/grader score $(SUBMISSION) $(ARGS)
+
+test: $(READY) tools
+	.venv/bin/python -m pytest $(ARGS)
+
+# What a developer runs all day: nothing that boots services or runs candidate code.
+quick: $(READY)
+	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+
+lint: $(READY)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy grader tests benchmarks
+	.venv/bin/grader rubric lint
+
+# The mark comes last, so that a half-built environment never passes for a finished one.
+$(READY): .venv/bin/uv .ci/requirements.txt pyproject.toml
+	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt
+	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	touch $@
+
+.venv/bin/uv:
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# Debian packages that some checks use: installed where that is allowed, named where it is not.
+tools:
+	@sh .ci/tools
+
+lock: .venv/bin/uv
+	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev \
+	    --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --output-file .ci/requirements.txt pyproject.toml
+
+bench: $(READY) tools
+	.venv/bin/python benchmarks/run.py
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
