@@ -1,0 +1,170 @@
+"""What a grade is made of. Values only: nothing here runs, reads or prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """What became of a criterion (or of one part of it)."""
+
+    EARNED = "earned"
+    PARTIAL = "partial"
+    LOST = "lost"
+    BLOCKED = "blocked"  # something it needs was lost already
+    UNVERIFIED = "unverified"  # this machine lacks what it takes to decide
+    ERROR = "error"  # the grader failed
+
+    @property
+    def open(self) -> bool:
+        """Whether the points can still go either way."""
+        return self in (Status.UNVERIFIED, Status.ERROR)
+
+
+class Evidence(StrEnum):
+    """How an outcome was decided."""
+
+    STATIC = "static"
+    RUNS = "runs"
+
+
+class Verdict(StrEnum):
+    """What a check says of the one thing that it was asked."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing a check saw, in the candidate's words."""
+
+    message: str
+    """One sentence, no final newline: what is the matter (or, on a pass, what was noticed)."""
+    expected: str = ""
+    actual: str = ""
+    where: str = ""
+    """`Dockerfile.train:12`, `GET /ready`, `python src/train.py`."""
+    detail: str = ""
+    """Several lines where they help: the tail of an output, a traceback cut to the candidate's frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check returns. A check that raises has not decided anything: see `grader.errors`."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence | None = None
+    """How it was decided, where that differs from what the check declares."""
+
+
+def passed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
+    """The thing asked is there; findings, if any, are remarks."""
+    return Outcome(Verdict.PASSED, findings, evidence)
+
+
+def failed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
+    """The thing asked is not there, and the candidate can put it right. Say at least once why."""
+    if not findings:
+        raise ValueError("a failed outcome needs a finding")
+    return Outcome(Verdict.FAILED, findings, evidence)
+
+
+def unverified(reason: str, *, detail: str = "") -> Outcome:
+    """This machine cannot decide (a tool or a network is missing) and no static reading may."""
+    return Outcome(Verdict.UNVERIFIED, (Finding(message=reason, detail=detail),))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartResult:
+    """A part of a criterion; a criterion without parts has one, with an empty id."""
+
+    id: str
+    title: str
+    points: float
+    status: Status
+    findings: tuple[Finding, ...] = ()
+    evidence: Evidence | None = None
+    blocked_by: str = ""
+    """The criterion, part or deliverable that was lost first."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionResult:
+    """The smallest thing that earns points."""
+
+    id: str
+    title: str
+    points: float
+    earned: float
+    highest: float
+    """What it can still earn: more than `earned` only while a part is open."""
+    status: Status
+    evidence: Evidence | None
+    hint: str
+    parts: tuple[PartResult, ...]
+    blocked_by: str = ""
+    seconds: float = 0.0
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every part's findings, in order, the same one once."""
+        return tuple(dict.fromkeys(finding for part in self.parts for finding in part.findings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """One of the exam's tasks."""
+
+    id: str
+    title: str
+    criteria: tuple[CriterionResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionResult:
+    """One of the exam's sections."""
+
+    id: str
+    title: str
+    bonus: bool
+    tasks: tuple[TaskResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """The totals; `lowest` and `highest` differ while something is open."""
+
+    earned: float
+    possible: float
+    bonus_earned: float
+    bonus_possible: float
+    lowest: float
+    highest: float
+    pass_mark: float
+    passed: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """Everything a report is made from."""
+
+    exam: Mapping[str, str]
+    """id, title, version, digest"""
+    submission: Mapping[str, str]
+    """name, digest"""
+    score: Score
+    sections: tuple[SectionResult, ...]
+    environment: Mapping[str, object] = field(default_factory=dict)
+    isolation: str = ""
+    seed: int = 0
+    tools: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Finding, ...] = ()
+    """What collecting and preparing noticed and no criterion is about."""
+    seconds: float = 0.0

@@ -1,0 +1,89 @@
+"""Programs that checks use: where they are, and what their absence means."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from grader.errors import GraderFault, ToolMissing
+from grader.process import run
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program on which some criteria depend."""
+
+    name: str
+    purpose: str
+    install: str
+    """What to do where it is missing."""
+    version: tuple[str, ...] = ("--version",)
+
+
+KNOWN: Mapping[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool("git", "which files are ignored; repositories in workspaces", "apt-get install git"),
+        Tool("make", "what Makefile targets would run", "apt-get install make"),
+        Tool("promtool", "whether alert rules are valid and when they fire", "apt-get install prometheus"),
+        Tool("hadolint", "whether a Dockerfile parses", "it comes with the grader's packages"),
+        Tool("bwrap", "isolation of candidate code", "apt-get install bubblewrap"),
+        Tool("uv", "environments from lock files", "it comes with the grader's packages"),
+        Tool("docker", "real image builds, isolation by containers", "apt-get install docker.io"),
+    )
+}
+
+
+class Tools:
+    """The programs of this machine. `hidden` ones count as missing (for tests and `--without`)."""
+
+    def __init__(self, hidden: frozenset[str] = frozenset()) -> None:
+        self._hidden = hidden
+
+    def find(self, name: str) -> Path | None:
+        """Where a program is: on the PATH, or else among the grader's own packages."""
+        if name not in KNOWN:
+            raise KeyError(name)
+        return None if name in self._hidden else _find(name)
+
+    def version(self, name: str) -> str:
+        """What the program says of its own version, on one line; empty where it is missing or silent."""
+        path = self.find(name)
+        return "" if path is None else _version(path, KNOWN[name].version)
+
+    def require(self, name: str) -> Path:
+        """The same, for a check that cannot decide without it.
+
+        Raises:
+            ToolMissing: it is not on this machine.
+        """
+        found = self.find(name)
+        if found is None:
+            raise ToolMissing(name, install=KNOWN[name].install)
+        return found
+
+
+@cache
+def _find(name: str) -> Path | None:
+    own = sysconfig.get_path("scripts")
+    found = (
+        shutil.which(name)
+        or shutil.which(name, path=own)
+        or shutil.which(name, path=str(Path(sys.executable).parent))
+    )
+    return Path(found) if found else None
+
+
+@cache
+def _version(path: Path, arguments: tuple[str, ...]) -> str:
+    try:
+        completed = run((path, *arguments), timeout=10)
+    except GraderFault:
+        return ""
+    words = completed.output.partition("\n")[0].split()
+    return next((word.strip(",") for word in words if word.lstrip("v")[:1].isdigit()), " ".join(words))

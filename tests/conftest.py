@@ -1,0 +1,23 @@
+"""What every test gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _private_temporary_directory(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a test leaves in the temporary directory cannot be mistaken for another's."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """An empty folder for a submission."""
+    path = tmp_path / "submission"
+    path.mkdir()
+    return path

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from grader.documents import MOST_BYTES, Problem, SourceFile, YamlDocument, parse_yaml
+
+
+def source(root: Path, content: bytes, name: str = "file") -> SourceFile:
+    (root / name).write_bytes(content)
+    return SourceFile(root, PurePosixPath(name))
+
+
+def bomb() -> str:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: [1", "not valid YAML: while parsing a flow sequence did not find expected ',' or ']'"),
+        ("a: &a [*a]", "not valid YAML: its aliases repeat or nest without end"),
+        (bomb(), "not valid YAML: its aliases repeat or nest without end"),
+        ("[" * 3000, "not valid YAML: it is nested too deeply"),
+        ("a: 2024-99-99", "not valid YAML: month must be in 1..12"),
+        ("{[1]: 2}", "not valid YAML: while constructing a mapping found unhashable key"),
+    ],
+)
+def test_broken_yaml_is_a_problem(text: str, problem: str) -> None:
+    read = parse_yaml(text, "f.yaml")
+    assert isinstance(read, Problem)
+    assert read.message.startswith(problem[:40])
+
+
+def test_unknown_tags_are_never_constructed() -> None:
+    read = parse_yaml("!!python/object/apply:os.system [id]", "f.yaml")
+    assert isinstance(read, Problem)
+    assert read.where == "f.yaml:1"
+
+
+def test_lines_follow_aliases_and_merges() -> None:
+    text = "base: &base\n  one: 1\nuse:\n  <<: *base\n  two:\n    - 3\n"
+    (document,) = _documents(text)
+    assert document.data["use"] == {"one": 1, "two": [3]}
+    assert [document.line("use", "one"), document.line("use", "two", 0), document.line("use", "none")] == [
+        2,
+        6,
+        3,
+    ]
+
+
+def test_duplicate_keys_are_told_with_their_line() -> None:
+    (document,) = _documents("a: 1\nb: 2\na: 3\n")
+    assert document.duplicates == (("a", 3),)
+
+
+def test_several_documents_and_empty_ones() -> None:
+    assert [document.data for document in _documents("---\n---\na: 1\n---\nb: 2\n")] == [{"a": 1}, {"b": 2}]
+
+
+def test_on_is_true_in_yaml_1_1_and_a_word_in_1_2(tmp_path: Path) -> None:
+    file = source(tmp_path, b"on: {push: yes}\n")
+    assert isinstance(file.yaml, tuple)
+    assert isinstance(file.yaml12, tuple)
+    assert file.yaml[0].data == {True: {"push": True}}
+    assert file.yaml12[0].data == {"on": {"push": "yes"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe\x00", "the file is not text in UTF-8 (byte 0)"),
+        (b"x" * (MOST_BYTES + 1), f"the file is too large to read ({MOST_BYTES + 1:,} bytes)"),
+    ],
+)
+def test_what_is_no_text_is_a_problem_in_every_format(tmp_path: Path, content: bytes, message: str) -> None:
+    file = source(tmp_path, content)
+    expected = Problem("file", message)
+    assert (file.text, file.toml, file.yaml, file.python) == (expected,) * 4
+
+
+def test_a_file_that_went_away(tmp_path: Path) -> None:
+    assert SourceFile(tmp_path, PurePosixPath("none")).text == Problem(
+        "none", "the file cannot be read: No such file or directory"
+    )
+
+
+def test_byte_order_mark_and_windows_lines_are_no_matter(tmp_path: Path) -> None:
+    assert source(tmp_path, b"\xef\xbb\xbfa = 1\r\n").toml == {"a": 1}
+
+
+def test_broken_toml_and_python(tmp_path: Path) -> None:
+    file = source(tmp_path, b"a = = 1\n")
+    assert isinstance(file.toml, Problem)
+    assert file.python == Problem("file", "not valid Python: invalid syntax", 1)
+
+
+def test_deeply_nested_python_is_a_problem(tmp_path: Path) -> None:
+    assert isinstance(source(tmp_path, b"(" * 5000 + b")" * 5000).python, Problem)
+
+
+def test_python_is_read_once(tmp_path: Path) -> None:
+    file = source(tmp_path, b"x = '\\d'\n")
+    assert isinstance(file.python, ast.Module)
+    assert file.python is file.python
+
+
+def _documents(text: str) -> tuple[YamlDocument, ...]:
+    read = parse_yaml(text, "f.yaml")
+    assert isinstance(read, tuple)
+    return read

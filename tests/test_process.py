@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader.errors import GraderFault
+from grader.process import MOST_OUTPUT, run
+
+
+def test_a_program_that_is_not_there_is_our_fault() -> None:
+    with pytest.raises(GraderFault, match="cannot start /no/such/program: No such file or directory"):
+        run(["/no/such/program"])
+
+
+def test_timeout_ends_the_whole_group(tmp_path: Path) -> None:
+    script = "import subprocess as s, time; print(s.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+    completed = run([sys.executable, "-c", script], timeout=1)
+    assert completed.timed_out
+    child = int(completed.stdout)
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_status_streams_and_stdin() -> None:
+    script = "import sys; print(sys.stdin.read()); print('no', file=sys.stderr); sys.exit(3)"
+    completed = run([sys.executable, "-c", script], stdin="hello")
+    assert (completed.returncode, completed.stdout, completed.stderr) == (3, "hello\n", "no\n")
+    assert completed.output == "hello\nno"
+
+
+def test_output_is_cut() -> None:
+    completed = run([sys.executable, "-c", f"print('x' * {3 * MOST_OUTPUT})"])
+    assert len(completed.stdout) == MOST_OUTPUT
+
+
+def test_our_own_variables_are_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "1")
+    completed = run([sys.executable, "-c", "import os; print(sorted(os.environ))"], env={"A": "b"})
+    assert "SECRET_TOKEN" not in completed.stdout
+    assert "'A'" in completed.stdout
+    assert os.environ["SECRET_TOKEN"] == "1"
