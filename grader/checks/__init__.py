@@ -1,0 +1,1 @@
+"""The checks that rubrics call by name."""

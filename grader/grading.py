@@ -1,0 +1,231 @@
+"""From an exam and a submission to criterion results: plan the checks, run them as their needs allow."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from grader.checks.context import Context
+from grader.checks.registry import Check
+from grader.errors import GraderFault, ToolMissing
+from grader.exam import Criterion, Deliverable, Part, Task
+from grader.results import (
+    CriterionResult,
+    Evidence,
+    Finding,
+    Outcome,
+    PartResult,
+    Status,
+    TaskResult,
+    Verdict,
+)
+from grader.score import criterion_result
+
+WORKERS = 24
+"""Threads, most of which wait for a process; how many of those run at once is the lab's business."""
+
+Observer = Callable[[str, PartResult | None], None]
+"""Told a part's name when it starts (None) and when it is decided."""
+
+
+def ignore(_name: str, _result: PartResult | None) -> None:
+    """An observer that looks away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One part in the graph of needs."""
+
+    criterion: Criterion
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """`4.1.ready/with_model`, or `4.1.health` where the criterion has no parts."""
+        return f"{self.criterion.id}/{self.part.id}" if self.part.id else self.criterion.id
+
+
+def grade_tasks(
+    tasks: Iterable[Task], context: Context, checks: Mapping[str, Check], observe: Observer = ignore
+) -> dict[str, TaskResult]:
+    """Decide every criterion of `tasks`, in the order that needs allow; results by task id."""
+    chosen = tuple(tasks)
+    results = missing_deliverables(chosen, context)
+    units = [
+        Unit(criterion, part) for task in chosen for criterion in task.criteria for part in criterion.parts
+    ]
+    graph = _Graph((unit for unit in units if unit.name not in results), results)
+    _run_all(graph, context, checks, observe)
+    return {
+        task.id: TaskResult(
+            id=task.id,
+            title=task.title,
+            criteria=tuple(_criterion(criterion, results) for criterion in task.criteria),
+        )
+        for task in chosen
+    }
+
+
+def _criterion(criterion: Criterion, results: Mapping[str, PartResult]) -> CriterionResult:
+    return criterion_result(criterion, tuple(results[Unit(criterion, part).name] for part in criterion.parts))
+
+
+# --- what nobody needs to run ---------------------------------------------------------------------
+
+
+def missing_deliverables(tasks: Iterable[Task], context: Context) -> dict[str, PartResult]:
+    """Results of the parts that a missing file decides: lost once, at the first, and blocked after that."""
+    results: dict[str, PartResult] = {}
+    for task in tasks:
+        missing = [entry for entry in task.deliverables if context.submission.deliverable(entry.id) is None]
+        nothing = len(missing) == len(task.deliverables) > 0
+        causes: dict[str, str] = {}
+        for criterion in task.criteria:
+            absent = missing if nothing else [entry for entry in missing if entry.id in criterion.files]
+            if not absent:
+                continue
+            cause = next((causes[entry.id] for entry in absent if entry.id in causes), "")
+            finding = () if cause else (_not_handed_in(absent, whole_task=nothing),)
+            for part in criterion.parts:
+                name = Unit(criterion, part).name
+                results[name] = _undone(part, Status.BLOCKED if cause else Status.LOST, cause, finding)
+            causes |= {entry.id: causes.get(entry.id, criterion.id) for entry in absent}
+    return results
+
+
+def _not_handed_in(absent: list[Deliverable], *, whole_task: bool) -> Finding:
+    names = ", ".join(entry.path or entry.id for entry in absent)
+    if whole_task:
+        return Finding(message="nothing was handed in for this task yet", expected=names)
+    return Finding(message=f"{names} is missing", expected=names, actual="no such file")
+
+
+def _undone(part: Part, status: Status, cause: str, findings: tuple[Finding, ...] = ()) -> PartResult:
+    return PartResult(
+        id=part.id,
+        title=part.title,
+        points=part.points,
+        status=status,
+        findings=findings,
+        evidence=Evidence.STATIC if status is Status.LOST else None,
+        blocked_by=cause,
+    )
+
+
+# --- the graph ------------------------------------------------------------------------------------
+
+
+class _Graph:
+    """Which parts can run now, given what became of the parts that they need."""
+
+    def __init__(self, units: Iterable[Unit], results: dict[str, PartResult]) -> None:
+        self.results = results
+        self.waiting = {unit.name: unit for unit in units}
+        self._names: dict[str, list[str]] = {}
+        for name in (*results, *self.waiting):
+            self._names.setdefault(name, []).append(name)
+            if "/" in name:
+                self._names.setdefault(name.partition("/")[0], []).append(name)
+
+    def ready(self) -> list[Unit]:
+        """Take out the parts whose needs are met, and settle those whose needs never will be."""
+        ready: list[Unit] = []
+        moved = True
+        while moved:
+            moved = False
+            for name, unit in list(self.waiting.items()):
+                needs = {need: self._state(need) for need in (*unit.criterion.needs, *unit.part.needs)}
+                if None in needs.values():
+                    continue
+                del self.waiting[name]
+                moved = True
+                unmet = next((need for need, state in needs.items() if state is not Status.EARNED), None)
+                if unmet is None:
+                    ready.append(unit)
+                else:
+                    self.results[name] = _unmet(unit.part, unmet, needs[unmet])
+        return ready
+
+    def _state(self, need: str) -> Status | None:
+        """Earned (if only in part), lost, open, or None while undecided; a need nobody asked for is met."""
+        names = self._names.get(need, ())
+        if any(name not in self.results for name in names):
+            return None
+        statuses = {self.results[name].status for name in names}
+        if not statuses or Status.EARNED in statuses:
+            return Status.EARNED
+        return Status.UNVERIFIED if any(status.open for status in statuses) else Status.LOST
+
+
+def _unmet(part: Part, need: str, state: Status | None) -> PartResult:
+    if state is Status.UNVERIFIED:
+        reason = Finding(message=f"it depends on {need}, which could not be decided")
+        return _undone(part, Status.UNVERIFIED, need, (reason,))
+    return _undone(part, Status.BLOCKED, need)
+
+
+def _run_all(graph: _Graph, context: Context, checks: Mapping[str, Check], observe: Observer) -> None:
+    running: dict[Future[PartResult], str] = {}
+    pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="check")
+    try:
+        while True:
+            for unit in graph.ready():
+                observe(unit.name, None)
+                running[pool.submit(decide, unit.part, context, checks[unit.part.check])] = unit.name
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = running.pop(future)
+                graph.results[name] = future.result()
+                observe(name, graph.results[name])
+    finally:
+        # After an interrupt the lab ends what the threads wait for; nobody waits for the threads here.
+        pool.shutdown(wait=not running, cancel_futures=True)
+
+
+# --- one part -------------------------------------------------------------------------------------
+
+
+def decide(part: Part, context: Context, check: Check) -> PartResult:
+    """Run one check; the one ladder on which an exception becomes a status."""
+    started = time.perf_counter()
+    try:
+        outcome = _with_retry(lambda: check.function(context, **part.parameters))
+        status = _STATUSES[outcome.verdict]
+        findings, evidence = outcome.findings, outcome.evidence or check.evidence
+    except ToolMissing as missing:
+        status, findings, evidence = Status.UNVERIFIED, (Finding(message=str(missing)),), None
+    except GraderFault as fault:
+        status, evidence = Status.ERROR, None
+        findings = (Finding(message=f"the grader failed: {fault}", detail=fault.log_tail),)
+    except Exception as surprise:  # a bug of ours is nobody's lost point
+        status, evidence = Status.ERROR, None
+        message = f"the grader failed: {type(surprise).__name__} in check {check.name}"
+        findings = (Finding(message=message, detail=traceback.format_exc()),)
+    return PartResult(
+        id=part.id,
+        title=part.title,
+        points=part.points,
+        status=status,
+        findings=findings,
+        evidence=None if status.open else evidence,
+        seconds=time.perf_counter() - started,
+    )
+
+
+_STATUSES = {
+    Verdict.PASSED: Status.EARNED,
+    Verdict.FAILED: Status.LOST,
+    Verdict.UNVERIFIED: Status.UNVERIFIED,
+}
+
+
+def _with_retry(make: Callable[[], Outcome]) -> Outcome:
+    try:
+        return make()
+    except GraderFault:
+        return make()
