@@ -1,0 +1,58 @@
+"""The one door where exceptions become exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from grader.errors import GraderFault, UsageError
+
+PASSED, NOT_PASSED, UNUSABLE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def exit_code_of(command: Callable[[], object]) -> int:
+    """Run a command; say in one line what went wrong, if anything, and whose exit code it is."""
+    try:
+        result = command()
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.ClickException as error:
+        error.show()
+        return UNUSABLE
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return INTERRUPTED
+    except UsageError as error:
+        _say(str(error))
+        return UNUSABLE
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+    except GraderFault as fault:
+        _say(f"the grader failed: {fault}" + (f"\n{fault.log_tail}" if fault.log_tail else ""))
+        return INCOMPLETE
+    except Exception as surprise:  # a bug of ours: one line here, everything else in a file
+        _say(f"the grader failed: {type(surprise).__name__}: {surprise} (details: {_report()})")
+        return INCOMPLETE
+    return result if isinstance(result, int) else PASSED
+
+
+def _report() -> Path:
+    handle, name = tempfile.mkstemp(prefix="grader-", suffix=".log")
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{sys.version}\n{sys.argv}\n{traceback.format_exc()}")
+    return Path(name)
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"grader: {message}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,155 @@
+"""The commands: parse, call, print. No logic."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Literal
+
+import click
+import typer
+
+from grader import __version__
+from grader.boundary import exit_code_of
+
+app = typer.Typer(
+    name="grader",
+    help="Grade submissions to a hands-on MLOps exam.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+rubric = typer.Typer(help="Look at an exam's rubrics, or check them.", no_args_is_help=True)
+app.add_typer(rubric, name="rubric")
+
+ExamOption = Annotated[
+    Path | None,
+    typer.Option("--exam", metavar="DIR", help="Directory with exam.yaml; default: the bundled exam."),
+]
+
+
+def main() -> None:
+    """The `grader` command."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"grader {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def score(
+    submission: Annotated[
+        str,
+        typer.Argument(
+            metavar="SUBMISSION", help="A folder, a .zip or .tar.gz, a git URL, or REPOSITORY@REVISION."
+        ),
+    ],
+    exam: ExamOption = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", metavar="ID", help="Grade only this task (repeatable).")
+    ] = None,
+    section: Annotated[
+        list[str] | None,
+        typer.Option("--section", metavar="ID", help="Grade only this section (repeatable)."),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, help="What seeded data, models and runs derive from. The score does not depend on it."
+        ),
+    ] = 0,
+    isolation: Annotated[
+        Literal["bubblewrap", "none"],
+        typer.Option(help="How candidate code is kept apart; `none` runs it as you, with your rights."),
+    ] = "bubblewrap",
+    static: Annotated[bool, typer.Option("--static", help="Read only: run no candidate code.")] = False,
+    fail_under: Annotated[
+        float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark instead of the exam's.")
+    ] = None,
+    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="What to write.")] = "text",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file; the terminal still shows."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the total; no progress.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also what earned its points, all details.")
+    ] = False,
+) -> None:
+    """Grade one submission.
+
+    Exit status: 0 passed, 1 not passed, 2 the submission, an option or a rubric is unusable,
+    3 incomplete (some criterion could not be decided on this machine), 130 interrupted.
+    """
+    from grader.commands.score import score_command
+    from grader.session import STATIC, Options
+
+    options = Options(
+        exam=exam,
+        tasks=tuple(task or ()),
+        sections=tuple(section or ()),
+        seed=seed,
+        pass_mark=fail_under,
+        isolation=STATIC if static else isolation,
+    )
+    code = score_command(submission, options, form=format_, output=output, quiet=quiet, verbose=verbose)
+    raise typer.Exit(code)
+
+
+@app.command()
+def doctor(exam: ExamOption = None) -> None:
+    """Say which tools this machine has, and which criteria each decides."""
+    from grader.commands.doctor import doctor_command
+
+    raise typer.Exit(doctor_command(exam))
+
+
+@rubric.command("lint")
+def rubric_lint(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Directory with exam.yaml; default: the bundled exam."),
+    ] = None,
+) -> None:
+    """Check an exam's rubrics: points, names, parameters, needs, hints. Exit status 2 if any is wrong."""
+    from grader.commands.rubric import lint_command
+
+    raise typer.Exit(lint_command(directory))
+
+
+@rubric.command("show")
+def rubric_show(
+    task: Annotated[str | None, typer.Argument(metavar="TASK", help="A task's id; default: all.")] = None,
+    exam: ExamOption = None,
+) -> None:
+    """Print what is graded, for people."""
+    from grader.commands.rubric import show_command
+
+    raise typer.Exit(show_command(task, exam))
+
+
+@app.command(hidden=True)
+def schema(name: Annotated[Literal["exam", "rubric", "manifest", "result"], typer.Argument()]) -> None:
+    """Print one of the JSON Schemas."""
+    from grader.schemas import read
+
+    click.echo(read(name))

@@ -1,0 +1,67 @@
+"""`grader doctor`: what this machine can decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from grader.boundary import PASSED
+from grader.bundled import RUBRICS
+from grader.checks import ALL
+from grader.exam import Exam
+from grader.exam_loader import load_exam
+from grader.tools import KNOWN, Tools
+
+ISOLATION = "bwrap"
+ENVIRONMENTS = "uv"
+
+
+def doctor_command(directory: Path | None) -> int:
+    """Print a row for each tool: found or not, what it is for, which criteria it decides."""
+    exam = load_exam(directory or RUBRICS, ALL)
+    tools = Tools()
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("Tool", "Version", "For", "Decides", "Without it"):
+        table.add_column(column, overflow="fold")
+    for name, tool in KNOWN.items():
+        version = tools.version(name)
+        table.add_row(
+            f"[bold]{name}[/]",
+            f"[green]{version or 'found'}[/]" if tools.find(name) else f"[red]missing[/]: {tool.install}",
+            tool.purpose,
+            ", ".join(decides(exam, name)) or "—",
+            without(exam, name),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    missing = [name for name in KNOWN if not tools.find(name)]
+    console.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
+    return PASSED
+
+
+def decides(exam: Exam, tool: str) -> list[str]:
+    """Ids of the criteria that use a tool."""
+    return list(dict.fromkeys(criterion for criterion, _ in _uses(exam, tool)))
+
+
+def without(exam: Exam, tool: str) -> str:
+    """What a grade on a machine without the tool says of those criteria."""
+    uses = list(_uses(exam, tool))
+    if not uses:
+        return "no criterion of this exam changes"
+    kinds = {falls_back for _, falls_back in uses}
+    if kinds == {True}:
+        return "read statically instead"
+    return "unverified" if kinds == {False} else "unverified, or read statically where points allow"
+
+
+def _uses(exam: Exam, tool: str) -> Iterator[tuple[str, bool]]:
+    for task in exam.tasks:
+        for criterion in task.criteria:
+            for part in criterion.parts:
+                check = ALL[part.check]
+                if tool in check.tools or (check.needs_lab and tool in (ISOLATION, ENVIRONMENTS)):
+                    yield criterion.id, check.falls_back

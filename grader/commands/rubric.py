@@ -1,0 +1,40 @@
+"""`grader rubric lint` and `grader rubric show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from grader.boundary import PASSED, UNUSABLE
+from grader.bundled import RUBRICS
+from grader.checks import ALL
+from grader.exam_loader import load_exam
+from grader.lint import lint
+from grader.rubric_text import render
+from grader.session import chosen_tasks
+
+
+def lint_command(directory: Path | None) -> int:
+    """Print every complaint, one a line."""
+    console = Console(highlight=False, soft_wrap=True)
+    complaints = lint(directory or RUBRICS, ALL)
+    for complaint in complaints:
+        console.print(str(complaint), markup=False)
+    if complaints:
+        return UNUSABLE
+    exam = load_exam(directory or RUBRICS, ALL)
+    tasks = tuple(exam.tasks)
+    count = sum(len(task.criteria) for task in tasks)
+    console.print(
+        f"{exam.title}: {len(tasks)} tasks, {count} criteria, nothing to complain about", markup=False
+    )
+    return PASSED
+
+
+def show_command(task: str | None, directory: Path | None) -> int:
+    """Print what is graded."""
+    exam = load_exam(directory or RUBRICS, ALL)
+    tasks = chosen_tasks(exam, (task,) if task else (), ())
+    Console(highlight=False).print(render(exam, tasks, ALL))
+    return PASSED

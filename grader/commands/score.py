@@ -1,0 +1,66 @@
+"""`grader score`."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+
+from grader.boundary import INCOMPLETE, NOT_PASSED, PASSED
+from grader.errors import UsageError
+from grader.report.document import write_json
+from grader.report.progress import Progress
+from grader.report.text import summary, write_text
+from grader.results import Grade
+from grader.session import Options, score_submission
+
+WRITERS: dict[str, Callable[[Grade, TextIO], None]] = {"text": write_text, "json": write_json}
+
+
+def score_command(
+    source: str, options: Options, *, form: str, output: Path | None, quiet: bool, verbose: bool
+) -> int:
+    """Grade, report, and say by the exit code how it went."""
+    if output is not None:
+        _refuse_unwritable(output)
+    with Progress(quiet=quiet) as progress:
+        grade = score_submission(source, options, progress.observe)
+    if output is not None:
+        write_file(output, grade, form)
+    if form == "json" and output is None:
+        write_json(grade, sys.stdout)
+    elif quiet:
+        Console(highlight=False).print(summary(grade))
+    else:
+        write_text(grade, sys.stdout, verbose=verbose)
+    return exit_code(grade)
+
+
+def exit_code(grade: Grade) -> int:
+    """The contract of `grader score`."""
+    if not grade.score.complete:
+        return INCOMPLETE
+    return PASSED if grade.score.passed else NOT_PASSED
+
+
+def write_file(path: Path, grade: Grade, form: str) -> None:
+    """Write a report whole or not at all: a reader never sees half of it."""
+    text = io.StringIO()
+    WRITERS[form](grade, text)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text.getvalue())
+    Path(name).chmod(0o644)
+    Path(name).replace(path)
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Better now than after a minute of grading."""
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"cannot write to {path}: it needs to be a file in a folder that exists")

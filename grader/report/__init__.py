@@ -1,0 +1,1 @@
+"""Translators of one grade: each takes the finished grade and a stream, and decides nothing."""

@@ -1,0 +1,96 @@
+"""The result document: plain data from which JSON is written. Its schema is `result.schema.json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from grader import __version__
+from grader.report.safe import safe
+from grader.results import CriterionResult, Finding, Grade, PartResult, Score
+
+VERSION = 1
+"""Of the document's form; it rises when a key changes its meaning or goes."""
+
+
+def document(grade: Grade) -> dict[str, Any]:
+    """The whole grade; everything in it but `seconds` depends on submission, exam, seed and machine alone."""
+    return {
+        "version": VERSION,
+        "grader": __version__,
+        "exam": dict(grade.exam),
+        "submission": {key: safe(value) for key, value in grade.submission.items()},
+        "score": _score(grade.score),
+        "sections": [
+            {
+                "id": section.id,
+                "title": section.title,
+                "bonus": section.bonus,
+                "tasks": [
+                    {
+                        "id": task.id,
+                        "title": task.title,
+                        "criteria": [_criterion(criterion) for criterion in task.criteria],
+                    }
+                    for task in section.tasks
+                ],
+            }
+            for section in grade.sections
+        ],
+        "environment": dict(grade.environment),
+        "isolation": grade.isolation,
+        "seed": grade.seed,
+        "tools": dict(grade.tools),
+        "remarks": [_finding(remark) for remark in grade.remarks],
+        "seconds": round(grade.seconds, 2),
+    }
+
+
+def write_json(grade: Grade, stream: TextIO) -> None:
+    """One JSON document and a final newline."""
+    json.dump(document(grade), stream, indent=2, ensure_ascii=False)
+    stream.write("\n")
+
+
+def _score(score: Score) -> dict[str, Any]:
+    return {
+        "earned": score.earned,
+        "possible": score.possible,
+        "lowest": score.lowest,
+        "highest": score.highest,
+        "bonus": {"earned": score.bonus_earned, "possible": score.bonus_possible},
+        "pass_mark": score.pass_mark,
+        "passed": score.passed,
+        "complete": score.complete,
+    }
+
+
+def _criterion(criterion: CriterionResult) -> dict[str, Any]:
+    return {
+        "id": criterion.id,
+        "title": criterion.title,
+        "points": criterion.points,
+        "earned": criterion.earned,
+        "status": criterion.status.value,
+        "evidence": criterion.evidence.value if criterion.evidence else None,
+        "blocked_by": criterion.blocked_by or None,
+        "findings": [_finding(finding) for finding in criterion.findings],
+        "parts": [_part(part) for part in criterion.parts if part.id],
+        "hint": criterion.hint,
+        "seconds": round(criterion.seconds, 2),
+    }
+
+
+def _part(part: PartResult) -> dict[str, Any]:
+    return {"id": part.id, "title": part.title, "points": part.points, "status": part.status.value}
+
+
+def _finding(finding: Finding) -> dict[str, str]:
+    fields = {
+        "message": finding.message,
+        "expected": finding.expected,
+        "actual": finding.actual,
+        "where": finding.where,
+        "detail": finding.detail,
+    }
+    return {key: safe(value) for key, value in fields.items() if value}

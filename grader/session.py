@@ -1,0 +1,154 @@
+"""The way of one submission: collect, read, prepare, run, score."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grader.bundled import RUBRICS
+from grader.checks import ALL
+from grader.checks.context import Context
+from grader.collect import collect
+from grader.errors import UsageError
+from grader.exam import Exam, Task
+from grader.exam_loader import load_exam
+from grader.grading import Observer, grade_tasks, ignore
+from grader.results import Finding, Grade, SectionResult
+from grader.runtime.scratch import scratch_directory
+from grader.score import add, total
+from grader.submission import Submission
+from grader.tools import KNOWN, Tools
+
+if TYPE_CHECKING:
+    from grader.runtime.lab import Lab
+
+STATIC = "static"
+"""The isolation of a grade that ran nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user may choose for one grade."""
+
+    exam: Path | None = None
+    """Directory of another exam than the bundled one."""
+    tasks: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    seed: int = 0
+    pass_mark: float | None = None
+    isolation: str = "bubblewrap"
+    """`bubblewrap`, `none`, or `static` for no execution at all."""
+    without: frozenset[str] = frozenset()
+    """Tools to do without, as if this machine did not have them."""
+
+
+def score_submission(source: str, options: Options, observe: Observer = ignore) -> Grade:
+    """Grade one submission: a folder, an archive or a git revision.
+
+    Raises:
+        UsageError: the source, the exam or an option is unusable.
+    """
+    started = time.perf_counter()
+    exam = load_exam(options.exam or RUBRICS, ALL)
+    tasks = chosen_tasks(exam, options.tasks, options.sections)
+    tools = Tools(options.without)
+    with ExitStack() as stack:
+        scratch = stack.enter_context(scratch_directory())
+        submission = collect(source, exam=exam, into=scratch / "submission")
+        lab = _lab(stack, scratch, submission, exam, options, tasks)
+        context = Context(submission=submission, exam=exam, tools=tools, seed=options.seed, lab=lab)
+        results = grade_tasks(tasks, context, ALL, observe)
+        sections = tuple(
+            SectionResult(
+                id=section.id,
+                title=section.title,
+                bonus=section.bonus,
+                tasks=tuple(results[task.id] for task in section.tasks if task.id in results),
+            )
+            for section in exam.sections
+            if any(task.id in results for task in section.tasks)
+        )
+        return Grade(
+            exam={"id": exam.id, "title": exam.title, "version": exam.version, "digest": exam.digest},
+            submission={"name": submission.name, "digest": submission.digest},
+            score=total(sections, pass_mark=_pass_mark(exam, tasks, options.pass_mark)),
+            sections=sections,
+            environment=_environment(lab),
+            isolation=STATIC if lab is None else options.isolation,
+            seed=options.seed,
+            tools={name: str(tools.version(name)) for name in KNOWN if tools.find(name)},
+            remarks=(*submission.remarks, *_lab_remarks(lab)),
+            seconds=time.perf_counter() - started,
+        )
+
+
+def chosen_tasks(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> tuple[Task, ...]:
+    """The tasks that `--task` and `--section` name; all where neither is given."""
+    known = {task.id: task for task in exam.tasks}
+    by_section = {section.id: section for section in exam.sections}
+    for name, names in ((task, known) for task in tasks):
+        _refuse_unknown("task", name, names)
+    for name in sections:
+        _refuse_unknown("section", name, by_section)
+    wanted = {*tasks, *(task.id for name in sections for task in by_section[name].tasks)}
+    return tuple(task for task in known.values() if not wanted or task.id in wanted)
+
+
+def _refuse_unknown(kind: str, name: str, known: Mapping[str, object]) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, n=1, cutoff=0.3)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no {kind} {name!r} in this exam (it has {', '.join(known)}){hint}")
+
+
+def _pass_mark(exam: Exam, tasks: tuple[Task, ...], chosen: float | None) -> float:
+    """The exam's own mark, or for some of its tasks the same share of their points."""
+    if chosen is not None:
+        return chosen
+    everything = add(task.points for task in exam.tasks)
+    share = add(task.points for task in tasks) / everything if everything else 1
+    return round(exam.pass_mark * share, 2)
+
+
+def _lab(
+    stack: ExitStack,
+    scratch: Path,
+    submission: Submission,
+    exam: Exam,
+    options: Options,
+    tasks: tuple[Task, ...],
+) -> Lab | None:
+    """What runs candidate code, where that was asked for and some check may need it."""
+    if options.isolation == STATIC or not _may_run(tasks):
+        return None
+    from grader.runtime.lab import Lab
+
+    return stack.enter_context(
+        Lab(submission=submission, exam=exam, scratch=scratch, isolation=options.isolation, seed=options.seed)
+    )
+
+
+def _may_run(tasks: tuple[Task, ...]) -> bool:
+    parts = (part for task in tasks for criterion in task.criteria for part in criterion.parts)
+    return any(ALL[part.check].needs_lab for part in parts)
+
+
+def _environment(lab: Lab | None) -> dict[str, object]:
+    """The environment as the result records it; empty where nothing was prepared."""
+    if lab is None or (environment := lab.prepared) is None:
+        return {}
+    return {
+        "source": environment.source,
+        "reason": environment.reason,
+        "key": environment.key,
+        "packages": dict(sorted(environment.packages.items())),
+    }
+
+
+def _lab_remarks(lab: Lab | None) -> tuple[Finding, ...]:
+    return () if lab is None else lab.remarks
