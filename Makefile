@@ -25,8 +25,8 @@ lint: $(READY)
 	.venv/bin/grader rubric lint
 
 # The mark comes last, so that a half-built environment never passes for a finished one.
-$(READY): .venv/bin/uv .ci/requirements.txt pyproject.toml
-	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt
+$(READY): .venv/bin/uv .ci/requirements.txt .ci/requirements-dev.txt pyproject.toml
+	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt -r .ci/requirements-dev.txt
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
 	touch $@
 
@@ -38,10 +38,12 @@ $(READY): .venv/bin/uv .ci/requirements.txt pyproject.toml
 tools:
 	@sh .ci/tools
 
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-header --no-annotate --no-emit-index-url
+
 lock: .venv/bin/uv
-	$(UV) pip compile --quiet --universal --python-version 3.11 --extra dev \
-	    --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	    --output-file .ci/requirements.txt pyproject.toml
+	$(COMPILE) --output-file .ci/requirements.txt pyproject.toml
+	$(COMPILE) --constraints .ci/requirements.txt --extra dev --output-file .ci/requirements-dev.txt pyproject.toml
 
 bench: $(READY) tools
 	.venv/bin/python benchmarks/run.py

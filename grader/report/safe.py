@@ -22,7 +22,7 @@ def safe(text: str, *, longest: int = 4000) -> str:
 
 def one_line(text: str, *, longest: int = 300) -> str:
     """The same on a single line."""
-    line = " ".join(safe(text, longest=longest).split())
+    line = " ".join(safe(text[: 20 * longest]).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 

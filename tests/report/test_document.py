@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import io
+import json
+
+import jsonschema
+
+from grader.report.document import document, write_json
+from grader.schemas import load
+from tests.report.grades import a_grade
+
+
+def test_the_document_keeps_its_schema() -> None:
+    jsonschema.Draft202012Validator(load("result")).validate(document(a_grade()))
+
+
+def test_the_keys_that_others_rely_on() -> None:
+    data = document(a_grade())
+    assert data["score"] == {
+        "earned": 3,
+        "possible": 8,
+        "lowest": 3,
+        "highest": 5,
+        "bonus": {"earned": 1, "possible": 1},
+        "pass_mark": 3,
+        "passed": True,
+        "complete": False,
+    }
+    lost = data["sections"][0]["tasks"][0]["criteria"][1]
+    assert {
+        key: lost[key] for key in ("id", "points", "earned", "status", "evidence", "hint", "seconds")
+    } == {
+        "id": "1.1.b",
+        "points": 1,
+        "earned": 0,
+        "status": "lost",
+        "evidence": "runs",
+        "hint": "think of it",
+        "seconds": 0.25,
+    }
+    assert [finding["where"] for finding in lost["findings"]] == ["src/a.py:3"]
+
+
+def test_json_is_one_document_without_control_characters() -> None:
+    stream = io.StringIO()
+    write_json(a_grade(), stream)
+    assert json.loads(stream.getvalue()) == document(a_grade())
+    assert "\\u001b" not in stream.getvalue()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from grader.report.safe import one_line, points, safe
+
+
+@pytest.mark.parametrize(
+    ("hostile", "clean"),
+    [
+        ("\x1b[2J\x1b]0;title\x07", "�[2J�]0;title�"),
+        ("a\tb\r\nc", "a b�\nc"),
+        ("\u202egnp.exe", "�gnp.exe"),
+        ("name\udcff", "name�"),
+        ("\x9b31m", "�31m"),
+        ("héllo ✓ [bold]", "héllo ✓ [bold]"),
+    ],
+)
+def test_nothing_steers_the_terminal(hostile: str, clean: str) -> None:
+    assert safe(hostile) == clean
+
+
+def test_long_text_keeps_both_ends() -> None:
+    cut = safe("a" * 50 + "b" * 50, longest=20)
+    assert cut == "a" * 10 + "\n… 80 characters left out …\n" + "b" * 10
+
+
+def test_one_line_is_one_line() -> None:
+    assert one_line("a\n  b\n" + "c" * 400, longest=10) == "a b ccccc…"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.0, "2"), (1.5, "1.5"), (0.75, "0.75"), (0, "0"), (110, "110"), (10.0, "10")]
+)
+def test_points_as_people_write_them(value: float, text: str) -> None:
+    assert points(value) == text
