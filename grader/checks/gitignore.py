@@ -1,0 +1,170 @@
+""".gitignore: what git ignores, asked of git itself in a repository that holds only the ignore files."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grader.checks.registry import check
+from grader.errors import GraderFault
+from grader.process import Completed, run
+from grader.results import Evidence, Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from grader.checks.context import Context
+
+MOST_IGNORE_FILES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The pattern that decided about a path, the last one that matches it."""
+
+    source: str
+    line: int
+    pattern: str
+
+    @property
+    def ignores(self) -> bool:
+        """Whether it ignores the path, rather than taking it out again."""
+        return not self.pattern.startswith("!")
+
+    @property
+    def where(self) -> str:
+        """`.gitignore:12`."""
+        return f"{self.source}:{self.line}"
+
+
+@check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
+def ignores(context: Context, *, paths: list[str]) -> Outcome:
+    """Git ignores every one of these files."""
+    rules = _rules(context, paths)
+    findings = [_tracked(path, rules[path]) for path in paths if not _ignored(rules, path)]
+    return failed(*findings) if findings else passed()
+
+
+@check("gitignore.ignores_any", evidence=Evidence.RUNS, tools=("git",))
+def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
+    """Git ignores at least one of these files."""
+    rules = _rules(context, paths)
+    if any(_ignored(rules, path) for path in paths):
+        return passed()
+    return failed(
+        Finding(message="none of these is ignored", expected="one of them or more", actual=", ".join(paths))
+    )
+
+
+@check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
+def tracks(context: Context, *, paths: list[str], while_ignoring: list[str]) -> Outcome:
+    """Git ignores some files and still tracks these."""
+    rules = _rules(context, [*while_ignoring, *paths])
+    findings = [_tracked(path, rules[path]) for path in while_ignoring if not _ignored(rules, path)]
+    for path in paths:
+        rule = rules[path]
+        if rule is not None and rule.ignores:
+            findings.append(
+                Finding(
+                    message=f"{path} is ignored, so git would not track it",
+                    expected="it is tracked",
+                    actual=f"the pattern {rule.pattern!r} ignores it",
+                    where=rule.where,
+                )
+            )
+    return failed(*findings) if findings else passed()
+
+
+def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:
+    rule = rules[path]
+    return rule is not None and rule.ignores
+
+
+def _tracked(path: str, rule: Rule | None) -> Finding:
+    message = f"{path} is not ignored"
+    if rule is None:
+        return Finding(message=message, actual="no pattern matches it")
+    return Finding(
+        message=message, actual=f"the pattern {rule.pattern!r} takes it out again", where=rule.where
+    )
+
+
+def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None]:
+    """What decides about each path; one repository and one question for all of them."""
+    return context.memo.once(("gitignore", *paths), lambda: _ask(context, paths))
+
+
+def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None]:
+    git = context.tools.require("git")
+    files = [
+        path for path in context.submission.files if path.name == ".gitignore" and ".git" not in path.parts
+    ][:MOST_IGNORE_FILES]
+    with _repository(git) as root:
+        for file in files:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(context.submission.root / file, root / file)
+        nested = [str(file) for file in files if len(file.parts) > 1]
+        # An ignore file that hides itself, as virtual environments and caches bring one along, is in
+        # nobody's repository, so it does not speak for the candidate.
+        for hidden in _hidden(git, root, nested):
+            (root / hidden).unlink()
+        for path in paths:
+            _touch(root / path)
+        answer = _check_ignore(git, root, paths)
+    return {path: answer.get(path) for path in paths}
+
+
+@contextmanager
+def _repository(git: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="grader-ignore-") as scratch:
+        root = Path(scratch) / "tree"
+        root.mkdir()
+        done = _git(git, root, "init", "--quiet", "--template=")
+        if done.returncode:
+            raise GraderFault("git did not make a scratch repository", log_tail=done.output)
+        yield root
+
+
+def _git(git: Path, root: Path, *words: str, stdin: str = "") -> Completed:
+    home = str(root.parent)
+    clean = {
+        "HOME": home,
+        "XDG_CONFIG_HOME": home,  # git looks for an ignore file of the user's there
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    return run([git, *words], cwd=root, env=clean, stdin=stdin)
+
+
+def _hidden(git: Path, root: Path, nested: Sequence[str]) -> Iterator[str]:
+    if nested:
+        for path, rule in _check_ignore(git, root, nested).items():
+            if rule.ignores and rule.source == path:
+                yield path
+
+
+def _touch(path: Path) -> None:
+    """A probe is a real file: `.venv/` ignores a folder, and only git can tell where one is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except (FileExistsError, NotADirectoryError):  # an ignore file lives where the probe would: git
+        pass  # is asked about the path all the same
+
+
+def _check_ignore(git: Path, root: Path, paths: Sequence[str]) -> dict[str, Rule]:
+    done = _git(git, root, "check-ignore", "-v", "-z", "--no-index", "--stdin", stdin="\0".join(paths))
+    if done.timed_out or done.returncode not in (0, 1):
+        raise GraderFault("git did not say which files are ignored", log_tail=done.output)
+    fields = done.stdout.split("\0")
+    return {
+        path: Rule(source, int(line or 0), pattern)
+        for source, line, pattern, path in zip(*(fields[start::4] for start in range(4)), strict=False)
+    }
+
+
+CHECKS = (ignores, ignores_any, tracks)

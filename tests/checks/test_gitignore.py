@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader.checks.gitignore import ignores, ignores_any, tracks
+from grader.errors import ToolMissing
+from grader.results import Finding, Outcome, Verdict, failed, passed
+from tests.builders import decide, make_context
+
+CACHE = ["__pycache__/a.cpython-311.pyc", "src/deep/__pycache__/a.cpython-311.pyc"]
+VENV = [".venv/pyvenv.cfg", ".venv/bin/python"]
+DATA = ["data/train.csv", "data/other.csv"]
+DVC = ["data/train.csv.dvc", ".dvc/config", "dvc.yaml"]
+
+
+def ask(root: Path, text: str | bytes, paths: list[str], **nested: str) -> Outcome:
+    files = {".gitignore": text} | {f"{name}/.gitignore": content for name, content in nested.items()}
+    return decide(ignores, make_context(root, files), paths=paths)
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("__pycache__/", CACHE),
+        ("*.pyc", CACHE),
+        ("**/__pycache__/**", CACHE),
+        ("*.py[cod]\r\n", CACHE),
+        (".venv/", VENV),
+        (".venv", VENV),
+        ("/.venv/\n", VENV),
+        (".*", VENV),
+        ("data/*.csv", DATA),
+        ("*.csv", DATA),
+        ("/data/*\n!/data/*.dvc", DATA),
+        ("data/", DATA),
+        ("*.csv\n!keep.csv", DATA),
+    ],
+)
+def test_ignored(tmp_path: Path, text: str, paths: list[str]) -> None:
+    assert ask(tmp_path, text, paths) == passed()
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        ("", CACHE),
+        ("/__pycache__/", CACHE),
+        ("src/__pycache__", CACHE),
+        ("# __pycache__/", CACHE),
+        ("venv/", VENV),
+        ("data/train.csv", DATA),
+        ("raw/*.csv", DATA),
+        ("*.csv\n!data/*.csv", DATA),
+        ("data/*.CSV", DATA),
+    ],
+)
+def test_not_ignored(tmp_path: Path, text: str, paths: list[str]) -> None:
+    assert ask(tmp_path, text, paths).verdict is Verdict.FAILED
+
+
+def test_the_finding_names_the_pattern_that_decided(tmp_path: Path) -> None:
+    assert ask(tmp_path, "*.csv\n!other.csv\n", DATA) == failed(
+        Finding(
+            message="data/other.csv is not ignored",
+            actual="the pattern '!other.csv' takes it out again",
+            where=".gitignore:2",
+        )
+    )
+    assert ask(tmp_path / "b", "", ["data/train.csv"]) == failed(
+        Finding(message="data/train.csv is not ignored", actual="no pattern matches it")
+    )
+
+
+def test_nested_ignore_files_belong_to_it(tmp_path: Path) -> None:
+    assert ask(tmp_path, "", ["data/train.csv"], data="/train.csv\n") == passed()
+
+
+def test_an_ignore_file_that_hides_itself_does_not_speak_for_the_candidate(tmp_path: Path) -> None:
+    assert ask(tmp_path, "", VENV, **{".venv": "*\n"}).verdict is Verdict.FAILED
+
+
+def test_any(tmp_path: Path) -> None:
+    context = make_context(tmp_path, {".gitignore": "*.pt\n"})
+    assert decide(ignores_any, context, paths=["models/m.pt", "models/m.onnx"]) == passed()
+    assert decide(ignores_any, context, paths=["models/m.h5"]).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize("text", ["data/*.csv", "*.csv\n!*.dvc", "/data/*\n!/data/*.dvc", "data/train.csv"])
+def test_tracked(tmp_path: Path, text: str) -> None:
+    context = make_context(tmp_path, {".gitignore": text, ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n"})
+    assert decide(tracks, context, paths=DVC, while_ignoring=["data/train.csv"]) == passed()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "data/\n!*.dvc", "data/*", "*.csv\n*.dvc", "*.csv\n.dvc/", "*.csv\n*.yaml", "*"]
+)
+def test_not_tracked(tmp_path: Path, text: str) -> None:
+    context = make_context(tmp_path, {".gitignore": text})
+    outcome = decide(tracks, context, paths=DVC, while_ignoring=["data/train.csv"])
+    assert outcome.verdict is Verdict.FAILED
+
+
+def test_an_ignored_folder_hides_what_is_taken_out_again(tmp_path: Path) -> None:
+    context = make_context(tmp_path, {".gitignore": "data/\n!*.dvc\n"})
+    outcome = decide(tracks, context, paths=["data/train.csv.dvc"], while_ignoring=["data/train.csv"])
+    assert outcome == failed(
+        Finding(
+            message="data/train.csv.dvc is ignored, so git would not track it",
+            expected="it is tracked",
+            actual="the pattern 'data/' ignores it",
+            where=".gitignore:1",
+        )
+    )
+
+
+def test_no_ignore_file_at_all(tmp_path: Path) -> None:
+    assert decide(ignores, make_context(tmp_path, {}), paths=CACHE).verdict is Verdict.FAILED
+
+
+def test_the_user_of_this_machine_has_no_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    (home / ".config" / "git").mkdir(parents=True)
+    (home / ".config" / "git" / "ignore").write_text("*\n")
+    (home / ".gitconfig").write_text(f"[core]\n\texcludesFile = {home}/.config/git/ignore\n")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+    assert ask(tmp_path / "submission", "", CACHE).verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {".gitignore": b"\xff\xfe\x00*.csv\n\x00"},
+        {".gitignore": b"*" * 5000 + b"x\n"},
+        {".gitignore": "[\n\\\n!\n/\n**/[a-\n"},
+        {"data/train.csv/.gitignore": "*.csv\n"},
+        {"data/.gitignore/.gitignore": "*.csv\n"},
+        {".git/.gitignore": "*\n", ".git/config/.gitignore": "*\n"},
+    ],
+)
+def test_hostile_ignore_files_are_no_crash(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+    assert decide(ignores, make_context(tmp_path, files), paths=DATA).verdict is Verdict.FAILED
+
+
+def test_without_git_it_cannot_tell(tmp_path: Path) -> None:
+    context = make_context(tmp_path, {".gitignore": "*"}, without=frozenset({"git"}))
+    with pytest.raises(ToolMissing):
+        decide(ignores, context, paths=CACHE)
