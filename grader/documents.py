@@ -16,6 +16,7 @@ from typing import Any
 
 import tomli
 import yaml
+from yaml import SafeLoader
 
 from grader.results import Finding
 
@@ -115,7 +116,7 @@ class SourceFile:
         """The same with YAML 1.2 booleans (`on`, `yes` and `off` are words), as GitHub reads it."""
         return self._yaml(_Loader12)
 
-    def _yaml(self, loader: type[yaml.SafeLoader]) -> tuple[YamlDocument, ...] | Problem:
+    def _yaml(self, loader: type[SafeLoader]) -> tuple[YamlDocument, ...] | Problem:
         if isinstance(self.text, Problem):
             return self.text
         return parse_yaml(self.text, self.name, loader)
@@ -135,17 +136,17 @@ class SourceFile:
             return Problem(self.name, f"not valid Python: {error}")
 
 
-class _Loader11(yaml.SafeLoader):
+class _Loader11(SafeLoader):
     """PyYAML's own reading."""
 
 
-class _Loader12(yaml.SafeLoader):
+class _Loader12(SafeLoader):
     """The same, but only true and false are booleans."""
 
 
 _Loader12.yaml_implicit_resolvers = {
     first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader12.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
@@ -153,7 +154,7 @@ _Loader12.add_implicit_resolver(
 
 
 def parse_yaml(
-    text: str, name: str, loader: type[yaml.SafeLoader] = _Loader11
+    text: str, name: str, loader: type[SafeLoader] = _Loader11
 ) -> tuple[YamlDocument, ...] | Problem:
     """Read every document of `text`; unknown tags, alias bombs and cycles are problems, not crashes."""
     try:
@@ -168,7 +169,7 @@ def parse_yaml(
         return Problem(name, "not valid YAML: it is nested too deeply")
 
 
-def _documents(text: str, loader_class: type[yaml.SafeLoader]) -> Iterator[YamlDocument]:
+def _documents(text: str, loader_class: type[SafeLoader]) -> Iterator[YamlDocument]:
     loader = loader_class(text)
     try:
         while loader.check_node():

@@ -59,8 +59,8 @@ def score_submission(source: str, options: Options, observe: Observer = ignore) 
     tools = Tools(options.without)
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_directory())
-        submission = collect(source, exam=exam, into=scratch / "submission")
-        lab = _lab(stack, scratch, submission, exam, options, tasks)
+        submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
+        lab = _lab(stack, submission, exam, options, tasks)
         context = Context(submission=submission, exam=exam, tools=tools, seed=options.seed, lab=lab)
         results = grade_tasks(tasks, context, ALL, observe)
         sections = tuple(
@@ -116,21 +116,18 @@ def _pass_mark(exam: Exam, tasks: tuple[Task, ...], chosen: float | None) -> flo
 
 
 def _lab(
-    stack: ExitStack,
-    scratch: Path,
-    submission: Submission,
-    exam: Exam,
-    options: Options,
-    tasks: tuple[Task, ...],
+    stack: ExitStack, submission: Submission, exam: Exam, options: Options, tasks: tuple[Task, ...]
 ) -> Lab | None:
     """What runs candidate code, where that was asked for and some check may need it."""
     if options.isolation == STATIC or not _may_run(tasks):
         return None
     from grader.runtime.lab import Lab
 
-    return stack.enter_context(
-        Lab(submission=submission, exam=exam, scratch=scratch, isolation=options.isolation, seed=options.seed)
-    )
+    lab = Lab(submission, exam, isolation=options.isolation, tools=Tools(options.without))
+    stack.enter_context(lab)
+    if len(tasks) == len(tuple(exam.tasks)):
+        lab.warm_up()
+    return lab
 
 
 def _may_run(tasks: tuple[Task, ...]) -> bool:

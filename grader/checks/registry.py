@@ -24,7 +24,7 @@ class CheckFunction(Protocol):
     __name__: str
     __doc__: str | None
 
-    def __call__(self, context: Context, /, **parameters: Any) -> Outcome:
+    def __call__(self, context: Context, /, *args: Any, **parameters: Any) -> Outcome:
         """Decide one thing."""
 
 

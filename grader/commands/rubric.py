@@ -21,13 +21,13 @@ def lint_command(directory: Path | None) -> int:
     complaints = lint(directory or RUBRICS, ALL)
     for complaint in complaints:
         console.print(str(complaint), markup=False)
-    if complaints:
+    if any(not complaint.warning for complaint in complaints):
         return UNUSABLE
     exam = load_exam(directory or RUBRICS, ALL)
     tasks = tuple(exam.tasks)
     count = sum(len(task.criteria) for task in tasks)
     console.print(
-        f"{exam.title}: {len(tasks)} tasks, {count} criteria, nothing to complain about", markup=False
+        f"{exam.title}: {len(tasks)} tasks, {count} criteria, no errors", markup=False
     )
     return PASSED
 

@@ -17,12 +17,12 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Console(stderr=True)
-        self._live = Live(
-            console=self._console, transient=True, refresh_per_second=8, get_renderable=self._line
-        )
         self._shown = self._console.is_terminal and not quiet
         self._running: dict[str, None] = {}
         self._counts: dict[Status, int] = {}
+        self._live = Live(
+            console=self._console, transient=True, refresh_per_second=8, get_renderable=self._line
+        )
 
     def __enter__(self) -> Progress:
         if self._shown:
