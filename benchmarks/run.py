@@ -21,9 +21,11 @@ from pathlib import Path
 
 from grader.bundled import RUBRICS
 from grader.checks import ALL
+from grader.collect import collect
 from grader.exam import Exam
 from grader.exam_loader import load_exam
 from grader.process import clean_environment
+from grader.runtime.lab import Lab
 
 HERE = Path(__file__).parent
 STEPS = {"3.1": ("server", "train"), "4.1": ("serve",), "6.2": ("drift",)}
@@ -112,9 +114,11 @@ def reference() -> Path:
 
 
 def candidate_python(exam: Exam) -> Path:
-    from grader.runtime.environment import environment_of
-
-    return environment_of(reference(), exam).python
+    """The interpreter of the reference solution's own environment, as a grade would prepare it."""
+    with tempfile.TemporaryDirectory() as scratch:
+        submission = collect(str(reference()), exam=exam, into=Path(scratch) / "submission")
+        with Lab(submission, exam) as lab:
+            return lab.environment.python
 
 
 def main() -> None:

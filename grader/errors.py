@@ -23,6 +23,14 @@ class ToolMissing(Exception):  # noqa: N818  (a state of the machine rather than
         super().__init__(f"{tool} is not on this machine" + (f" ({install})" if install else ""))
 
 
+class NothingRuns(ToolMissing):
+    """Nothing of the submission may run (`--static`), and the check has no reading of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.args = ("nothing was run (--static), and reading alone does not decide this",)
+
+
 class GraderFault(Exception):  # noqa: N818  (the word that the design uses)
     """The grader failed, as when a service did not start. Retried once, then the criterion is `error`."""
 

@@ -6,14 +6,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from grader.bundled import REFERENCE
+from grader.bundled import REFERENCE_SOLUTION
 from grader.results import Grade, Status
 from grader.session import STATIC, Options, score_submission
 
 
 def reference_copy(root: Path) -> Path:
     """The reference solution, writable."""
-    shutil.copytree(REFERENCE, root, dirs_exist_ok=True)
+    shutil.copytree(REFERENCE_SOLUTION, root, dirs_exist_ok=True)
     return root
 
 
@@ -36,9 +36,8 @@ def replaced(root: Path, name: str, old: str, new: str) -> None:
 
 def grade(root: Path, *tasks: str, static: bool = False, seed: int = 0) -> Grade:
     """A grade of some tasks, or of all."""
-    return score_submission(
-        str(root), Options(tasks=tasks, seed=seed, **({"isolation": STATIC} if static else {}))
-    )
+    isolation = STATIC if static else "bubblewrap"
+    return score_submission(str(root), Options(tasks=tasks, seed=seed, isolation=isolation))
 
 
 def losses(graded: Grade) -> dict[str, float]:

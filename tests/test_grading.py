@@ -195,7 +195,9 @@ def test_two_checks_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("error", [None, GraderFault("x"), ValueError("y")], ids=repr)
 def test_a_costly_look_is_shared(error: Exception | None) -> None:
-    memo, calls, got = Memo(), [], []
+    memo = Memo()
+    calls: list[int] = []
+    got: list[object] = []
     gate = threading.Event()
 
     def make() -> int:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grader.errors import GraderFault
+from grader.errors import GraderFault, NothingRuns
 from grader.tools import Tools
 
 if TYPE_CHECKING:
@@ -61,3 +61,13 @@ class Context:
     lab: Lab | None = None
     """Runs candidate code; None with `--static`."""
     memo: Memo = field(default_factory=Memo)
+
+    def require_lab(self) -> Lab:
+        """The lab, for a check that cannot decide without it.
+
+        Raises:
+            NothingRuns: this grade runs nothing.
+        """
+        if self.lab is None:
+            raise NothingRuns
+        return self.lab

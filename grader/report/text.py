@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from rich.console import Console
@@ -126,20 +126,57 @@ def _marks(task: TaskResult) -> Text:
 
 def _print_task(console: Console, task: TaskResult, *, verbose: bool) -> None:
     shown = [row for row in task.criteria if verbose or row.status is not Status.EARNED or row.findings]
-    blocked = [row for row in shown if row.status is Status.BLOCKED]
-    told = [row for row in shown if row.status is not Status.BLOCKED]
     if not shown:
         return
     console.print()
     console.print(Rule(Text(f"{task.id}  {task.title}"), align="left", style="dim", characters="─"))
-    for criterion in told:
-        _print_criterion(console, criterion, verbose=verbose)
-    for cause in dict.fromkeys(row.blocked_by for row in blocked):
-        rows = [row for row in blocked if row.blocked_by == cause]
-        mark, style = STYLES[Status.BLOCKED]
-        lost = points(add(row.points for row in rows))
-        names = ", ".join(row.id for row in rows)
-        console.print(Text(f"{mark} {lost} more depend on {cause}: {names}", style=style))
+    undecided = [
+        row for row in shown if row.status is Status.UNVERIFIED and _wholly_open(row) and not verbose
+    ]
+    for criterion in shown:
+        if criterion.status is not Status.BLOCKED and criterion not in undecided:
+            _print_criterion(console, criterion, verbose=verbose)
+    reasons = {row.id: next((each.message for each in row.findings), "") for row in undecided}
+    for reason, rows in _grouped(undecided, lambda row: reasons.get(_root(row, undecided).id, "")):
+        _print_group(console, Status.UNVERIFIED, rows, f"not decided: {safe(reason)}")
+    for cause, rows in _grouped([row for row in shown if row.status is Status.BLOCKED], _cause):
+        _print_group(console, Status.BLOCKED, rows, f"not earned, because {cause} was lost")
+
+
+def _wholly_open(criterion: CriterionResult) -> bool:
+    return all(part.status.open for part in criterion.parts)
+
+
+def _cause(criterion: CriterionResult) -> str:
+    return criterion.blocked_by
+
+
+def _root(criterion: CriterionResult, rows: list[CriterionResult]) -> CriterionResult:
+    """The criterion at which it began, for one that only waits for another."""
+    by_id = {row.id: row for row in rows}
+    for _ in rows:
+        above = by_id.get(criterion.parts[0].blocked_by.partition("/")[0])
+        if above is None or above is criterion:
+            break
+        criterion = above
+    return criterion
+
+
+def _grouped(
+    rows: list[CriterionResult], key: Callable[[CriterionResult], str]
+) -> Iterator[tuple[str, list[CriterionResult]]]:
+    for value in dict.fromkeys(map(key, rows)):
+        yield value, [row for row in rows if key(row) == value]
+
+
+def _print_group(console: Console, status: Status, rows: list[CriterionResult], why: str) -> None:
+    """One line for many criteria that share one story."""
+    mark, style = STYLES[status]
+    line = Text(f"{mark} ", style=style)
+    line.append(", ".join(row.id for row in rows), style=style)
+    line.append(f"  0 of {points(add(row.points for row in rows))}  ", style="bold")
+    line.append(why, style="dim")
+    console.print(line)
 
 
 def _print_criterion(console: Console, criterion: CriterionResult, *, verbose: bool) -> None:

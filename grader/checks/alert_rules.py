@@ -1,0 +1,201 @@
+"""A Prometheus rule file as groups of rules, each readable on its own however broken the rest is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from grader.checks import promql
+from grader.documents import Problem, SourceFile
+from grader.results import Finding
+
+MOST_RULES = 200
+"""Rules of a file that are looked at."""
+MOST_SAME = 5
+"""Alerts of one name that are tried."""
+MOST_RECORDED = 10
+"""How deep recording rules that use each other are followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule: a recording rule has `record`, an alert `alert`."""
+
+    place: tuple[int, int]
+    """Its group's index and its own."""
+    where: str
+    expr: str
+    alert: str = ""
+    record: str = ""
+    duration: str = ""
+    """`for` as written."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """A recording rule's; an alert's are free."""
+
+    def as_rule(self) -> dict[str, Any]:
+        """The rule with nothing but what decides when it fires."""
+        if self.record:
+            return {"record": self.record, "expr": self.expr, "labels": dict(self.labels)}
+        return {"alert": self.alert, "expr": self.expr} | ({"for": self.duration} if self.duration else {})
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFile:
+    """The rules of a file, in order."""
+
+    rules: tuple[Rule, ...]
+
+    def alerts(self, name: str) -> tuple[Rule, ...]:
+        """The alerts of a name."""
+        return tuple(rule for rule in self.rules if rule.alert == name)[:MOST_SAME]
+
+    @property
+    def recordings(self) -> tuple[Rule, ...]:
+        """The recording rules."""
+        return tuple(rule for rule in self.rules if rule.record)
+
+
+def read(file: SourceFile) -> RuleFile | Problem:
+    """The rules of the file's first document, which is the only one that Prometheus reads."""
+    documents = file.yaml
+    if isinstance(documents, Problem):
+        return documents
+    if not documents:
+        return Problem(file.name, "the file is empty")
+    document = documents[0]
+    groups = document.data.get("groups") if isinstance(document.data, dict) else None
+    if not isinstance(groups, list):
+        return Problem(file.name, "the file has no list of `groups`, which is where Prometheus has its rules")
+    found: list[Rule] = []
+    for number, group in enumerate(groups):
+        rules = group.get("rules") if isinstance(group, dict) else None
+        for index, data in enumerate(rules if isinstance(rules, list) else ()):
+            line = document.line("groups", number, "rules", index)
+            rule = _rule(data, (number, index), file.where(line))
+            if rule is not None and len(found) < MOST_RULES:
+                found.append(rule)
+    return RuleFile(tuple(found))
+
+
+def _rule(data: Any, place: tuple[int, int], where: str) -> Rule | None:
+    if not isinstance(data, dict) or not _text(data.get("alert")) + _text(data.get("record")):
+        return None
+    labels = data.get("labels")
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    return Rule(
+        place=place,
+        where=where,
+        expr=_text(data.get("expr")),
+        alert="" if data.get("record") else _text(data.get("alert")),
+        record=_text(data.get("record")),
+        duration=_text(data.get("for")),
+        labels=tuple((str(name), _text(value)) for name, value in pairs),
+    )
+
+
+def _text(value: Any) -> str:
+    """A scalar as Prometheus reads it into a string; what is none counts as absent."""
+    if isinstance(value, bool) or value is None:
+        return ""
+    return str(value) if isinstance(value, (str, int, float)) else ""
+
+
+def as_file(*rules: Rule) -> str:
+    """A rule file of just these rules, in their groups and order."""
+    groups: dict[int, dict[str, Any]] = {}
+    for rule in sorted(rules, key=lambda each: each.place):
+        group = groups.setdefault(rule.place[0], {"name": f"group {rule.place[0]}", "rules": []})
+        group["rules"].append(rule.as_rule())
+    return json.dumps({"groups": list(groups.values())})
+
+
+def selectors(rule: Rule, file: RuleFile) -> tuple[promql.Selector, ...] | promql.Unreadable:
+    """What a rule takes in the end: recorded names are replaced by what their rules take."""
+    expressions = readings(rule, file)
+    if isinstance(expressions, promql.Unreadable):
+        return expressions
+    recorded = {each.record for each in file.recordings}
+    found = (selector for expression in expressions for selector in expression.selectors())
+    return tuple(dict.fromkeys(selector for selector in found if selector.metric not in recorded))
+
+
+def readings(rule: Rule, file: RuleFile) -> tuple[promql.Expression, ...] | promql.Unreadable:
+    """The rule's expression, and those of the recording rules that it uses, directly or through others."""
+    own = promql.read(rule.expr)
+    if isinstance(own, promql.Unreadable):
+        return own
+    return (own, *_recorded(own, file, frozenset(), MOST_RECORDED))
+
+
+def _recorded(
+    expression: promql.Expression, file: RuleFile, seen: frozenset[str], depth: int
+) -> Iterator[promql.Expression]:
+    names = {selector.metric for selector in expression.selectors()} - seen
+    used = [rule for rule in file.recordings if rule.record in names]
+    for rule in used[:MOST_RECORDED] if depth else ():
+        inner = promql.read(rule.expr)
+        if isinstance(inner, promql.Expression):
+            yield inner
+            yield from _recorded(inner, file, seen | names, depth - 1)
+
+
+def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:
+    """What Prometheus would refuse, as far as reading shows."""
+    found = [
+        Finding(message=f"key `{key}` stands twice in one mapping", where=source.where(line))
+        for document in (source.yaml if not isinstance(source.yaml, Problem) else ())[:1]
+        for key, line in document.duplicates
+    ]
+    found += _unknown_keys(source)
+    for rule in file.rules:
+        read_expr = promql.read(rule.expr)
+        if isinstance(read_expr, promql.Unreadable):
+            found.append(
+                Finding(message=f"{rule.alert or rule.record}: {read_expr.message}", where=rule.where)
+            )
+        if rule.duration and promql.seconds(rule.duration) is None:
+            found.append(
+                Finding(
+                    message="`for` is no duration", expected="5m", actual=rule.duration[:50], where=rule.where
+                )
+            )
+    return found
+
+
+_KEYS: dict[str, frozenset[str]] = {
+    "file": frozenset({"groups"}),
+    "group": frozenset(
+        {"name", "interval", "query_offset", "limit", "rules", "labels", "partial_response_strategy"}
+    ),
+    "rule": frozenset({"record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"}),
+}
+
+
+def _unknown_keys(source: SourceFile) -> list[Finding]:
+    if isinstance(source.yaml, Problem) or not source.yaml:
+        return []
+    document = source.yaml[0]
+    found: list[Finding] = []
+    for kind, place, data in _mappings(document.data):
+        where = source.where(document.line(*place))
+        if not isinstance(data, dict):
+            found.append(Finding(message=f"a {kind} has to be a mapping", where=where))
+            continue
+        unknown = [str(key)[:50] for key in data if key not in _KEYS[kind]]
+        found += [Finding(message=f"a {kind} has no field `{key}`", where=where) for key in unknown]
+        if kind == "group" and not data.get("name"):
+            found.append(Finding(message="a group needs a name", where=where))
+        if kind == "rule" and bool(data.get("alert")) == bool(data.get("record")):
+            found.append(Finding(message="a rule is either an alert or a recording rule", where=where))
+    return found
+
+
+def _mappings(data: Any) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
+    yield "file", (), data
+    for number, group in enumerate(data.get("groups") or ()):
+        yield "group", ("groups", number), group
+        rules = group.get("rules") if isinstance(group, dict) else None
+        for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+            yield "rule", ("groups", number, "rules", index), rule

@@ -1,0 +1,177 @@
+"""Asking promtool when an alert fires, in scenarios made for its own expression.
+
+The answers are exit statuses and nothing else: a scenario is run with what it should show as promtool's
+expectation; where that fails, each question is put again both ways round.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from grader import process
+from grader.checks.alert_series import HISTORY, STEP
+from grader.errors import GraderFault
+
+SECONDS = 60
+"""Wall seconds for one run of promtool; an honest alert takes a fifth of one."""
+MOST_SECONDS = 20
+"""Seconds for all runs about an alert, after which no more are started."""
+_SETTLED = 600
+"""Seconds of the history after which an alert has to be quiet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether the alert fires at a second of the scenario, or at any time up to it."""
+
+    at: int
+    ever: bool
+    expected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """Some series, and what is asked about them."""
+
+    name: str
+    rules: str
+    """The rule file that is tried."""
+    series: Sequence[Mapping[str, str]]
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What each question of each scenario, by name, was answered; None where promtool could not evaluate."""
+
+    given: Mapping[str, tuple[bool | None, ...]]
+
+    def right(self, scenario: str, question: int, *, expected: bool) -> bool:
+        """Whether a question was answered, and so."""
+        answers = self.given.get(scenario, ())
+        return question < len(answers) and answers[question] is expected
+
+
+@dataclass(slots=True)
+class Promtool:
+    """One promtool in a directory of its own, asking about one alert name."""
+
+    program: Path
+    alert: str
+    complaint: str = field(default="", init=False)
+    """What promtool said when it last failed."""
+    refusal: str = field(default="", init=False)
+    """What it said when it could not evaluate the rule."""
+    stopped: bool = field(default=False, init=False)
+    """It took too long; the rule is not tried again."""
+    _spent: float = field(default=0.0, init=False)
+    _controlled: bool = field(default=False, init=False)
+
+    def ask(self, scenarios: Sequence[Scenario]) -> Answers:
+        """Answer every question."""
+        if self._holds(scenarios):
+            given = {each.name: tuple(q.expected for q in each.questions) for each in scenarios}
+            return Answers(given)
+        given_one_by_one = {
+            each.name: tuple(self._answer(each, question) for question in each.questions)
+            for each in scenarios
+        }
+        return Answers(given_one_by_one)
+
+    def _answer(self, scenario: Scenario, question: Question) -> bool | None:
+        for claimed in (question.expected, not question.expected):
+            if not self.stopped and self._holds(
+                [_only(scenario, Question(question.at, question.ever, claimed))]
+            ):
+                return claimed
+        if not self._controlled:
+            self._control(scenario, question)
+        self.refusal = self.refusal or self.complaint
+        return None
+
+    def _control(self, scenario: Scenario, question: Question) -> None:
+        """Make sure that it is the candidate's rule that cannot be evaluated, and not our test.
+
+        Raises:
+            GraderFault: promtool fails with a rule of our own too.
+        """
+        self._controlled, said, stopped = True, self.complaint, self.stopped
+        always = json.dumps(
+            {"groups": [{"name": "g", "rules": [{"alert": self.alert, "expr": "vector(1)"}]}]}
+        )
+        control = Scenario(name="control", rules=always, series=scenario.series, questions=())
+        if not self._holds([_only(control, Question(question.at, question.ever, True))]):
+            raise GraderFault("promtool fails on the grader's own rule", log_tail=self.complaint)
+        self.complaint, self.stopped = said, stopped
+
+    def _holds(self, scenarios: Sequence[Scenario]) -> bool:
+        with TemporaryDirectory(prefix="grader-promtool-") as directory:
+            names = []
+            for number, scenario in enumerate(scenarios):
+                Path(directory, f"rules{number}.yml").write_text(scenario.rules, encoding="utf-8")
+                test = self._test(scenario, f"rules{number}.yml")
+                Path(directory, f"test{number}.yml").write_text(json.dumps(test), encoding="utf-8")
+                names.append(f"test{number}.yml")
+            argv = [str(self.program), "test", "rules", *names]
+            began = time.monotonic()
+            ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": directory}, timeout=SECONDS)
+            self._spent += time.monotonic() - began
+        if ended.returncode != 0:
+            self.stopped = self.stopped or ended.timed_out or self._spent > MOST_SECONDS
+            self.complaint = f"promtool was stopped after {SECONDS} s" if ended.timed_out else ended.output
+        return ended.returncode == 0 and not ended.timed_out
+
+    def _test(self, scenario: Scenario, rules: str) -> dict[str, Any]:
+        return {
+            "rule_files": [rules],
+            "evaluation_interval": f"{STEP}s",
+            "tests": [
+                {
+                    "interval": f"{STEP}s",
+                    "input_series": list(scenario.series),
+                    "promql_expr_test": [self._expectation(question) for question in scenario.questions],
+                }
+            ],
+        }
+
+    def _expectation(self, question: Question) -> dict[str, Any]:
+        firing = f'ALERTS{{alertname={json.dumps(self.alert)},alertstate="firing"}}'
+        asked = f"count_over_time({firing}[{question.at - _SETTLED}s])" if question.ever else firing
+        return {
+            "expr": f"(count({asked}) > bool 0) or vector(0)",
+            "eval_time": f"{question.at}s",
+            "exp_samples": [{"labels": "{}", "value": int(question.expected)}],
+        }
+
+
+def _only(scenario: Scenario, question: Question) -> Scenario:
+    return Scenario(name=scenario.name, rules=scenario.rules, series=scenario.series, questions=(question,))
+
+
+def after(seconds: float) -> int:
+    """The sample of a scenario that comes so long after the healthy history, or the last before it."""
+    return HISTORY + int(seconds) // STEP * STEP
+
+
+def check_rules(program: Path, content: str | Path) -> tuple[bool, str]:
+    """Whether promtool accepts a rule file (its text, or where it is), and what it says.
+
+    Raises:
+        GraderFault: it does not come to an end; looking at rules is quick whatever they hold.
+    """
+    with TemporaryDirectory(prefix="grader-promtool-") as directory:
+        path = content if isinstance(content, Path) else Path(directory, "rules.yml")
+        if isinstance(content, str):
+            path.write_text(content, encoding="utf-8")
+        argv = [str(program), "check", "rules", str(path)]
+        ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": directory}, timeout=SECONDS)
+    if ended.timed_out:
+        raise GraderFault(f"promtool did not check a rule file within {SECONDS} s")
+    said = "\n".join(line for line in ended.output.splitlines() if not line.startswith("Checking "))
+    return ended.returncode == 0, said.replace(str(path) + ": ", "").strip()

@@ -1,0 +1,228 @@
+"""The verdict on one alert: what it does in every scenario, tried with promtool or read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from grader.checks import alert_reading, alert_rules, promql
+from grader.checks.alert_rules import Rule, RuleFile
+from grader.checks.alert_spec import Spec, Tried, quantile_scenarios, scenarios, worlds
+from grader.checks.alert_trials import Promtool, check_rules
+from grader.results import Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What an alert does. An answer is None where nothing could tell."""
+
+    where: str
+    fires: bool | None
+    quiet: bool | None
+    quantile: bool | None = None
+    why: dict[str, Finding]
+    """For what it does not do (`fires`, `quiet`, `quantile`), a finding."""
+    tried: bool
+    """Whether promtool ran it; otherwise it was read."""
+
+    @property
+    def worth(self) -> tuple[int, int]:
+        """For choosing among several: firing first, since nothing counts without."""
+        return int(self.fires is True), int(self.quiet is True) + int(self.quantile is True)
+
+
+def verdict(rule: Rule, file: RuleFile, spec: Spec, promtool: Path | None, *, valid: bool) -> Verdict:
+    """Try an alert, or read it where there is no promtool.
+
+    Args:
+        valid: promtool accepts the whole file, so this rule needs no look on its own.
+    """
+    refused = "" if valid or promtool is None else _refused(promtool, rule)
+    if refused:
+        return _lost(rule, Finding(message=f"{spec.alert} is no valid rule", actual=_last(refused)))
+    selectors = alert_rules.selectors(rule, file)
+    if isinstance(selectors, promql.Unreadable):
+        if promtool is None or not rule.expr:
+            return _lost(
+                rule,
+                Finding(message=f"the expression of {spec.alert} cannot be read", actual=selectors.message),
+            )
+        return _open(rule, f"the expression of {spec.alert} could not be read: {selectors.message}")
+    if spec.metric and spec.metric not in {each.metric for each in selectors}:
+        return _lost(rule, _other_metric(spec, selectors))
+    if promtool is None:
+        return _read(rule, file, spec)
+    return _tried(rule, file, spec, promtool, selectors, valid=valid)
+
+
+def _tried(
+    rule: Rule,
+    file: RuleFile,
+    spec: Spec,
+    promtool: Path,
+    selectors: Sequence[promql.Selector],
+    *,
+    valid: bool,
+) -> Verdict:
+    recordings = [each for each in file.recordings if valid or not _refused(promtool, each)]
+    tried = Tried(
+        rules=alert_rules.as_file(rule, *recordings),
+        selectors=tuple(selectors),
+        grouping=_grouping(rule, file),
+    )
+    tool = Promtool(promtool, spec.alert)
+    found = _best(_in_worlds(tool, spec, tried))
+    right = _right_quantile(tool, spec, tried, replace(rule, duration=""), recordings)
+    why = {name: _why(name, rule, spec, found, tool.refusal) for name in ("fires", "quiet")}
+    why["quantile"] = _why_no_quantile(rule, spec, tried)
+    return Verdict(
+        where=rule.where,
+        fires=found["lasting 0"] and found["burst 1"],
+        quiet=found["burst 0"] and found["under 0"],
+        quantile=right,
+        why=why,
+        tried=True,
+    )
+
+
+def _in_worlds(tool: Promtool, spec: Spec, tried: Tried) -> Iterator[dict[str, bool]]:
+    """For each world, which questions were answered as they should be, up to the first that is all right."""
+    for world in worlds(spec, tried.selectors):
+        asked = scenarios(spec, tried, world)
+        answers = tool.ask(asked)
+        found = {
+            f"{each.name} {number}": answers.right(each.name, number, expected=question.expected)
+            for each in asked
+            for number, question in enumerate(each.questions)
+        }
+        yield found
+        if all(found.values()):
+            return
+
+
+def _best(found: Iterator[dict[str, bool]]) -> dict[str, bool]:
+    return max(found, key=lambda each: (each["lasting 0"] and each["burst 1"], sum(each.values())))
+
+
+def _right_quantile(
+    tool: Promtool, spec: Spec, tried: Tried, rule: Rule, recordings: Sequence[Rule]
+) -> bool | None:
+    """Whether it takes the wanted quantile of buckets; how long it waits is another question."""
+    if spec.kind != "latency":
+        return None
+    if not _has_buckets(tried.selectors):
+        return False
+    at_once = replace(tried, rules=alert_rules.as_file(rule, *recordings))
+    for world in worlds(spec, tried.selectors, any_unit=True):
+        asked = quantile_scenarios(spec, at_once, world)
+        answers = tool.ask(asked)
+        if answers.right("slow", 0, expected=True) and answers.right("few", 0, expected=False):
+            return True
+    return False
+
+
+def _read(rule: Rule, file: RuleFile, spec: Spec) -> Verdict:
+    expression = promql.read(rule.expr)
+    if isinstance(expression, promql.Unreadable):
+        return _lost(rule, Finding(message=f"the expression of {spec.alert} cannot be read"))
+    recorded = [each for each in file.recordings if each.record == rule.expr.split(" ", 1)[0]]
+    read = alert_reading.read(expression, rule.duration, spec) if not recorded else alert_reading.Reading()
+    why = {
+        name: Finding(message=message, expected=_asked(spec), actual=rule.expr[:300], where=rule.where)
+        for name, message in (
+            ("fires", f"{spec.alert}, as it is written, does not fire when it should"),
+            ("quiet", f"{spec.alert}, as it is written, does not stay quiet when it should"),
+            ("quantile", f"{spec.alert} takes another quantile"),
+        )
+    }
+    return Verdict(
+        where=rule.where, fires=read.fires, quiet=read.quiet, quantile=read.quantile, why=why, tried=False
+    )
+
+
+def _refused(promtool: Path, rule: Rule) -> str:
+    """What promtool has against a rule that stands alone, empty where nothing."""
+    accepted, said = check_rules(promtool, alert_rules.as_file(rule))
+    return "" if accepted else said or "promtool refuses it"
+
+
+def _grouping(rule: Rule, file: RuleFile) -> frozenset[str]:
+    readings = alert_rules.readings(rule, file)
+    if isinstance(readings, promql.Unreadable):
+        return frozenset()
+    return frozenset().union(*(expression.grouping() for expression in readings))
+
+
+def _has_buckets(selectors: Sequence[promql.Selector]) -> bool:
+    return any(
+        each.metric.endswith("_bucket") or any(matcher.label == "le" for matcher in each.matchers)
+        for each in selectors
+    )
+
+
+def _lost(rule: Rule, finding: Finding) -> Verdict:
+    finding = replace(finding, where=rule.where, detail=finding.detail or rule.expr[:1000])
+    why = dict.fromkeys(("fires", "quiet", "quantile"), finding)
+    return Verdict(where=rule.where, fires=False, quiet=False, quantile=False, why=why, tried=True)
+
+
+def _open(rule: Rule, reason: str) -> Verdict:
+    why = dict.fromkeys(("fires", "quiet", "quantile"), Finding(message=reason, where=rule.where))
+    return Verdict(where=rule.where, fires=None, quiet=None, quantile=None, why=why, tried=True)
+
+
+def _other_metric(spec: Spec, selectors: Sequence[promql.Selector]) -> Finding:
+    seen = ", ".join(sorted({each.metric for each in selectors} - {""})) or "no metric"
+    return Finding(message=f"{spec.alert} does not look at {spec.metric}", expected=spec.metric, actual=seen)
+
+
+def _asked(spec: Spec) -> str:
+    level = {
+        "rate": f"a rate of {spec.metric} over {spec.threshold:g} per second",
+        "latency": f"a {spec.quantile:.0%} quantile over {spec.threshold:g} s",
+        "value": f"{spec.metric} == {spec.bad:g}",
+    }[spec.kind]
+    return f"{level} for {spec.after:g} s"
+
+
+def _why(name: str, rule: Rule, spec: Spec, found: dict[str, bool], refusal: str) -> Finding:
+    bad = {
+        "rate": f"{spec.metric} grows by {spec.over:g} a second",
+        "latency": f"every request takes {spec.over:g} s",
+        "value": f"{spec.metric} is {spec.bad:g}",
+    }[spec.kind]
+    good = {
+        "rate": f"{spec.metric} grows by {spec.under:.2g} a second",
+        "latency": f"every request takes {spec.under:.2g} s",
+        "value": f"{spec.metric} is {spec.good:g}",
+    }[spec.kind]
+    if refusal:
+        message = f"{spec.alert} cannot be evaluated on the series that it asks for"
+    elif name == "fires":
+        lasting = (
+            "for half an hour" if not found["lasting 0"] else f"for {spec.after:g} s and a little longer"
+        )
+        message = f"{spec.alert} does not fire though {bad} {lasting}"
+    elif not found["under 0"]:
+        message = f"{spec.alert} fires though {good}"
+    else:
+        message = f"{spec.alert} fires before the bad state has lasted {spec.after:g} s"
+    written = f"{rule.expr[:300]}" + (f" for {rule.duration}" if rule.duration else " without `for`")
+    return Finding(
+        message=message, expected=_asked(spec), actual=written, where=rule.where, detail=_last(refusal)
+    )
+
+
+def _why_no_quantile(rule: Rule, spec: Spec, tried: Tried) -> Finding:
+    wanted = f"the {spec.quantile:.0%} quantile of the rates of a histogram's buckets"
+    if not _has_buckets(tried.selectors):
+        message = f"{spec.alert} looks at no histogram bucket (a `_bucket` series)"
+    else:
+        message = f"{spec.alert} does not tell the {spec.quantile:.0%} quantile from others or from the mean"
+    return Finding(message=message, expected=wanted, actual=rule.expr[:300], where=rule.where)
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip() and "FAILED" not in line]
+    return lines[-1][:500] if lines else ""

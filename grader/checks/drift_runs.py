@@ -1,0 +1,147 @@
+"""A drift detection script run on quiet data, on drifted data, and without each of its files."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from grader.checks.context import Context
+from grader.checks.scripts import Called, call, script
+from grader.checks.training_runs import Table, read_table, write_table
+from grader.errors import GraderFault
+from grader.runtime.sandbox import Limits
+
+MOST_REPORT_BYTES = 64 * 2**20
+
+
+class Drift(TypedDict):
+    """How a drift script is run; the same mapping for every check, so that they share its runs."""
+
+    reference: str
+    """Where the reference data belong."""
+    current: str
+    """Where the current data belong."""
+    shift: float
+    """How far every numeric column moves in drifted data, in multiples of its range."""
+    new_value: str
+    """What is put before every value of the other columns in drifted data."""
+    arguments: dict[str, str]
+    """Values for the script's parameters, by words that name a parameter."""
+    report_files: list[str]
+    """Endings of names of what a report is saved as."""
+    library_marks: list[str]
+    """What stands in every report of the library; all of them must."""
+    preset_marks: list[str]
+    """What stands in a report of the preset and in no other; all of them must."""
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detected:
+    """One run of the script."""
+
+    called: Called
+    written: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Reports that appeared or changed, each with the marks that its content has."""
+
+    def reports(self, marks: Sequence[str]) -> list[str]:
+        """Reports that have all of the marks."""
+        return [path for path, found in self.written.items() if found.issuperset(marks)]
+
+
+def on_quiet(context: Context, file: str, how: Drift) -> Detected:
+    """The script where the current data are the reference's rows in another order."""
+    return _once(context, file, how, "drift_quiet")
+
+
+def on_drifted(context: Context, file: str, how: Drift) -> Detected:
+    """The script where every column of the current data moved far away."""
+    return _once(context, file, how, "drift_drifted")
+
+
+def without_reference(context: Context, file: str, how: Drift) -> Detected:
+    """The script without its reference data."""
+    return _once(context, file, how, "drift_without_reference")
+
+
+def without_current(context: Context, file: str, how: Drift) -> Detected:
+    """The script without its current data."""
+    return _once(context, file, how, "drift_without_current")
+
+
+def _once(context: Context, file: str, how: Drift, scenario: str) -> Detected:
+    key = (scenario, file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _detect(context, file, how, scenario))
+
+
+def _detect(context: Context, file: str, how: Drift, scenario: str) -> Detected:
+    lab, what = context.require_lab(), script(context.submission, file)
+    if what is None:
+        raise GraderFault(f"there is no {file} to run")
+    # The form of the call was found out on good data; a missing file must not change it.
+    like = None if scenario == "drift_quiet" else on_quiet(context, file, how).called
+    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    files = _files(context, how, scenario)
+    without = [path for path in (how["reference"], how["current"]) if path not in files]
+    with lab.cell(scenario, files=files, without=without) as cell:
+        before = cell.snapshot()
+        called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
+        changed = [path for path in cell.changed(before) if path.lower().endswith(tuple(how["report_files"]))]
+        marks = (*how["library_marks"], *how["preset_marks"])
+        return Detected(
+            called=called,
+            written={path: _marks(cell.read(path, MOST_REPORT_BYTES), marks) for path in changed},
+        )
+
+
+def _files(context: Context, how: Drift, scenario: str) -> dict[str, bytes]:
+    given = context.submission.given.get(how["reference"]) or context.exam.data.get(how["reference"])
+    if given is None:
+        raise GraderFault(f"the exam gives no {how['reference']}")
+    table = read_table(given.read_bytes())
+    seed = f"{context.seed} {scenario}"
+    current = reordered(table, seed)
+    if scenario == "drift_drifted":
+        current = drifted(current, shift=how["shift"], new_value=how["new_value"])
+    files = {how["reference"]: write_table(table), how["current"]: write_table(current)}
+    missing = {"drift_without_reference": how["reference"], "drift_without_current": how["current"]}
+    return {path: data for path, data in files.items() if path != missing.get(scenario)}
+
+
+def _marks(data: bytes | None, marks: Sequence[str]) -> frozenset[str]:
+    """Which of the marks a file has; one that cannot be read has none."""
+    return frozenset(mark for mark in marks if data is not None and mark.encode() in data)
+
+
+# --- data: pure -----------------------------------------------------------------------------------
+
+
+def reordered(table: Table, seed: str) -> Table:
+    """The same rows in another order: nobody can find drift in them."""
+    header, *rows = table
+    random.Random(seed).shuffle(rows)  # noqa: S311
+    return [header, *rows]
+
+
+def drifted(table: Table, *, shift: float, new_value: str) -> Table:
+    """Every number moved by `shift` times its column's range, every other value a new one."""
+    header, *rows = table
+    columns = [_moved(list(column), shift, new_value) for column in zip(*rows, strict=True)]
+    return [header, *(list(row) for row in zip(*columns, strict=True))]
+
+
+def _moved(column: list[str], shift: float, new_value: str) -> list[str]:
+    try:
+        numbers = [float(cell) for cell in column if cell.strip()]
+    except ValueError:
+        return [new_value + cell for cell in column]
+    distance = (max(numbers) - min(numbers) or 1) * shift if numbers else 0
+    whole = all(cell.strip().lstrip("+-").isdigit() for cell in column if cell.strip())
+    if whole:
+        # A column of whole numbers stays one, so that nothing changes but the distribution.
+        return [str(int(cell) + max(1, round(distance))) if cell.strip() else cell for cell in column]
+    return [repr(float(cell) + distance) if cell.strip() else cell for cell in column]

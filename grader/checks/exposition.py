@@ -1,0 +1,27 @@
+"""Prometheus' exposition text, by Prometheus' own parser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
+    """The names that have samples, or why the text is no exposition."""
+    from prometheus_client import parser
+    from prometheus_client.openmetrics import parser as openmetrics
+
+    parse = (
+        openmetrics.text_string_to_metric_families
+        if "openmetrics" in content_type
+        else parser.text_string_to_metric_families
+    )
+    try:
+        families = list(parse(text))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        return " ".join(str(error).split())[:300] or type(error).__name__
+    return tuple(family.name for family in families if family.samples)
+
+
+def own(names: Sequence[str], foreign: Sequence[str]) -> tuple[str, ...]:
+    """Names that say something of the application rather than of its interpreter."""
+    return tuple(name for name in names if not name.startswith(tuple(foreign)))

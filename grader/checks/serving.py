@@ -1,0 +1,287 @@
+"""What a prediction service answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from grader.checks import exposition
+from grader.checks.asgi import Answer
+from grader.checks.context import Context
+from grader.checks.registry import check
+from grader.checks.serving_runs import Served, Serving, served, served_without_model
+from grader.results import Evidence, Finding, Outcome, failed, passed
+
+_MOST_NAMED = 8
+_MOST_DEPTH = 20
+
+
+@check("serving.health", evidence=Evidence.RUNS)
+def health(context: Context, *, file: str, how: Serving, expect: dict[str, Any]) -> Outcome:
+    """The application boots, and answers 200 with at least these keys where it tells its health."""
+    return judge_health(served(context, file, how), expect)
+
+
+@check("serving.ready", evidence=Evidence.RUNS)
+def ready(context: Context, *, file: str, how: Serving) -> Outcome:
+    """With a model to be had, it says within some seconds that it is ready."""
+    return judge_ready(served(context, file, how))
+
+
+@check("serving.not_ready", evidence=Evidence.RUNS)
+def not_ready(context: Context, *, file: str, how: Serving) -> Outcome:
+    """With no model to be had, it never says that it is ready, or refuses to start."""
+    return judge_not_ready(served_without_model(context, file, how))
+
+
+@check("serving.counts", evidence=Evidence.RUNS)
+def counts(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+    """A prediction request is answered 200 with as many predictions as rows."""
+    return judge_counts(served(context, file, how), predictions)
+
+
+@check("serving.agrees", evidence=Evidence.RUNS)
+def agrees(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+    """The predictions are the served model's own, in order."""
+    return judge_agrees(served(context, file, how), predictions)
+
+
+@check("serving.version", evidence=Evidence.RUNS)
+def version(context: Context, *, file: str, how: Serving, key: str) -> Outcome:
+    """The answer names the model's version."""
+    return judge_version(served(context, file, how), key)
+
+
+@check("serving.refuses", evidence=Evidence.RUNS)
+def refuses(context: Context, *, file: str, how: Serving, kind: str, status: int) -> Outcome:
+    """Every wrong body of a kind is answered with the status."""
+    return judge_refuses(served(context, file, how), kind, status)
+
+
+@check("serving.schema", evidence=Evidence.RUNS)
+def schema(context: Context, *, file: str, how: Serving) -> Outcome:
+    """The application's OpenAPI describes the prediction request's body, with its field."""
+    return judge_schema(served(context, file, how), how["predict"], how["field"])
+
+
+@check("serving.metrics", evidence=Evidence.RUNS)
+def metrics(context: Context, *, file: str, how: Serving, foreign: list[str]) -> Outcome:
+    """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none."""
+    return judge_metrics(served(context, file, how), foreign)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
+    """It boots, and says so in the words asked for."""
+    if seen.failure is not None:
+        return failed(seen.failure.finding("the application does not come to answer", expected=_BOOTED))
+    body = seen.health.json
+    healthy = isinstance(body, dict) and all(body.get(key) == value for key, value in expect.items())
+    if seen.health.status == 200 and healthy:
+        return passed()
+    return failed(_wrong(seen.health, "does not say that the application is healthy", f"200 with {expect}"))
+
+
+_BOOTED = "the server starts and answers requests"
+
+
+def judge_ready(seen: Served) -> Outcome:
+    """Ready in the end."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    if seen.ready[-1].status == 200:
+        return passed()
+    said = "is not 200 although there is a model in the registry and in the file"
+    return failed(_wrong(seen.ready[-1], said, "200 once the model is loaded"))
+
+
+def judge_not_ready(seen: Served) -> Outcome:
+    """Never ready."""
+    if seen.failure is not None:
+        return passed(
+            Finding(message="without a model the application refuses to start", where=seen.failure.shown)
+        )
+    wrong = next((answer for answer in seen.ready if answer.status == 200), None)
+    if wrong is None:
+        return passed()
+    said = "says 200 although there is no model to be had"
+    return failed(_wrong(wrong, said, "an error status such as 503"))
+
+
+def judge_counts(seen: Served, key: str) -> Outcome:
+    """One for each row."""
+    found = predictions(seen, key)
+    if isinstance(found, Outcome):
+        return found
+    if len(found) == len(seen.expected):
+        return passed()
+    expected = f"{len(seen.expected)} predictions, one for each row"
+    return failed(_wrong(seen.predict, f"has {len(found)} predictions", expected))
+
+
+def judge_agrees(seen: Served, key: str) -> Outcome:
+    """The same as the model's."""
+    found = predictions(seen, key)
+    if isinstance(found, Outcome):
+        return found
+    if [label(each) for each in found] == [label(each) for each in seen.expected]:
+        return passed()
+    return failed(
+        Finding(
+            message=f"the {key} are not those of the model that is in the registry and in the file",
+            expected=str(list(seen.expected)),
+            actual=str(found[: 3 * len(seen.expected)])[:600],
+            where=seen.predict.request,
+        )
+    )
+
+
+def judge_version(seen: Served, key: str) -> Outcome:
+    """Some text or number."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    body = seen.predict.json
+    value = body.get(key) if isinstance(body, dict) else None
+    if seen.predict.status == 200 and isinstance(value, str | int | float) and str(value).strip():
+        return passed()
+    return failed(_wrong(seen.predict, f"has no {key}", f"a non-empty {key}"))
+
+
+def judge_refuses(seen: Served, kind: str, status: int) -> Outcome:
+    """All of them."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for body, answer in seen.refused.get(kind, ()):
+        if answer.status != status:
+            return failed(_wrong(answer, f"does not answer {status} to {body}", str(status)))
+    return passed()
+
+
+def judge_schema(seen: Served, path: str, field: str) -> Outcome:
+    """A schema with the field as a property."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    document = seen.openapi.json
+    if seen.openapi.status != 200 or not isinstance(document, dict):
+        return failed(_wrong(seen.openapi, "gives no OpenAPI document", f"the body of {path} described"))
+    names = list(body_fields(document, path))
+    if field in names:
+        return passed()
+    return failed(
+        Finding(
+            message=f"no Pydantic model describes the body of {path}",
+            expected=f"a model with the field {field}",
+            actual=", ".join(names[:_MOST_NAMED]) or "nothing is said of the body",
+            where=seen.openapi.request,
+        )
+    )
+
+
+def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
+    """Valid, and where asked with something of its own."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    if seen.metrics.status != 200:
+        return failed(_wrong(seen.metrics, "is not there", "200 with Prometheus exposition text"))
+    names = exposition.metric_names(seen.metrics.body, seen.metrics.content_type)
+    if isinstance(names, str):
+        return failed(_wrong(seen.metrics, f"is no exposition text: {names}", "Prometheus exposition text"))
+    if not names:
+        return failed(_wrong(seen.metrics, "has no metric with a sample", "a metric"))
+    if foreign and not exposition.own(names, foreign):
+        return failed(
+            Finding(
+                message="every metric is about the Python process, none about the application or its traffic",
+                expected="a metric of its own, such as a counter of requests",
+                actual=", ".join(names[:_MOST_NAMED]),
+                where=seen.metrics.request,
+            )
+        )
+    return passed()
+
+
+# --- reading answers ------------------------------------------------------------------------------
+
+
+def predictions(seen: Served, key: str) -> list[Any] | Outcome:
+    """The list of predictions, a lone list around it taken off, or why there is none."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    body = seen.predict.json
+    found = body.get(key) if isinstance(body, dict) else None
+    if seen.predict.status != 200 or not isinstance(found, list):
+        expected = f"200 with {key}, a list"
+        return failed(_wrong(seen.predict, "does not answer a valid request with predictions", expected))
+    match found:
+        case [list() as inner] if len(seen.expected) != 1:
+            return inner
+    return found
+
+
+def label(value: object) -> object:
+    """A prediction, so that 1, 1.0, "1", true and [1] are the same."""
+    match value:
+        case [only]:
+            return label(only)
+        case bool() | int() | float():
+            return float(value)
+        case str():
+            try:
+                return float(value)
+            except ValueError:
+                return value.strip()
+    return str(value)
+
+
+def body_fields(document: dict[str, Any], path: str) -> Iterator[str]:
+    """Properties of the JSON body of POST `path`, references followed."""
+    paths = document.get("paths")
+    for name, operations in paths.items() if isinstance(paths, dict) else ():
+        if str(name).rstrip("/") != path.rstrip("/"):
+            continue
+        content = _get(operations, "post", "requestBody", "content")
+        for media in content.values() if isinstance(content, dict) else ():
+            yield from _properties(document, _get(media, "schema"), _MOST_DEPTH)
+
+
+def _properties(document: dict[str, Any], schema: object, depth: int) -> Iterator[str]:
+    if not isinstance(schema, dict) or depth == 0:
+        return
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        yield from _properties(document, _get(document, *reference[2:].split("/")), depth - 1)
+    properties = schema.get("properties")
+    yield from map(str, properties if isinstance(properties, dict) else ())
+    for word in ("allOf", "anyOf", "oneOf"):
+        options = schema.get(word)
+        for option in options if isinstance(options, list) else ():
+            yield from _properties(document, option, depth - 1)
+
+
+def _get(data: object, *keys: str) -> object:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _wrong(answer: Answer, said: str, expected: str) -> Finding:
+    return Finding(
+        message=f"{answer.request} {said}", expected=expected, actual=answer.shown, where=answer.request
+    )
+
+
+def _not_booted(seen: Served) -> Outcome:
+    """Short: the cause stands where booting is asked for."""
+    said = seen.failure.finding() if seen.failure else None
+    cause = said.message if said else ""
+    return failed(
+        Finding(message="the application does not come to answer", actual=cause, where=seen.shown)
+    )
+
+
+CHECKS = (health, ready, not_ready, counts, agrees, version, refuses, schema, metrics)

@@ -1,0 +1,233 @@
+"""A prediction service booted with a model to be had, and with none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks import asgi
+from grader.checks.asgi import Answer
+from grader.checks.context import Context
+from grader.checks.scripts import Called, script
+from grader.checks.training_runs import clean, read_table
+from grader.documents import Problem
+from grader.errors import GraderFault
+from grader.runtime.sandbox import Limits
+
+if TYPE_CHECKING:
+    from grader.runtime.cell import Cell, Server
+
+_UNASKED = Answer(request="")
+_POLL_SECONDS = 0.5
+_POOL = 200
+_MOST_SHUFFLES = 100
+_AFTER_LOADING_SECONDS = 5
+"""How long an application without a model may take to say so again, once it was asked for a prediction."""
+
+
+class Serving(TypedDict):
+    """How a service is booted and asked; the same mapping for every check, so that they share its boots."""
+
+    recipe: str
+    """The probe that makes the model in the candidate's environment."""
+    seed: dict[str, Any]
+    """Its parameters: data, registered model, stages, aliases."""
+    data: str
+    """The given data from which rows are taken."""
+    target: str
+    model: str
+    """The recipe's label of the model that is served."""
+    model_file: str
+    """Where the exam keeps the model as a file."""
+    without: list[str]
+    """Globs of what is not there when there is no model."""
+    rows: int
+    """How many rows are predicted at once."""
+    host: str
+    port: int
+    health: str
+    ready: str
+    predict: str
+    metrics: str
+    openapi: str
+    field: str
+    """The key of the request under which the rows stand."""
+    refused: dict[str, list[str]]
+    """Bodies that must be refused, by what is wrong with them."""
+    boot_seconds: float
+    ready_seconds: float
+    """For loading, counted from the first answer."""
+    request_seconds: float
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a service answered while it ran."""
+
+    shown: str
+    """The command that booted it."""
+    failure: Called | None = None
+    """How it ended where it never came to answer."""
+    expected: tuple[Any, ...] = ()
+    """What the seeded model predicts for the rows."""
+    health: Answer = _UNASKED
+    ready: tuple[Answer, ...] = ()
+    """Every answer, in order."""
+    predict: Answer = _UNASKED
+    metrics: Answer = _UNASKED
+    openapi: Answer = _UNASKED
+    refused: Mapping[str, tuple[tuple[str, Answer], ...]] = field(default_factory=dict)
+
+
+def served(context: Context, file: str, how: Serving) -> Served:
+    """The service with one and the same model in the registry and in the file."""
+    key = ("serving", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _serve(context, file, how))
+
+
+def served_without_model(context: Context, file: str, how: Serving) -> Served:
+    """The service with an empty registry and no file."""
+    key = ("serving without model", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _serve_without(context, file, how))
+
+
+def _serve(context: Context, file: str, how: Serving) -> Served:
+    lab = context.require_lab()
+    pool = _pool(context, how)
+    seed = lab.seeded(how["recipe"], {**how["seed"], "rows": pool})
+    rows, expected = choose(pool, _predicted(seed.answer, how["model"], len(pool)), how["rows"], context.seed)
+    model = Path(seed.files) / Path(how["model_file"]).name
+    with (
+        lab.mlflow("serving", seeded=seed.store) as server,
+        lab.cell("serving", mlflow=server, files={how["model_file"]: model}) as cell,
+    ):
+        return _boot(context, cell, file, how, lambda app, shown: _ask_all(app, shown, how, rows, expected))
+
+
+def _serve_without(context: Context, file: str, how: Serving) -> Served:
+    lab = context.require_lab()
+    with (
+        lab.mlflow("serving_without_model") as server,
+        lab.cell("serving_without_model", mlflow=server, without=how["without"]) as cell,
+    ):
+        return _boot(context, cell, file, how, lambda app, shown: _ask_ready(app, shown, how))
+
+
+def _boot(
+    context: Context, cell: Cell, file: str, how: Serving, use: Callable[[Server, str], Served]
+) -> Served:
+    what, source = script(context.submission, file), context.submission.deliverable(file)
+    if what is None or source is None:
+        raise GraderFault(f"there is no {file} to serve")
+    tree = source.python
+    outcome: Served | Called = asgi.serve(
+        cell,
+        what,
+        asgi.Target() if isinstance(tree, Problem) else asgi.find(tree),
+        host=how["host"],
+        port=how["port"],
+        seconds=how["boot_seconds"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+        use=use,
+    )
+    return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
+
+
+def _ask_all(
+    app: Server, shown: str, how: Serving, rows: list[list[float]], expected: tuple[Any, ...]
+) -> Served:
+    body = json.dumps({how["field"]: rows})
+    health = _get(app, how, how["health"])
+    ready = [_get(app, how, how["ready"])]
+    predict = _post(app, how, body)
+    until = time.monotonic() + how["ready_seconds"]
+    # Loading may be lazy, and then it was the prediction that began it.
+    while ready[-1].status != 200 and time.monotonic() < until and app.alive():
+        time.sleep(_POLL_SECONDS)
+        ready.append(_get(app, how, how["ready"]))
+    if predict.status != 200:
+        predict = _post(app, how, body)
+    return Served(
+        shown=shown,
+        expected=expected,
+        health=health,
+        ready=tuple(ready),
+        predict=predict,
+        refused={
+            kind: tuple((wrong, _post(app, how, wrong)) for wrong in bodies)
+            for kind, bodies in how["refused"].items()
+        },
+        openapi=_get(app, how, how["openapi"]),
+        # Last: metrics of traffic begin with traffic.
+        metrics=_get(app, how, how["metrics"]),
+    )
+
+
+def _ask_ready(app: Server, shown: str, how: Serving) -> Served:
+    ready = [_get(app, how, how["ready"])]
+    _post(app, how, json.dumps({how["field"]: [[0.0]]}))
+    until = time.monotonic() + _AFTER_LOADING_SECONDS
+    while time.monotonic() < until and app.alive():
+        ready.append(_get(app, how, how["ready"]))
+        if ready[-1].status == 200:
+            break
+        time.sleep(_POLL_SECONDS)
+    return Served(shown=shown, ready=tuple(ready))
+
+
+def _get(app: Server, how: Serving, path: str) -> Answer:
+    return asgi.ask(app.client, "GET", path, seconds=how["request_seconds"])
+
+
+def _post(app: Server, how: Serving, body: str) -> Answer:
+    return asgi.ask(app.client, "POST", how["predict"], seconds=how["request_seconds"], body=body)
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _pool(context: Context, how: Serving) -> list[list[float]]:
+    """Complete rows of the given data; always the same, so that the seeded model can be kept."""
+    given = context.submission.given.get(how["data"]) or context.exam.data.get(how["data"])
+    if given is None:
+        raise GraderFault(f"the exam gives no {how['data']}")
+    header, *rows = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
+    target = header.index(how["target"])
+    return [[float(cell) for n, cell in enumerate(row) if n != target] for row in rows[:_POOL]]
+
+
+def _predicted(answer: Any, model: str, count: int) -> list[Any]:
+    models = answer.get("models") if isinstance(answer, dict) else None
+    told = models.get(model) if isinstance(models, dict) else None
+    found = told.get("predictions") if isinstance(told, dict) else None
+    if isinstance(found, list) and len(found) == count:
+        return found
+    raise GraderFault("the seeded model does not say what it predicts")
+
+
+def choose(
+    rows: list[list[float]], predicted: list[Any], count: int, seed: int
+) -> tuple[list[list[float]], tuple[Any, ...]]:
+    """Some rows of every class in mixed order, with what the model says of them."""
+    by_class: dict[Any, list[tuple[list[float], Any]]] = {}
+    for pair in zip(rows, predicted, strict=True):
+        by_class.setdefault(str(pair[1]), []).append(pair)
+    if len(by_class) < 2:
+        raise GraderFault("the seeded model predicts the same for every row")
+    dice = random.Random(seed)  # noqa: S311
+    share = max(2, count // len(by_class))
+    chosen = [pair for some in by_class.values() for pair in dice.sample(some, min(share, len(some)))]
+    for _ in range(_MOST_SHUFFLES):
+        dice.shuffle(chosen)
+        # In order of class, a service that sorts or groups its answers would pass.
+        if sum(one[1] != other[1] for one, other in itertools.pairwise(chosen)) > len(by_class):
+            break
+    return [row for row, _ in chosen], tuple(said for _, said in chosen)

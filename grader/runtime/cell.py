@@ -1,0 +1,207 @@
+"""One scenario's private world: a workspace, an environment, services that it reaches, and runs in there."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.runtime import files
+from grader.runtime.limits import Limits
+from grader.runtime.sandbox import Bind, Job, Run, Sandbox
+from grader.runtime.supervise import Process
+
+if TYPE_CHECKING:
+    import httpx
+
+PROBES = Path(__file__).parent / "probes"
+MOST_ANSWER = 64 * 2**20
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ENVIRONMENT: Mapping[str, str] = {
+    "LANG": "C.UTF-8",
+    "TZ": "UTC",
+    "PYTHONHASHSEED": "0",
+    "DVC_NO_ANALYTICS": "true",
+}
+
+
+class Server:
+    """A command that serves HTTP for as long as a `Cell.serve` block lasts."""
+
+    def __init__(self, process: Process, client: httpx.Client) -> None:
+        self._process = process
+        self.client = client
+        """Asks the server; `httpx.ConnectError` until its port is open."""
+
+    def alive(self) -> bool:
+        """Whether the command still runs."""
+        return self._process.alive()
+
+    def output(self) -> str:
+        """What it wrote so far."""
+        return self._process.output()
+
+    def wait(self, timeout: float) -> Run | None:
+        """The run, if the command ends within so many seconds."""
+        return self._process.wait(timeout)
+
+    def stop(self) -> Run:
+        """End the command, with all that it started."""
+        return self._process.stop()
+
+    def run(self) -> Run:
+        """How it ended: by itself, or else it is stopped now."""
+        return self._process.stop()
+
+
+class Cell:
+    """Runs commands in a workspace, each isolated from the machine and from all other cells."""
+
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        sandbox: Sandbox,
+        python: Path,
+        scratch: Path,
+        readable: Sequence[Path] = (),
+        outbound: Mapping[int, Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Set the scene.
+
+        Args:
+            workspace: on the host; what runs here reads and writes it.
+            python: the candidate's interpreter; its directory comes first on PATH.
+            scratch: a private directory of the grader for this cell, never the workspace.
+            readable: directories that runs see at their own paths, such as the environment and its Python.
+            outbound: port on the loopback -> Unix socket that answers there.
+            env: variables besides the usual ones.
+        """
+        self.workspace = workspace
+        self.limits = limits or Limits()
+        self._sandbox = sandbox
+        self._python = python
+        self._scratch = scratch
+        self._binds = tuple(Bind(path) for path in dict.fromkeys(readable))
+        self._outbound = dict(outbound or {})
+        self._env = {**ENVIRONMENT, "PATH": f"{python.parent}:{SYSTEM_PATH}", **(env or {})}
+        self._numbers = itertools.count()
+
+    @property
+    def root(self) -> str:
+        """The path at which programs see the workspace, which is their working directory."""
+        return self._sandbox.workspace(self.workspace)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> Run:
+        """Run a command to its end; a program without a slash is looked for on PATH, the environment's first.
+
+        Raises:
+            GraderFault: the sandbox failed, which is not the candidate's fault.
+        """
+        return self._sandbox.run(self._job(argv, env=env, limits=limits))
+
+    def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
+        """Run the candidate's Python: `cell.python("src/train.py")`."""
+        return self.run((os.fspath(self._python), *args), env=env, limits=limits)
+
+    def probe(
+        self,
+        script: str,
+        request: object,
+        *,
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> tuple[Run, object | None]:
+        """Run `probes/<script>.py REQUEST ANSWER` with the candidate's Python, in the workspace.
+
+        Both words are paths of JSON files. The answer is None where the script left none that can be read.
+        What it holds comes from a process full of the candidate's code: evidence, not truth.
+        """
+        directory = self._scratch / f"probe-{next(self._numbers)}"
+        result = directory / "result"
+        result.mkdir(parents=True)
+        (directory / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        probes = Bind(PROBES, "/grader/probes")
+        asked = Bind(directory / "request.json", "/grader/request.json")
+        answered = Bind(result, "/grader/result", writable=True)
+        see = self._sandbox.sees
+        argv = (
+            os.fspath(self._python),
+            f"{see(probes)}/{script}.py",
+            see(asked),
+            f"{see(answered)}/answer.json",
+        )
+        run = self._sandbox.run(self._job(argv, env=env, limits=limits, binds=(probes, asked, answered)))
+        return run, _parse(files.read_inside(result, "answer.json", MOST_ANSWER))
+
+    @contextlib.contextmanager
+    def serve(
+        self,
+        argv: Sequence[str],
+        *,
+        port: int,
+        env: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
+    ) -> Iterator[Server]:
+        """A command that is to open a port, as long as the block lasts. Waits for nothing: ask and see."""
+        from grader.runtime.client import client
+
+        process = self._sandbox.start(self._job(argv, env=env, limits=limits, inbound=(port,)))
+        try:
+            with client(process.connection(port), port) as http:
+                yield Server(process, http)
+        finally:
+            process.stop()
+
+    def read(self, path: str | PurePosixPath, limit: int = 16 * 2**20) -> bytes | None:
+        """A regular file of the workspace, reached through no link; None where there is none so small."""
+        return files.read_inside(self.workspace, path, limit)
+
+    def snapshot(self) -> Mapping[str, str]:
+        """The workspace's regular files as they are now, to compare with later."""
+        return files.snapshot(self.workspace)
+
+    def changed(self, before: Mapping[str, str]) -> tuple[str, ...]:
+        """Files that are new or different since a snapshot."""
+        return files.changed(before, self.snapshot())
+
+    def _job(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None,
+        limits: Limits | None,
+        binds: tuple[Bind, ...] = (),
+        inbound: tuple[int, ...] = (),
+    ) -> Job:
+        return Job(
+            argv=tuple(argv),
+            workspace=self.workspace,
+            env={**self._env, **(env or {})},
+            limits=limits or self.limits,
+            binds=(*self._binds, *binds),
+            outbound=self._outbound,
+            inbound=inbound,
+        )
+
+
+def _parse(data: bytes | None) -> object | None:
+    if data is None:
+        return None
+    try:
+        found: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found

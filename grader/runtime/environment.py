@@ -1,0 +1,274 @@
+"""The Python environment that candidate code runs with: from its own lock, or else the exam's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from grader import process
+from grader.documents import Problem
+from grader.errors import GraderFault
+from grader.exam import EnvironmentSpec
+from grader.requirements import Line
+from grader.runtime import uv
+from grader.runtime.cache import Cache
+from grader.runtime.metadata import USUAL, Installed
+from grader.runtime.plan import Plan, exam_plan, lock_plan
+from grader.runtime.wheels import WheelBuilder
+from grader.submission import Submission
+
+_KIND = "environments"
+_FACTS = "environment.json"
+_TAIL = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A virtual environment that candidate code may read and not write."""
+
+    python: Path
+    root: Path
+    key: str
+    source: str
+    """`lock` (the candidate's own) or `exam`."""
+    packages: Mapping[str, str]
+    """What is installed: normalised name -> version."""
+    reason: str = ""
+    """For the candidate: why it is the exam's, or what was left out or chosen otherwise."""
+    installs: bool | None = None
+    """Whether the lock installs as it stands; None where there is none, or a package did not build here."""
+    missing: tuple[str, ...] = ()
+    """Requirements of the lock's packages that the lock does not meet."""
+    log_tail: str = ""
+
+    @property
+    def readable(self) -> tuple[Path, ...]:
+        """What must be readable wherever it is used: itself, and the installation of Python behind it."""
+        base = self.python.resolve().parent.parent
+        return (self.root,) if base.is_relative_to("/usr") else (self.root, base)
+
+
+def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: Path | None) -> Environment:
+    """The environment of a submission, built or reused.
+
+    Args:
+        bwrap: what walls off the build of source packages; None builds in the open.
+
+    Raises:
+        GraderFault: index, disk or the exam's own lock are at fault.
+    """
+    python, remark = uv.find_interpreter(spec.python)
+    plan = lock_plan(submission, spec)
+    installs: bool | None = None
+    why, log = f"there is no {spec.lock}", ""
+    if isinstance(plan, Problem):
+        installs, why = False, f"{plan.where}: {plan.message}"
+    elif plan is not None:
+        try:
+            environment = _built(plan, python, cache, bwrap)
+            return replace(environment, reason="; ".join(filter(None, (remark, environment.reason))))
+        except uv.Refused as refused:
+            installs = None if isinstance(refused, uv.NotBuilt) else False
+            log = refused.output[-_TAIL:]
+            why = f"{spec.lock} cannot be installed: {refused}"
+    environment = _exams_own(submission, spec, python, cache, bwrap)
+    reason = "; ".join(filter(None, (f"{why}; the exam's own environment was used", remark)))
+    return replace(environment, reason=reason, installs=installs, missing=(), log_tail=log)
+
+
+def _exams_own(
+    submission: Submission, spec: EnvironmentSpec, python: uv.Interpreter, cache: Cache, bwrap: Path | None
+) -> Environment:
+    if not spec.fallback.is_file():
+        raise GraderFault(f"the exam's own lock file is missing: {spec.fallback.name}")
+    try:
+        return _built(exam_plan(submission, spec), python, cache, bwrap)
+    except uv.Refused as refused:
+        raise GraderFault("the exam's own lock cannot be installed", log_tail=refused.output) from refused
+
+
+def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Path | None) -> Environment:
+    key = plan.key(python.version)
+    builder = _Build(plan, python, WheelBuilder(cache, python, bwrap))
+    entry = cache.get(_KIND, key, builder, partial(_starts, python))
+    return _load(entry, key)
+
+
+def _starts(python: uv.Interpreter, entry: Path) -> bool:
+    """`-S`: the environment's own files are not asked, for what they say runs."""
+    interpreter = entry / "venv" / "bin" / "python"
+    if not (entry / _FACTS).is_file() or not interpreter.exists():
+        return False
+    done = process.run([interpreter, "-I", "-S", "-c", "import sys; print(sys.version)"], timeout=60)
+    return done.returncode == 0 and done.stdout.startswith(python.version)
+
+
+def _load(entry: Path, key: str) -> Environment:
+    facts = json.loads((entry / _FACTS).read_text())
+    root = entry / "venv"
+    return Environment(
+        python=root / "bin" / "python",
+        root=root,
+        key=key,
+        source=facts["source"],
+        packages=MappingProxyType(facts["packages"]),
+        reason=facts["reason"],
+        installs=facts["installs"],
+        missing=tuple(facts["missing"]),
+        log_tail=facts["log_tail"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What building found out, kept beside the environment."""
+
+    source: str
+    packages: dict[str, str]
+    reason: str
+    installs: bool
+    missing: tuple[str, ...]
+    log_tail: str
+
+
+class _Build:
+    """Fills an environment's directory."""
+
+    def __init__(self, plan: Plan, python: uv.Interpreter, builder: WheelBuilder) -> None:
+        self._plan = plan
+        self._python = python
+        self._builder = builder
+        self._wheels: list[Path] = []
+
+    def __call__(self, directory: Path) -> None:
+        texts = [_text(line) for line in self._plan.lines]
+        packages = uv.describe(texts, (line.name for line in self._plan.lines), self._python)
+        own = self._own_wheels(packages)
+        self._wheels = self._spare_wheels()
+        lock = [_text(line) for line in self._plan.lines if line.name not in own] + list(own.values())
+        completed, remarks = self._complete(lock)
+        root = directory / "venv"
+        uv.make_environment(root, self._python)
+        names = {package.name for package in packages}
+        wanted = [*self._hashed(own), *_others(completed, names)]
+        log = uv.install(root, wanted, self._python, wheels=self._wheels)
+        uv.compile_bytecode(root, self._python)
+        installed = Installed(root, self._python.version)
+        facts = _Facts(
+            source=self._plan.source,
+            packages=installed.versions,
+            reason="; ".join((*self._plan.left_out, *remarks)),
+            installs=not self._plan.left_out,
+            missing=installed.missing(self._wanted(names)),
+            log_tail=log[-_TAIL:],
+        )
+        (directory / _FACTS).write_text(json.dumps(asdict(facts)))
+
+    def _own_wheels(self, packages: Sequence[uv.Package]) -> dict[str, str]:
+        """Name -> requirement of the wheels that had to be built."""
+        return {
+            package.name: f"{package.name} @ {self._builder.wheel(package).as_uri()}"
+            for package in packages
+            if not package.has_wheel
+        }
+
+    def _spare_wheels(self) -> list[Path]:
+        """Wheels of what the exam pins and the index has in source only, for whatever comes to need them."""
+        preferred = self._plan.preferred
+        packages = uv.describe(preferred, map(_name, preferred), self._python) if preferred else []
+        wheels = []
+        for package in packages:
+            with contextlib.suppress(uv.NotBuilt):
+                wheels += [] if package.has_wheel else [self._builder.wheel(package).parent]
+        return wheels
+
+    def _resolve(self, requirements: list[str], constraints: Sequence[str] = ()) -> list[str]:
+        return uv.resolve(
+            requirements,
+            self._python,
+            constraints=constraints,
+            preferred=self._plan.preferred,
+            wheels=self._wheels,
+        )
+
+    def _complete(self, lock: list[str]) -> tuple[list[str], list[str]]:
+        """Pins for everything: the lock, what it forgot, what the exam adds; and remarks on what did not fit.
+
+        What a lock forgot is installed all the same: it has lost its point already, and must not lose those
+        of every task whose program needs it.
+        """
+        pinned = {line.name for line in self._plan.lines}
+        additions = [*self._plan.additions, *(text for name, text in USUAL.items() if name not in pinned)]
+        try:
+            return self._resolve([*lock, *additions]), []
+        except uv.Refused:
+            return self._complete_by_parts(lock, additions)
+
+    def _complete_by_parts(self, lock: list[str], additions: list[str]) -> tuple[list[str], list[str]]:
+        """The same for a lock that contradicts itself or an addition: whatever can be had besides it."""
+        try:
+            pins = self._resolve(lock)
+        except uv.Refused:
+            pins = lock
+        remarks = []
+        for addition in additions:
+            try:
+                pins = _joined(pins, self._resolve([addition], _constraints(pins)))
+            except uv.Refused as refused:
+                remarks.append(f"{addition} cannot be added to the lock: {refused}")
+        return pins, remarks
+
+    def _hashed(self, own: Mapping[str, str]) -> list[str]:
+        lines = [_text(line, hashes=True) for line in self._plan.lines if line.name not in own]
+        return [*lines, *own.values()]
+
+    def _wanted(self, names: set[str]) -> list[tuple[str, frozenset[str]]]:
+        asked = ((line.name, line.requirement) for line in self._plan.lines if line.requirement)
+        return [(name, frozenset(requirement.extras)) for name, requirement in asked if name in names]
+
+
+def _text(line: Line, *, hashes: bool = False) -> str:
+    return " ".join((str(line.requirement), *(f"--hash={one}" for one in line.hashes if hashes)))
+
+
+def _name(requirement: str) -> str:
+    return canonicalize_name(Requirement(requirement).name)
+
+
+def _others(pins: Sequence[str], names: set[str]) -> list[str]:
+    return [pin for pin in pins if _name(pin) not in names]
+
+
+def _joined(pins: Sequence[str], more: Sequence[str]) -> list[str]:
+    return [*pins, *_others(more, {_name(pin) for pin in pins})]
+
+
+def _constraints(pins: Sequence[str]) -> list[str]:
+    """Extras are no part of a constraint."""
+    found: list[str] = []
+    for pin in pins:
+        requirement = Requirement(pin)
+        requirement.extras = set()
+        found.append(str(requirement))
+    return found
+
+
+def describe(environment: Environment) -> dict[str, Any]:
+    """What a report says of it."""
+    return {
+        "source": environment.source,
+        "key": environment.key,
+        "reason": environment.reason,
+        "installs": environment.installs,
+        "missing": list(environment.missing),
+        "packages": dict(environment.packages),
+    }

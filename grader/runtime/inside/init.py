@@ -1,0 +1,158 @@
+"""The first process in a sandbox: limits, relays, then the command; reaps, and says how the command ended.
+
+Reads its orders as JSON from standard input and answers in lines of JSON on a descriptor of its own. Standard
+library only, and little of it: every run waits for this to start. As process 1 of its namespace it cannot be
+killed from within, and everything in the namespace ends with it.
+"""
+
+# ruff: noqa: PTH100, PTH120, PTH123, PTH208  (pathlib is slow to load)
+
+from __future__ import annotations
+
+import _thread
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import relay  # type: ignore[import-not-found]  # (beside this file, wherever that is mounted)
+
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+
+
+def main() -> None:
+    """Follow the orders on standard input."""
+    orders = json.load(sys.stdin)
+    os.chdir(orders["cwd"])  # failing here is ours, failing after the fork would be the command's
+    keep_descriptors_to_ourselves()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if orders["lifeline"] is not None:
+        adopt_orphans()
+    servers = [
+        (server, path) for port, path in orders["outbound"].items() for server in relay.listen(int(port))
+    ]
+    child = os.fork()
+    if child == 0:
+        execute(orders)
+    tell(orders["status"], started=child)
+    for server, path in servers:
+        _thread.start_new_thread(relay.forward, (server, path))
+    for port, number in orders["inbound"].items():
+        _thread.start_new_thread(relay.answer, (socket.socket(fileno=number), int(port)))
+    if orders["lifeline"] is not None:
+        _thread.start_new_thread(end_with_parent, (orders["lifeline"],))
+    ended = reap(child)
+    if orders["lifeline"] is not None:
+        end_descendants()
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    tell(orders["status"], ended=ended, cpu_seconds=spent.ru_utime + spent.ru_stime)
+    os._exit(0)
+
+
+def execute(orders: dict) -> None:  # type: ignore[type-arg]
+    """Become the command."""
+    try:
+        prepare(orders)
+        os.execvpe(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606
+    except (OSError, ValueError) as error:
+        tell(orders["status"], error=getattr(error, "strerror", None) or str(error))
+    finally:
+        os._exit(127)
+
+
+def prepare(orders: dict) -> None:  # type: ignore[type-arg]
+    """Give this process what a command may expect: a session, no input, its limits, default signals."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    if nothing:
+        os.close(nothing)
+    os.umask(0o022)
+    for name, (soft, hard) in orders["rlimits"].items():
+        limit = getattr(resource, name)
+        most = resource.getrlimit(limit)[1]
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)  # noqa: PLW2901
+        resource.setrlimit(limit, (soft, hard))
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores some: programs expect not
+        signal.signal(number, signal.SIG_DFL)
+
+
+def reap(child: int) -> int:
+    """Wait for the command, and for whatever else ends meanwhile; minus the signal that ended it."""
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def tell(descriptor: int, **facts: object) -> None:
+    """One line to the grader."""
+    os.write(descriptor, json.dumps(facts).encode() + b"\n")
+
+
+def keep_descriptors_to_ourselves() -> None:
+    """Let the command inherit nothing but its three streams."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+        except OSError:
+            continue  # the one that listed them
+
+
+def adopt_orphans() -> None:
+    """Without a namespace of processes, become the parent of whatever the command leaves behind."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+
+
+def end_with_parent(lifeline: int) -> None:
+    """Wait until the grader is gone, however it went, then end everything."""
+    while os.read(lifeline, 1):
+        pass
+    end_descendants()
+    os._exit(0)
+
+
+def end_descendants() -> None:
+    """Kill and reap until nobody is left; orphans come to us, so each round may show new ones."""
+    deadline = time.monotonic() + 5
+    while (pids := descendants(os.getpid())) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.005)
+
+
+def descendants(root: int) -> list[int]:
+    """Every process under one."""
+    found, waiting = [], [root]
+    while waiting:
+        pid = waiting.pop()
+        try:
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{thread}/children") as children:
+                    young = [int(word) for word in children.read().split()]
+                found += young
+                waiting += young
+        except OSError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()

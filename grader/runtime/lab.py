@@ -1,0 +1,295 @@
+"""Where the dynamic checks of one grade run: the environment, the services and the cells of a submission."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import itertools
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from grader import process
+from grader.errors import GraderFault, ToolMissing, UsageError
+from grader.exam import Exam
+from grader.results import Finding
+from grader.runtime import environment, files
+from grader.runtime.cache import Cache
+from grader.runtime.cell import PROBES, Cell
+from grader.runtime.environment import Environment
+from grader.runtime.sandbox import Limits, Run, Sandbox, open_sandbox
+from grader.runtime.scratch import remove_tree, scratch_directory
+from grader.runtime.services import MlflowHost, MlflowServer
+from grader.runtime.slots import Queued, Slots
+from grader.runtime.workspace import assemble, replaced_data
+from grader.submission import Submission
+from grader.tools import Tools
+
+MLFLOW_PORT = 5000
+ISOLATIONS = ("bubblewrap", "none")
+VARIABLES: Mapping[str, str] = {
+    "MLFLOW_TRACKING_URI": f"http://localhost:{MLFLOW_PORT}",
+    "AWS_ACCESS_KEY_ID": "exam",
+    "AWS_SECRET_ACCESS_KEY": "exam",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+"""What candidate code is told of the services, besides what every cell sets."""
+UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""By default MLflow's client tries an absent server for minutes."""
+_SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
+_SEED_FILES = "files"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeded:
+    """What a recipe made; nothing may write to it."""
+
+    store: Path
+    """For `Lab.mlflow(seeded=…)`."""
+    answer: Any
+    """What the recipe says of it."""
+    files: Path
+    """A directory of files that it made, as `model.pkl`."""
+
+
+class SeedFailed(GraderFault):
+    """A recipe did not get through in the candidate's environment.
+
+    Where the environment is the candidate's own and cannot import what it pins, that is the reason.
+    """
+
+    def __init__(self, recipe: str, run: Run) -> None:
+        self.run = run
+        super().__init__(f"{recipe}.py {run.describe()}", log_tail=run.tail())
+
+
+class Lab:
+    """One per grade; a context manager that leaves nothing behind. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        submission: Submission,
+        exam: Exam,
+        *,
+        isolation: str = "bubblewrap",
+        tools: Tools | None = None,
+        cache: Cache | None = None,
+        slots: Slots | None = None,
+    ) -> None:
+        self.isolation = isolation
+        self._submission = submission
+        self._exam = exam
+        self._tools = tools or Tools()
+        self._cache = cache or Cache()
+        self.slots = slots or Slots()
+        self._stack = contextlib.ExitStack()
+        self._lock = Lock()
+        self._environment: Future[Environment] | None = None
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Lab:
+        with contextlib.ExitStack() as stack:
+            self._scratch = stack.enter_context(scratch_directory())
+            sandbox = choose_sandbox(self.isolation, self._scratch, (self._exam.directory.resolve(),))
+            self._sandbox = Queued(sandbox, self.slots)
+            self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lab"))
+            self._bwrap = _bwrap() if self.isolation == "bubblewrap" else None
+            self._host = stack.enter_context(MlflowHost(self._scratch / "mlflow", self._cache, self._bwrap))
+            stack.callback(sandbox.close)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            process.end_all()  # an environment that is being built would otherwise be waited for
+        self._stack.close()
+
+    def warm_up(self) -> None:
+        """Begin at once with what takes long; returns immediately."""
+        self._host.start()
+        self._preparing()
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that candidate code runs with; the first to ask waits for it.
+
+        Raises:
+            GraderFault: it could not be prepared; the next to ask tries again.
+        """
+        future = self._preparing()
+        try:
+            return future.result()
+        except GraderFault:
+            with self._lock:
+                if self._environment is future:
+                    self._environment = None
+            raise
+
+    @property
+    def prepared(self) -> Environment | None:
+        """The environment if somebody asked for it and it could be had; waits for nothing."""
+        future = self._environment
+        if future is None or not future.done() or future.exception() is not None:
+            return None
+        return future.result()
+
+    @property
+    def remarks(self) -> tuple[Finding, ...]:
+        """What running does otherwise than the submission says."""
+        return tuple(replaced_data(self._submission, self._given))
+
+    @contextlib.contextmanager
+    def cell(
+        self,
+        name: str,
+        *,
+        mlflow: MlflowServer | None = None,
+        without: Sequence[str] = (),
+        files: Mapping[str, bytes | Path] | None = None,
+        env: Mapping[str, str] | None = None,
+        outbound: Mapping[int, Path] | None = None,
+        git: bool = False,
+    ) -> Iterator[Cell]:
+        """A private world; its workspace is submission and given data, less `without`, plus `files`.
+
+        Args:
+            mlflow: answers on port 5000; without it nothing listens there.
+            outbound: port -> Unix socket of other services.
+            git: make the workspace a repository, as DVC wants it.
+        """
+        program = self._tools.require("git") if git else None
+        with self._cell(name, mlflow, env, outbound) as cell:
+            assemble(cell.workspace, self._submission, self._given, without=without, files=files, git=program)
+            yield cell
+
+    @contextlib.contextmanager
+    def mlflow(self, name: str, *, seeded: Path | None = None) -> Iterator[MlflowServer]:  # noqa: ARG002
+        """A tracking server on an empty store, or on a copy of a seeded one, as long as the block lasts."""
+        with self._host.open(seeded) as server:
+            yield server
+
+    def seeded(self, recipe: str, parameters: Mapping[str, Any]) -> Seeded:
+        """What `probes/<recipe>.py` makes of `parameters` in the candidate's environment; made once.
+
+        It runs in a workspace that holds the given data only, with an empty tracking server.
+
+        Raises:
+            SeedFailed: it did not get through.
+        """
+        entry = self._cache.get(
+            "seeds",
+            self._seed_key(recipe, parameters),
+            lambda directory: self._seed(recipe, parameters, directory),
+        )
+        answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
+        return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
+
+    def _seed(self, recipe: str, parameters: Mapping[str, Any], directory: Path) -> None:
+        with self.mlflow(recipe) as server, self._cell(recipe, server, None, None) as cell:
+            assemble(cell.workspace, None, self._exam.data)
+            run, answer = cell.probe(recipe, dict(parameters), limits=_SEED_LIMITS)
+            if not run.ok or answer is None:
+                raise SeedFailed(recipe, run)
+            shutil.copytree(server.store, directory / "store", ignore=shutil.ignore_patterns("*.sock"))
+            _copy_files(cell.workspace / _SEED_FILES, directory / _SEED_FILES)
+        (directory / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
+
+    def _seed_key(self, recipe: str, parameters: Mapping[str, Any]) -> str:
+        digest = hashlib.sha256()
+        for part in (
+            self.environment.key,
+            importlib.metadata.version("mlflow"),
+            (PROBES / f"{recipe}.py").read_text(encoding="utf-8"),
+            json.dumps(parameters, sort_keys=True),
+            *(f"{name} {_digest(path)}" for name, path in sorted(self._exam.data.items())),
+        ):
+            digest.update(part.encode() + b"\0")
+        return digest.hexdigest()[:32]
+
+    @property
+    def _given(self) -> Mapping[str, Path]:
+        return self._submission.given or self._exam.data
+
+    @contextlib.contextmanager
+    def _cell(
+        self,
+        name: str,
+        mlflow: MlflowServer | None,
+        env: Mapping[str, str] | None,
+        outbound: Mapping[int, Path] | None,
+    ) -> Iterator[Cell]:
+        prepared = self.environment
+        directory = self._scratch / f"{next(self._numbers)}-{_plain(name)}"
+        workspace = directory / "workspace"
+        workspace.mkdir(parents=True)
+        told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
+        try:
+            yield Cell(
+                workspace,
+                sandbox=self._sandbox,
+                python=prepared.python,
+                scratch=directory,
+                readable=prepared.readable,
+                outbound={**({MLFLOW_PORT: mlflow.socket} if mlflow else {}), **(outbound or {})},
+                env={**told, **self._submission.manifest.environment, **(env or {})},
+            )
+        finally:
+            remove_tree(directory)
+
+    def _preparing(self) -> Future[Environment]:
+        with self._lock:
+            if self._environment is None:
+                self._environment = self._pool.submit(
+                    environment.prepare,
+                    self._submission,
+                    self._exam.environment,
+                    self._cache,
+                    self._bwrap,
+                )
+            return self._environment
+
+
+def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ()) -> Sandbox:
+    """The sandbox of that name.
+
+    Raises:
+        UsageError: there is none, or this machine cannot isolate in that way.
+    """
+    if isolation not in ISOLATIONS:
+        raise UsageError(f"no isolation is named {isolation!r}: there are {', '.join(ISOLATIONS)}")
+    try:
+        return open_sandbox(isolation, scratch=scratch, hidden=hidden)
+    except ToolMissing as missing:
+        raise UsageError(f"{isolation} does not isolate on this machine: {missing}") from missing
+
+
+def _bwrap() -> Path:
+    from grader.runtime.bubblewrap import find_bubblewrap
+
+    return find_bubblewrap()
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """What a recipe made ran beside the candidate's packages: links are not followed."""
+    target.mkdir()
+    if not source.is_dir() or source.is_symlink():
+        return
+    for name in files.regular_files(source):
+        content = files.read_inside(source, name, 2**30)
+        if content is not None:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(content)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,206 @@
+"""What every sandbox does alike: start `inside/init.py` with its orders, keep count of what lives."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from grader.errors import GraderFault
+from grader.runtime.limits import Limits
+from grader.runtime.sandbox import Job, Run, SandboxClosed
+from grader.runtime.supervise import Process
+
+INSIDE = Path(__file__).parent / "inside"
+PYTHON = Path(sys._base_executable if hasattr(sys, "_base_executable") else sys.executable).resolve()
+"""The interpreter itself rather than that of the grader's own environment, which nobody else needs to see."""
+PREFIX = PYTHON.parents[1]
+START = ("-I", "-S", "-X", "utf8")
+SOFT_FILES = 1024
+CPU_GRACE = 5
+"""Seconds between the signal that a program may catch and the one that it may not."""
+LONGEST_SOCKET = 100
+
+
+class Living:
+    """The processes that have not ended; closing ends them all and lets no more start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[Process] = set()
+        self._closed = False
+
+    def check(self) -> None:
+        """Raise SandboxClosed when nothing may start any more."""
+        if self._closed:
+            raise SandboxClosed("the sandbox was closed")
+
+    def add(self, process: Process) -> None:
+        """Count a process in; ends it at once where closing came in between."""
+        with self._lock:
+            self._processes = {known for known in self._processes if not known.over} | {process}
+            closed = self._closed
+        if closed:
+            process.stop()
+
+    def close(self) -> None:
+        """End all, at the same time."""
+        with self._lock:
+            self._closed = True
+            processes, self._processes = self._processes, set()
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+
+
+class Sockets:
+    """Unix sockets on which runs answer, in one private directory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._numbers = itertools.count()
+        self._handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def make(
+        self, ports: Iterable[int], undo: ExitStack, ours: ExitStack
+    ) -> tuple[dict[int, str], dict[int, int]]:
+        """For each port the path to connect to, and the descriptor on which the run is to listen.
+
+        Args:
+            undo: removes the paths.
+            ours: closes the descriptors on this side, as soon as the run has them.
+        """
+        paths, descriptors = {}, {}
+        for port in ports:
+            path = self._short(f"{next(self._numbers)}-{port}")
+            server = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            server.bind(path)
+            undo.callback(Path(path).unlink, missing_ok=True)
+            paths[port], descriptors[port] = path, server.fileno()
+        return paths, descriptors
+
+    def _short(self, name: str) -> str:
+        path = os.fspath(self._directory / name)
+        return path if len(os.fsencode(path)) < LONGEST_SOCKET else f"/proc/self/fd/{self._handle}/{name}"
+
+    def close(self) -> None:
+        """Nothing more is made."""
+        with contextlib.suppress(OSError):
+            os.close(self._handle)
+
+
+def pipe(undo: ExitStack, ours: ExitStack) -> tuple[int, int]:
+    """A pipe from a run to us: `undo` closes our end, `ours` the run's on this side."""
+    read, write = os.pipe()
+    undo.callback(os.close, read)
+    ours.callback(os.close, write)
+    return read, write
+
+
+def orders(job: Job, *, cwd: str, env: Mapping[str, str], inbound: Mapping[int, int], **more: Any) -> bytes:
+    """What `inside/init.py` is to do."""
+    return json.dumps(
+        {
+            "argv": job.argv,
+            "cwd": cwd,
+            "env": dict(env),
+            "inbound": dict(inbound),
+            "outbound": {},
+            "lifeline": None,
+            **more,
+        }
+    ).encode()
+
+
+def resource_limits(limits: Limits, *, own_user: bool) -> dict[str, tuple[int, int]]:
+    """Limits that the kernel keeps, each process by itself; the sums are `Meter`'s.
+
+    Args:
+        own_user: whether the run has a user namespace, so that the count of processes is its own.
+    """
+    seconds = math.ceil(limits.cpu_seconds)
+    found = {
+        "RLIMIT_CPU": (seconds, seconds + CPU_GRACE),
+        "RLIMIT_FSIZE": (limits.file_bytes, limits.file_bytes),
+        "RLIMIT_CORE": (0, 0),
+        "RLIMIT_NOFILE": (min(SOFT_FILES, limits.open_files), limits.open_files),
+    }
+    return found | ({"RLIMIT_NPROC": (limits.threads, limits.threads)} if own_user else {})
+
+
+def spawn(
+    argv: list[str], text: bytes, *, pass_fds: Iterable[int], env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a sandbox's program, in a session of its own, and hand it its orders.
+
+    Raises:
+        GraderFault: there is no such program, or the machine is at its limits.
+    """
+    try:
+        popen = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(env or {"PATH": os.defpath}),
+            cwd="/",
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise GraderFault(f"cannot start {argv[0]}: {error.strerror}") from error
+    assert popen.stdin is not None  # noqa: S101
+    with contextlib.suppress(BrokenPipeError), popen.stdin:
+        popen.stdin.write(text)
+    return popen
+
+
+def watched(popen: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What `Started` wants to know of a process that is our own child."""
+    assert popen.stdout is not None  # noqa: S101
+    assert popen.stderr is not None  # noqa: S101
+
+    def reap() -> None:
+        popen.wait()
+        for stream in (popen.stdout, popen.stderr):
+            if stream is not None:
+                stream.close()
+
+    return {
+        "pid": popen.pid,
+        "stdout": popen.stdout.fileno(),
+        "stderr": popen.stderr.fileno(),
+        "abort": popen.kill,
+        "reap": reap,
+    }
+
+
+def kill_child(parent: int, pid: int) -> None:
+    """Kill a process if it is still its parent's: a process id that is free again may be anybody's."""
+    with contextlib.suppress(OSError, IndexError):
+        if int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1]) == parent:
+            os.kill(pid, signal.SIGKILL)
+
+
+def run_to_end(process: Process) -> Run:
+    """Wait for a process; an interrupt ends it."""
+    try:
+        run = process.wait()
+    except BaseException:
+        process.stop()
+        raise
+    assert run is not None  # noqa: S101  (no timeout was given)
+    return run

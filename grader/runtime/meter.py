@@ -1,0 +1,82 @@
+"""Whether a run keeps within its limits: cheap looks often, dear ones seldom."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from grader.runtime.limits import (
+    Usage,
+    exceeds,
+    hidden_bytes,
+    measure,
+    memory_file_systems,
+    proportional_memory,
+)
+from grader.runtime.sandbox import Ended, Job
+
+TICK = 0.1
+DISK_TICK = 0.5
+DISK_SHARE = 10
+"""A look at the disk that takes a second is followed by ten without."""
+
+
+def disk_is_full(job: Job, already: int = 0) -> bool:
+    """Whether a job's workspace and its other writable places hold more than they may."""
+    return exceeds(
+        _writable(job),
+        already,
+        most_bytes=job.limits.workspace_bytes,
+        most_files=job.limits.workspace_files,
+    )
+
+
+def _writable(job: Job) -> list[Path]:
+    return [job.workspace, *(bind.source for bind in job.binds if bind.writable)]
+
+
+class Meter:
+    """Looks at a process tree again and again."""
+
+    def __init__(self, job: Job, memory_paths: tuple[str, ...]) -> None:
+        self._job = job
+        self._memory_paths = memory_paths
+        self._hidden_memory = 0
+        self._next_disk = 0.0
+        self.next = time.monotonic() + TICK / 2
+        """When to look again."""
+
+    def rest(self, seconds: float = TICK) -> None:
+        """Put off the next look."""
+        self.next = time.monotonic() + seconds
+
+    def exceeded(self, root: int, seconds: float) -> Ended | None:
+        """The limit that the tree under `root` has run into, if any."""
+        limits = self._job.limits
+        usage = measure(root, limits.processes)
+        if usage.processes > limits.processes or usage.threads > limits.threads:
+            return Ended.PROCESS_LIMIT
+        if self._over_memory(usage):
+            return Ended.MEMORY_LIMIT
+        if usage.cpu_seconds > limits.cpu_seconds:
+            return Ended.CPU_LIMIT
+        if seconds > limits.wall_seconds:
+            return Ended.WALL_LIMIT
+        if time.monotonic() >= self._next_disk and self._disk(root, usage.pids):
+            return Ended.DISK_LIMIT
+        self.rest()
+        return None
+
+    def _over_memory(self, usage: Usage) -> bool:
+        """By the quick sum, which counts shared pages several times, and then also by the slow one."""
+        most = self._job.limits.memory_bytes - self._hidden_memory
+        return usage.memory_bytes > most and proportional_memory(usage.pids) > most
+
+    def _disk(self, root: int, pids: tuple[int, ...]) -> bool:
+        begin = time.monotonic()
+        in_memory, on_disk = hidden_bytes(pids)
+        self._hidden_memory = in_memory + memory_file_systems(root, self._memory_paths)
+        full = disk_is_full(self._job, already=on_disk)
+        took = time.monotonic() - begin
+        self._next_disk = time.monotonic() + max(DISK_TICK, took * DISK_SHARE)
+        return full

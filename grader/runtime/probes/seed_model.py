@@ -1,0 +1,159 @@
+"""Fill a tracking server with runs, models and registry entries, in the candidate's own versions.
+
+Pickled models need not load in other versions than they were made in, so this runs in the candidate's
+environment, with whatever MLflow from 2.9 on that has.
+
+Request:
+  data: {file, target, columns?}             a CSV in the workspace, less blanks and repetitions
+  models: {label: {labels?: "true" | "flipped" | "shuffled", params?: {...}}}  fitted on its columns as floats
+  runs: [{experiment, name?, params?, metrics?, tags?, status?, model?: label}]  logged in this order
+  versions: [{name, run: index, stage?, aliases?: [], description?}]             registered in this order
+  files: {"model.pkl": label}                                                    dumped by joblib into files/
+  rows: [[...], ...]                                                             for predictions
+Answer: {models: {label: {predictions, classes, columns}}, runs: [{id, experiment, name}],
+         versions: [{name, version, run_id, stage, aliases}], packages: {name: version}}
+"""
+
+import importlib.metadata
+import inspect
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
+warnings.simplefilter("ignore")
+
+PARAMETERS = {"n_estimators": 20, "max_depth": 6, "random_state": 0}
+PACKAGES = ("mlflow", "mlflow-skinny", "scikit-learn", "pandas", "numpy", "joblib")
+
+
+def read(data: dict[str, Any]) -> tuple[Any, Any]:
+    """Features by name, as floats, and the target."""
+    import pandas
+
+    frame = pandas.read_csv(data["file"]).dropna().drop_duplicates()
+    columns = data.get("columns") or [name for name in frame.columns if name != data["target"]]
+    return frame[columns].astype(float), frame[data["target"]].astype(int)
+
+
+def fit(spec: dict[str, Any], features: Any, target: Any) -> Any:
+    """One of the models."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    labels = spec.get("labels", "true")
+    if labels == "flipped":
+        target = target.max() + target.min() - target
+    elif labels == "shuffled":
+        # Other predictions than either of the true and the flipped labels give.
+        target = target.sample(frac=1, random_state=PARAMETERS["random_state"]).set_axis(target.index)
+    model = RandomForestClassifier(**{**PARAMETERS, **spec.get("params", {})}, n_jobs=1)
+    return model.fit(features, target)
+
+
+def log_model(model: Any) -> str:
+    """Log a model in the running run; returns its URI."""
+    import mlflow.sklearn
+
+    accepted = inspect.signature(mlflow.sklearn.log_model).parameters
+    given = {
+        "name" if "name" in accepted else "artifact_path": "model",
+        # The default of MLflow 3.17 refuses a RandomForest unless it is told to trust its types.
+        "serialization_format": "cloudpickle",
+        # Without these MLflow starts a second interpreter for each model, to see what it imports.
+        "pip_requirements": [f"{name}=={version}" for name, version in packages().items()],
+    }
+    return str(mlflow.sklearn.log_model(model, **given).model_uri)
+
+
+def log_run(spec: dict[str, Any], models: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Log a run; returns what to tell of it, and the URI of its model, if any."""
+    import mlflow
+
+    experiment = mlflow.set_experiment(spec["experiment"])
+    run = mlflow.start_run(experiment_id=experiment.experiment_id, run_name=spec.get("name"))
+    mlflow.log_params(spec.get("params", {}))
+    mlflow.log_metrics(spec.get("metrics", {}))
+    mlflow.set_tags(spec.get("tags", {}))
+    uri = log_model(models[spec["model"]]) if spec.get("model") else ""
+    mlflow.end_run(spec.get("status", "FINISHED"))
+    told = {"id": run.info.run_id, "experiment": spec["experiment"], "name": spec.get("name")}
+    return told, uri
+
+
+def register(spec: dict[str, Any], run: dict[str, Any], uri: str) -> dict[str, Any]:
+    """Register a run's model as a new version."""
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    name = spec["name"]
+    version = mlflow.register_model(uri, name, await_registration_for=60).version
+    if spec.get("description"):
+        client.update_model_version(name, version, description=spec["description"])
+    if spec.get("stage"):
+        client.transition_model_version_stage(name, version, spec["stage"])
+    for alias in spec.get("aliases", ()):
+        client.set_registered_model_alias(name, alias, version)
+    return {
+        "name": name,
+        "version": str(version),
+        "run_id": run["id"],
+        "stage": spec.get("stage"),
+        "aliases": spec.get("aliases", []),
+    }
+
+
+def dump(files: dict[str, str], models: dict[str, Any]) -> None:
+    """Leave models as plain files."""
+    import joblib
+
+    Path("files").mkdir(exist_ok=True)
+    for name, label in files.items():
+        joblib.dump(models[label], Path("files", name))
+
+
+def predict(model: Any, rows: list[list[float]]) -> dict[str, Any]:
+    """What a model says of the rows, and what it knows of its data."""
+    import pandas
+
+    frame = pandas.DataFrame(rows, columns=list(model.feature_names_in_)).astype(float)
+    return {
+        "predictions": model.predict(frame).tolist() if rows else [],
+        "classes": model.classes_.tolist(),
+        "columns": list(model.feature_names_in_),
+    }
+
+
+def packages() -> dict[str, str]:
+    """The versions that a model depends on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Do all that is asked, in the order of the fields above."""
+    specs = request.get("models", {})
+    features, target = read(request["data"]) if specs else (None, None)
+    models = {label: fit(spec, features, target) for label, spec in specs.items()}
+    logged = [log_run(spec, models) for spec in request.get("runs", ())]
+    versions = [register(spec, *logged[spec["run"]]) for spec in request.get("versions", ())]
+    dump(request.get("files", {}), models)
+    rows = request.get("rows", [])
+    return {
+        "models": {label: predict(model, rows) for label, model in models.items()},
+        "runs": [told for told, _ in logged],
+        "versions": versions,
+        "packages": packages(),
+    }
+
+
+if __name__ == "__main__":
+    told = answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")

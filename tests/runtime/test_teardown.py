@@ -1,0 +1,107 @@
+"""Nothing outlives a grade, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from grader.runtime.scratch import sweep
+from tests.runtime.isolation import ALL, MARK, eventually, marked
+
+DRIVER = """
+    import os, signal, sys, threading
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+    from grader.runtime.cell import Cell
+    from grader.runtime.launch import PYTHON
+    from grader.runtime.sandbox import open_sandbox
+    from grader.runtime.scratch import scratch_directory
+
+    isolation, mark, parent, how = sys.argv[1:]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    DAEMON = "setsid sh -c 'setsid sleep 600 & sleep 600' >/dev/null 2>&1 & sleep 600"
+    with scratch_directory(Path(parent)) as scratch:
+        sandbox = open_sandbox(isolation, scratch=scratch / "sandbox")
+        try:
+            (scratch / "w").mkdir()
+            cell = Cell(scratch / "w", sandbox=sandbox, python=PYTHON, scratch=scratch / "c",
+                        readable=(PYTHON.parents[1],), env={"CONFORMANCE_MARK": mark})
+            with ThreadPoolExecutor(3) as threads:
+                try:
+                    threads.submit(cell.run, ["sh", "-c", DAEMON])
+                    with cell.serve([str(PYTHON), "-m", "http.server", "47021"], port=47021):
+                        print("ready", flush=True)
+                        if how == "exception": raise ValueError("x")
+                        if how == "run": cell.run(["sh", "-c", DAEMON])
+                        threading.Event().wait()
+                finally:
+                    sandbox.close()
+        finally:
+            sandbox.close()
+"""
+
+
+@contextmanager
+def driven(tmp_path: Path, isolation: str, mark: str, how: str) -> Iterator[subprocess.Popen[str]]:
+    script = tmp_path / "driver.py"
+    script.write_text(dedent(DRIVER))
+    (tmp_path / "parent").mkdir()
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen(
+        [sys.executable, str(script), isolation, mark, str(tmp_path / "parent"), how],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *sys.path])},
+    ) as driver:
+        try:
+            assert driver.stdout is not None
+            if driver.stdout.readline() != "ready\n":
+                assert driver.stderr is not None
+                pytest.fail(driver.stderr.read())
+            assert eventually(lambda: len(marked(mark)) >= (8 if how == "run" else 5)), marked(mark)
+            yield driver
+        finally:
+            driver.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isolation", ALL)
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [
+        ("wait", signal.SIGINT),
+        ("wait", signal.SIGTERM),
+        ("wait", signal.SIGKILL),
+        ("run", signal.SIGINT),
+        ("run", signal.SIGKILL),
+        ("exception", None),
+    ],
+)
+def test_nothing_is_left(tmp_path: Path, isolation: str, how: str, number: signal.Signals | None) -> None:
+    mark = os.urandom(8).hex()
+    mounts = Path("/proc/self/mounts").read_text()
+    with driven(tmp_path, isolation, mark, how) as driver:
+        if number is not None:
+            driver.send_signal(number)
+        driver.wait(20)
+    assert eventually(lambda: marked(mark) == [], 5), marked(mark)
+    if number is signal.SIGKILL:
+        assert len(list((tmp_path / "parent").iterdir())) == 1
+        sweep(tmp_path / "parent")
+    assert list((tmp_path / "parent").iterdir()) == []
+    assert Path("/proc/self/mounts").read_text() == mounts
+    assert MARK in DRIVER
