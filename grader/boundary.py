@@ -10,10 +10,12 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import click
+import typer
 
 from grader.errors import GraderFault, UsageError
 
+WrongWords: type[Exception] = typer.BadParameter.__mro__[2]
+"""Click's base of every complaint about the command line; typer may bring a Click of its own."""
 PASSED, NOT_PASSED, UNUSABLE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
@@ -21,12 +23,12 @@ def exit_code_of(command: Callable[[], object]) -> int:
     """Run a command; say in one line what went wrong, if anything, and whose exit code it is."""
     try:
         result = command()
-    except click.exceptions.Exit as exit_:
+    except typer.Exit as exit_:
         return exit_.exit_code
-    except click.ClickException as error:
-        error.show()
+    except WrongWords as error:
+        error.show()  # type: ignore[attr-defined]
         return UNUSABLE
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         _say("interrupted")
         return INTERRUPTED
     except UsageError as error:

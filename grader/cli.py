@@ -8,7 +8,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
 
-import click
 import typer
 
 from grader import __version__
@@ -152,4 +151,4 @@ def schema(name: Annotated[Literal["exam", "rubric", "manifest", "result"], type
     """Print one of the JSON Schemas."""
     from grader.schemas import read
 
-    click.echo(read(name))
+    typer.echo(read(name))

@@ -10,17 +10,16 @@ from grader.results import Status
 from tests.editing import grade, losses, reference_copy, still_open, without_line
 
 STATIC = [
-    ("1.1", "pyproject.toml", '"pandas', {"1.1.dependencies": 0.5, "1.1.lock": 0.5}),
-    ("1.1", ".pre-commit-config.yaml", "id: black", {"1.1.hooks": 0.5}),
+    ("1.1", "pyproject.toml", '"pandas', {"1.1.dependencies": 0.5}),
+    ("1.1", ".pre-commit-config.yaml", "id: black", {"1.1.hooks": 1}),
     ("1.2", "Dockerfile.train", "COPY --from=builder", {"1.2.multistage": 1}),
     ("1.2", "Dockerfile.train", "CMD [", {"1.2.train": 0.5}),
-    ("1.3", ".gitignore", "__pycache__/", {"1.3.cache": 1}),
+    ("1.3", ".gitignore", "*.pkl", {"1.3.models": 0.5}),
     ("1.3", ".gitignore", ".venv/", {"1.3.venv": 0.5}),
-    ("2.1", ".dvc/config", "url =", {"2.1.remote": 1.5}),
-    ("2.1", "data/train.csv.dvc", "md5:", {"2.1.track": 1}),
+    ("2.1", ".dvc/config", "url =", {"2.1.init": 1, "2.1.remote": 2}),
+    ("2.1", "data/train.csv.dvc", "- md5:", {"2.1.track": 2}),
     ("2.2", "dvc.yaml", "- train.learning_rate", {"2.2.params": 1}),
-    ("2.2", "params.yaml", "n_estimators", {"2.2.params": 2}),
-    ("3.2", "src/query_best.py", "max_results", {"3.2.top3": 1.5}),
+    ("2.2", "params.yaml", "n_estimators", {"2.2.params": 1}),
     ("4.2", "k8s/deployment.yaml", "replicas: 3", {"4.2.replicas": 1}),
     ("4.2", "k8s/deployment.yaml", "path: /health", {"4.2.liveness": 1}),
     ("5.1", ".github/workflows/ci-cd.yml", "severity:", {}),
@@ -40,6 +39,7 @@ def test_it_is_lost_where_it_was_taken(
 
 
 RUNS = [
+    ("3.2", "src/query_best.py", "max_results", {"3.2.top3": 1.5}),
     ("3.1", "src/train.py", "mlflow.log_params(params)", {"3.1.params": 1.5}),
     ("3.1", "src/train.py", "mlflow.log_figure(", {"3.1.plot": 1.5}),
     ("3.1", "src/train.py", '"recall": recall_score(', {"3.1.metrics": 0.4}),
