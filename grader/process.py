@@ -17,6 +17,7 @@ from pathlib import Path
 from grader.errors import GraderFault
 
 MOST_OUTPUT = 2**20
+_RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +68,13 @@ def run(
         except OSError as error:
             raise GraderFault(f"cannot start {words[0]}: {error.strerror}") from error
         timed_out = False
+        _RUNNING.add(process)
         try:
             process.communicate(stdin.encode(), timeout=timeout)
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:
+            _RUNNING.discard(process)
             end_group(process)
         return Completed(
             argv=words,
@@ -80,6 +83,13 @@ def run(
             stderr=_head(err),
             timed_out=timed_out,
         )
+
+
+def end_all() -> None:
+    """Kill whatever runs at the moment, for an interrupt: other threads wait for it, and must not go on."""
+    for process in tuple(_RUNNING):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def clean_environment() -> dict[str, str]:

@@ -32,7 +32,7 @@ def doctor_command(directory: Path | None) -> int:
             f"[bold]{name}[/]",
             f"[green]{version or 'found'}[/]" if tools.find(name) else f"[red]missing[/]: {tool.install}",
             tool.purpose,
-            ", ".join(decides(exam, name)) or "—",
+            ", ".join(abbreviated(exam, decides(exam, name))) or "—",
             without(exam, name),
         )
     console = Console(highlight=False)
@@ -45,6 +45,17 @@ def doctor_command(directory: Path | None) -> int:
 def decides(exam: Exam, tool: str) -> list[str]:
     """Ids of the criteria that use a tool."""
     return list(dict.fromkeys(criterion for criterion, _ in _uses(exam, tool)))
+
+
+def abbreviated(exam: Exam, criteria: list[str]) -> list[str]:
+    """The same, a task of which every criterion is there as its id alone."""
+    left = list(criteria)
+    for task in exam.tasks:
+        whole = [criterion.id for criterion in task.criteria]
+        if len(whole) > 1 and set(whole) <= set(left):
+            left[left.index(whole[0])] = task.id
+            left = [name for name in left if name not in whole]
+    return left
 
 
 def without(exam: Exam, tool: str) -> str:

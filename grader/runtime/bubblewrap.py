@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import grader
-from grader.errors import ToolMissing
+from grader.errors import GraderFault, ToolMissing
 from grader.runtime import launch, mounts, ownership
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run
 from grader.runtime.supervise import Process, Started
@@ -39,14 +39,18 @@ class Bubblewrap:
         self.program = program or find_bubblewrap()
         self.hidden = (Path(grader.__file__).parent, *hidden)
         self._living = launch.Living()
-        self._sockets = launch.Sockets(scratch / "sockets")
+        self.sockets = launch.Sockets(scratch / "sockets")
         # A sandbox dies with the thread that started it, and threads that ask for runs come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
 
-    def start(self, job: Job) -> Process:
-        """See `Sandbox.start`."""
+    def start(self, job: Job, *, nested: bool = False) -> Process:
+        """See `Sandbox.start`.
+
+        Args:
+            nested: whether the program may make sandboxes of its own inside this one.
+        """
         self._living.check()
-        future = self._starter.submit(self._start, job)
+        future = self._starter.submit(self._start, job, nested)
         try:
             process = future.result()
         except BaseException:
@@ -74,11 +78,11 @@ class Bubblewrap:
         """See `Sandbox.close`."""
         self._living.close()
         self._starter.shutdown(cancel_futures=True)
-        self._sockets.close()
+        self.sockets.close()
 
-    def _start(self, job: Job) -> Process:
+    def _start(self, job: Job, nested: bool) -> Process:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as ours:
-            sockets, inbound = self._sockets.make(job.inbound, undo, ours)
+            sockets, inbound = self.sockets.make(job.inbound, undo, ours)
             status, status_end = launch.pipe(undo, ours)
             information, information_end = launch.pipe(undo, ours)
             text = launch.orders(
@@ -90,9 +94,12 @@ class Bubblewrap:
                 rlimits=launch.resource_limits(job.limits, own_user=True),
                 status=status_end,
             )
-            words = ["--json-status-fd", str(information_end), *self._words(job)]
+            words = ["--json-status-fd", str(information_end), *self._words(job, nested)]
             init = [os.fspath(launch.PYTHON), *launch.START, f"{mounts.INSIDE}/init.py"]
-            argv = command(self.program, words, init, user=hand_over(job))
+            user = hand_over(job)
+            if nested and os.geteuid() == 0 and user is None:
+                raise GraderFault("no sandbox within a sandbox for root")
+            argv = command(self.program, words, init, user=user)
             popen = launch.spawn(argv, text, pass_fds=(status_end, information_end, *inbound.values()))
             return Process(
                 job,
@@ -107,8 +114,9 @@ class Bubblewrap:
                 ),
             )
 
-    def _words(self, job: Job) -> mounts.Words:
-        words: mounts.Words = [*NAMESPACES, FORBID_NAMESPACES, *mounts.system()]
+    def _words(self, job: Job, nested: bool) -> mounts.Words:
+        forbidden = () if nested else (FORBID_NAMESPACES,)
+        words: mounts.Words = [*NAMESPACES, *forbidden, *mounts.system()]
         words += mounts.in_memory(job.limits.scratch_bytes)
         for bind in job.binds:
             words += ["--bind" if bind.writable else "--ro-bind", bind.source, self.sees(bind)]
@@ -118,7 +126,8 @@ class Bubblewrap:
         words += ["--bind", job.workspace, WORKSPACE, "--chdir", WORKSPACE]
         # Where the program is root in the kernel's eyes, it could write settings under /proc/sys without any
         # capability: the next crash on the machine would start a program of its choice.
-        return [*words, *mounts.closed("/proc")]
+        # (A sandbox inside this one must be able to mount its own, and is never started as root.)
+        return [*words, *mounts.closed(*(() if nested else ("/proc",)))]
 
 
 def command(program: Path, words: mounts.Words, inner: list[str], *, user: int | None) -> list[str]:

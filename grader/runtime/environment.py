@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -260,15 +259,3 @@ def _constraints(pins: Sequence[str]) -> list[str]:
         requirement.extras = set()
         found.append(str(requirement))
     return found
-
-
-def describe(environment: Environment) -> dict[str, Any]:
-    """What a report says of it."""
-    return {
-        "source": environment.source,
-        "key": environment.key,
-        "reason": environment.reason,
-        "installs": environment.installs,
-        "missing": list(environment.missing),
-        "packages": dict(environment.packages),
-    }

@@ -9,7 +9,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -23,6 +23,7 @@ from grader.runtime import environment, files
 from grader.runtime.cache import Cache
 from grader.runtime.cell import PROBES, Cell
 from grader.runtime.environment import Environment
+from grader.runtime.object_store import ObjectStore, open_store
 from grader.runtime.sandbox import Limits, Run, Sandbox, open_sandbox
 from grader.runtime.scratch import remove_tree, scratch_directory
 from grader.runtime.services import MlflowHost, MlflowServer
@@ -32,9 +33,11 @@ from grader.submission import Submission
 from grader.tools import Tools
 
 MLFLOW_PORT = 5000
+S3_PORT = 9000
 ISOLATIONS = ("bubblewrap", "none")
 VARIABLES: Mapping[str, str] = {
     "MLFLOW_TRACKING_URI": f"http://localhost:{MLFLOW_PORT}",
+    "AWS_ENDPOINT_URL": f"http://localhost:{S3_PORT}",
     "AWS_ACCESS_KEY_ID": "exam",
     "AWS_SECRET_ACCESS_KEY": "exam",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -107,8 +110,14 @@ class Lab:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            process.end_all()  # an environment that is being built would otherwise be waited for
+            self._abandon()
         self._stack.close()
+
+    def _abandon(self) -> None:
+        """End the building of an environment, which would otherwise be waited for: it may take minutes."""
+        while (future := self._environment) is not None and not future.done() and not future.cancel():
+            process.end_all()
+            wait([future], timeout=0.1)
 
     def warm_up(self) -> None:
         """Begin at once with what takes long; returns immediately."""
@@ -150,6 +159,7 @@ class Lab:
         name: str,
         *,
         mlflow: MlflowServer | None = None,
+        objects: ObjectStore | None = None,
         without: Sequence[str] = (),
         files: Mapping[str, bytes | Path] | None = None,
         env: Mapping[str, str] | None = None,
@@ -160,10 +170,13 @@ class Lab:
 
         Args:
             mlflow: answers on port 5000; without it nothing listens there.
+            objects: answers at `AWS_ENDPOINT_URL`, likewise.
             outbound: port -> Unix socket of other services.
             git: make the workspace a repository, as DVC wants it.
         """
         program = self._tools.require("git") if git else None
+        if objects is not None:
+            outbound = {S3_PORT: objects.socket, **(outbound or {})}
         with self._cell(name, mlflow, env, outbound) as cell:
             assemble(cell.workspace, self._submission, self._given, without=without, files=files, git=program)
             yield cell
@@ -173,6 +186,12 @@ class Lab:
         """A tracking server on an empty store, or on a copy of a seeded one, as long as the block lasts."""
         with self._host.open(seeded) as server:
             yield server
+
+    @contextlib.contextmanager
+    def object_store(self) -> Iterator[ObjectStore]:
+        """An S3 endpoint without buckets, as long as the block lasts; only in the thread that it began in."""
+        with open_store(self._scratch / f"s3-{next(self._numbers)}", self._bwrap) as store:
+            yield store
 
     def seeded(self, recipe: str, parameters: Mapping[str, Any]) -> Seeded:
         """What `probes/<recipe>.py` makes of `parameters` in the candidate's environment; made once.

@@ -85,14 +85,16 @@ class Sockets:
         """
         paths, descriptors = {}, {}
         for port in ports:
-            path = self._short(f"{next(self._numbers)}-{port}")
+            path = self.path()
             server = ours.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             server.bind(path)
             undo.callback(Path(path).unlink, missing_ok=True)
             paths[port], descriptors[port] = path, server.fileno()
         return paths, descriptors
 
-    def _short(self, name: str) -> str:
+    def path(self) -> str:
+        """A new path to bind a socket to, short enough for that."""
+        name = str(next(self._numbers))
         path = os.fspath(self._directory / name)
         return path if len(os.fsencode(path)) < LONGEST_SOCKET else f"/proc/self/fd/{self._handle}/{name}"
 

@@ -33,6 +33,7 @@ SETTINGS = (
 )
 OWN_SETTINGS = ("passwd", "group", "hosts", "nsswitch.conf", "resolv.conf")
 IN_MEMORY = ("/tmp", HOME, "/dev/shm")  # noqa: S108
+MODES = ("1777", "0700", "1777")
 INSIDE = "/grader/inside"
 STAGE = "/tmp"  # noqa: S108  (as in `inside/lower.py`)
 
@@ -63,7 +64,7 @@ def system() -> tuple[str | Path, ...]:
 def in_memory(size: int) -> Words:
     """Private places to write, in memory, of a limited size."""
     words: Words = []
-    for path, mode in zip(IN_MEMORY, ("1777", "0700", "1777"), strict=True):
+    for path, mode in zip(IN_MEMORY, MODES, strict=True):
         words += ["--perms", mode, "--size", str(size), "--tmpfs", path]
     return words
 

@@ -48,6 +48,8 @@ class Started:
     cleanup: Callable[[], None]
     """What is left to do when everything has ended, such as closing `status`."""
     memory_paths: tuple[str, ...] = ()
+    handle: int | None = None
+    """A handle of `pid`, where that may be gone already; whoever made it closes it."""
 
 
 class Process:
@@ -140,7 +142,7 @@ class Process:
         """Read what comes and measure in between, until the process has ended and nothing more can come."""
         meter = Meter(self.job, self._started.memory_paths)
         ended_at = 0.0
-        with selectors.DefaultSelector() as selector, _process_handle(self._started.pid) as handle:
+        with selectors.DefaultSelector() as selector, self._handle() as handle:
             for stream, feed in self._streams().items():
                 os.set_blocking(stream, False)
                 selector.register(stream, selectors.EVENT_READ, feed)
@@ -154,6 +156,17 @@ class Process:
                         selector.unregister(key.fd)
                 if time.monotonic() >= meter.next and not ended_at:
                     self._measure(meter)
+
+    @contextlib.contextmanager
+    def _handle(self) -> Iterator[int]:
+        if self._started.handle is not None:
+            yield self._started.handle
+            return
+        handle = os.pidfd_open(self._started.pid)
+        try:
+            yield handle
+        finally:
+            os.close(handle)
 
     def _streams(self) -> dict[int, Callable[[bytes], None]]:
         streams: dict[int, Callable[[bytes], None]] = {
@@ -259,12 +272,3 @@ class _Lines:
                 facts = json.loads(line)
                 if isinstance(facts, dict):
                     self._learn(facts)
-
-
-@contextlib.contextmanager
-def _process_handle(pid: int) -> Iterator[int]:
-    handle = os.pidfd_open(pid)
-    try:
-        yield handle
-    finally:
-        os.close(handle)

@@ -227,7 +227,9 @@ def compile_bytecode(environment: Path, python: Interpreter) -> None:
         r"/tests?/",
         environment / "lib",
     ]
-    process.run([python.path, *words], timeout=_TIMEOUT)  # a file that does not compile is no reason to stop
+    done = process.run([python.path, *words], timeout=_TIMEOUT)
+    if done.returncode < 0:  # a file that does not compile gives another status, and is no reason to stop
+        raise GraderFault("compiling an environment was stopped", log_tail=done.output)
 
 
 def index_answers(python: Interpreter) -> bool:
@@ -252,8 +254,9 @@ def _checked(python: Interpreter, *words: str | Path, stdin: str = "") -> proces
     done = _run(*words, stdin=stdin)
     if done.returncode == 0:
         return done
-    if done.timed_out:
-        raise GraderFault(f"uv did not finish within {_TIMEOUT} s", log_tail=done.output)
+    if done.timed_out or done.returncode < 0:
+        why = f"did not finish within {_TIMEOUT} s" if done.timed_out else "was stopped"
+        raise GraderFault(f"uv {why}", log_tail=done.output)
     if shutil.disk_usage(tempfile.gettempdir()).free < _LEAST_FREE_BYTES:
         raise GraderFault("the disk is full", log_tail=done.output)
     if not index_answers(python):

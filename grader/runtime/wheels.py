@@ -66,6 +66,8 @@ class WheelBuilder:
             writable=[out],
         )
         done = process.run(argv, timeout=_TIMEOUT)
+        if done.returncode < 0 and not done.timed_out:
+            raise GraderFault(f"the build of {package.name} was stopped", log_tail=done.output)
         built = [path for path in out.iterdir() if _is_wheel_of(path, package)]
         if done.returncode != 0 or len(built) != 1:
             raise uv.NotBuilt(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from grader import process
 from grader.errors import GraderFault, UsageError
 from grader.exam import EnvironmentSpec, Exam
 from grader.runtime import environment
@@ -120,6 +122,26 @@ def test_an_environment_that_failed_is_tried_again(
     assert outcomes == []
 
 
+def test_an_interrupt_does_not_wait_for_an_environment(
+    open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+
+    def prepare(*_: object) -> Environment:
+        while len(ended) < 2:  # the second was not there yet when all were ended
+            ended.append(process.run(["sleep", "60"]).returncode)
+        raise GraderFault("uv was stopped")
+
+    monkeypatch.setattr(environment, "prepare", prepare)
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), open_lab() as lab:  # noqa: PT012
+        lab.warm_up()
+        time.sleep(0.1)
+        raise KeyboardInterrupt
+    assert time.monotonic() - begun < 10
+    assert ended == [-9, -9]
+
+
 def test_nothing_of_a_lab_is_left(open_lab: Callable[..., Lab]) -> None:
     with open_lab({"a.py": "print(1)"}) as lab:
         with lab.cell("a") as cell:
@@ -211,8 +233,6 @@ def test_a_recipe_that_fails_leaves_no_seed(open_lab: Callable[..., Lab], cache:
 
 @pytest.mark.slow
 def test_warming_up_waits_for_nothing(open_lab: Callable[..., Lab]) -> None:
-    import time
-
     lab = open_lab()
     begun = time.monotonic()
     lab.warm_up()

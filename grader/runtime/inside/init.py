@@ -5,8 +5,6 @@ library only, and little of it: every run waits for this to start. As process 1 
 killed from within, and everything in the namespace ends with it.
 """
 
-# ruff: noqa: PTH100, PTH120, PTH123, PTH208  (pathlib is slow to load)
-
 from __future__ import annotations
 
 import _thread
@@ -73,14 +71,19 @@ def prepare(orders: dict) -> None:  # type: ignore[type-arg]
     if nothing:
         os.close(nothing)
     os.umask(0o022)
-    for name, (soft, hard) in orders["rlimits"].items():
-        limit = getattr(resource, name)
-        most = resource.getrlimit(limit)[1]
-        if most != resource.RLIM_INFINITY:
-            soft, hard = min(soft, most), min(hard, most)  # noqa: PLW2901
-        resource.setrlimit(limit, (soft, hard))
+    limit(orders["rlimits"])
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores some: programs expect not
         signal.signal(number, signal.SIG_DFL)
+
+
+def limit(limits: dict[str, tuple[int, int]]) -> None:
+    """Set limits by name, as far as those that hold here already allow."""
+    for name, (soft, hard) in limits.items():
+        which = getattr(resource, name)
+        most = resource.getrlimit(which)[1]
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)  # noqa: PLW2901
+        resource.setrlimit(which, (soft, hard))
 
 
 def reap(child: int) -> int:

@@ -6,8 +6,6 @@ That user may not reach every file that the run is to see (below /root, say), so
 sources at /tmp/0, /tmp/1 and so on, in a namespace that only the program and its children see.
 """
 
-# ruff: noqa: PTH102, PTH123  (pathlib is slow to load)
-
 from __future__ import annotations
 
 import ctypes

@@ -1,7 +1,5 @@
 """Carries connections between a port on this loopback and a Unix socket. Standard library only."""
 
-# ruff: noqa: PTH123  (pathlib is slow to load)
-
 from __future__ import annotations
 
 import _thread

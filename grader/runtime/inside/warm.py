@@ -1,0 +1,280 @@
+"""A Python that has imported much already and forks for every run, each into namespaces of its own.
+
+    python warm.py CONTROL MODULE...
+
+CONTROL is a Unix socket of the grader. After the imports, one message says what they were; then every one
+that comes in brings the descriptors of one run, whose orders follow on one of them. A script finds things as
+`python script.py` would have them: see `become`. Runs in the candidate's Python, so also an older one.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import importlib
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import types
+import warnings
+from typing import Any
+
+BEFORE = frozenset(sys.modules)
+sys.path.pop(0)
+PATH = list(sys.path)
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import init  # type: ignore[import-not-found]  # noqa: E402
+import namespaces  # type: ignore[import-not-found]  # noqa: E402
+import relay  # type: ignore[import-not-found]  # noqa: E402
+
+for _name in ("init", "namespaces", "relay"):  # a candidate may have modules of these names
+    del sys.modules[_name]
+sys.path[:] = PATH
+
+Orders = dict[str, Any]
+MOST_DESCRIPTORS = 16
+MOST_COPIED = 8 << 20
+COVER = "/grader"
+INTEGER = struct.Struct("!I")
+
+
+def main() -> int:
+    """Import, then serve until the grader is gone; in the process of a run, its exit status."""
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(sys.argv[1])
+    before = dict(os.environ)
+    noisy = [name for name in sys.argv[2:] if preload(name)]
+    modules = sorted({name.partition(".")[0] for name in sys.modules} - BEFORE)
+    added = {name: value for name, value in os.environ.items() if before.get(name) != value}
+    told = {"noisy": noisy, "modules": modules, "threads": threading.active_count()}
+    gc.collect()
+    gc.freeze()
+    control.send(json.dumps(told).encode())
+    while True:
+        message, ancillary, _, _ = control.recvmsg(64, socket.CMSG_SPACE(MOST_DESCRIPTORS * 4))
+        if not message:
+            return 0
+        descriptors = received(ancillary)
+        child = os.fork()
+        if child == 0:
+            control.close()
+            return run(descriptors, added)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        os.waitpid(child, 0)
+
+
+def preload(name: str) -> bool:
+    """Import a module if it can be; whether it warned, which a script that imports it would then miss."""
+    heard: list[object] = []
+    show = warnings.showwarning
+
+    def hear(*warning: object, **more: object) -> None:
+        heard.append((warning, more))
+
+    warnings.showwarning = hear
+    try:
+        importlib.import_module(name)
+    except BaseException:  # noqa: S110  (a script that needs it will say so itself)
+        pass
+    finally:
+        if warnings.showwarning is hear:
+            warnings.showwarning = show
+    return bool(heard)
+
+
+def received(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that came with a message."""
+    found = array.array("i")
+    for _, _, data in ancillary:
+        found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    return list(found)
+
+
+def run(descriptors: list[int], added: dict[str, str]) -> int:
+    """Leave for namespaces of our own; the grandchild is the first process in them, its child the script."""
+    channel_number, out, err, status, *inbound = descriptors
+    channel = socket.socket(fileno=channel_number)
+    orders = receive(channel)
+    orders["env"] = {
+        **added,
+        **orders["env"],
+    }  # libraries set variables for themselves when they are imported
+    try:
+        namespaces.leave()
+        if os.fork():
+            os._exit(0)
+        channel.send(b"!")  # tells our process id, which only the kernel knows in the grader's terms
+        servers = furnish(orders)
+    except BaseException as error:
+        channel.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        os._exit(1)
+    listeners = array.array("i", [server.fileno() for server in servers])
+    ready = json.dumps({"ready": len(servers)}).encode()
+    channel.sendmsg([ready], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, listeners)] if servers else [])
+    for server in servers:
+        server.close()
+    if channel.recv(1) != b"!":
+        os._exit(1)
+    channel.close()
+    return begin(orders, (out, err), status, inbound)
+
+
+def receive(channel: socket.socket) -> Orders:
+    """The orders: their length, then themselves."""
+    data = b""
+    while len(data) < INTEGER.size or len(data) < INTEGER.size + INTEGER.unpack_from(data)[0]:
+        chunk = channel.recv(1 << 16)
+        if not chunk:
+            os._exit(1)
+        data += chunk
+    orders: Orders = json.loads(data[INTEGER.size :])
+    return orders
+
+
+def furnish(orders: Orders) -> list[socket.socket]:
+    """The mounts, the loopback and the ports of a run; then no privilege is left."""
+    homely = remembered(orders["home"])
+    namespaces.show([tuple(bind) for bind in orders["binds"]], COVER)
+    for path, mode in orders["memory"].items():
+        namespaces.mount_memory(path, orders["scratch_bytes"], mode)
+    for path, content in homely.items():
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+    namespaces.mount_processes()
+    namespaces.raise_loopback()
+    servers = [server for port in orders["outbound"] for server in relay.listen(port)]
+    namespaces.drop_capabilities()
+    namespaces.forbid_namespaces()
+    return servers
+
+
+def remembered(home: str) -> dict[str, bytes]:
+    """What the imports left in the home, where those who look for it again expect it."""
+    found: dict[str, bytes] = {}
+    size = 0
+    for top, _, names in os.walk(home):
+        for name in names:
+            path = os.path.join(top, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                size += os.path.getsize(path)
+                if size > MOST_COPIED:
+                    return {}
+                with open(path, "rb") as file:
+                    found[path] = file.read()
+    return found
+
+
+def begin(orders: Orders, streams: tuple[int, int], status: int, inbound: list[int]) -> int:
+    """As `init.main` does: the first process relays, reaps and tells; its child returns to run the script."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        for number, stream in enumerate(streams, start=1):
+            os.dup2(stream, number)
+        for descriptor in {*streams, status, *inbound} - {1, 2}:
+            os.close(descriptor)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return become(orders)
+    init.tell(status, started=child)
+    for stream in streams:
+        os.close(stream)
+    silence()
+    for port, number in zip(orders["inbound"], inbound):  # noqa: B905  (Python 3.10)
+        threading.Thread(target=relay.answer, args=(socket.socket(fileno=number), port), daemon=True).start()
+    ended = init.reap(child)
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    init.tell(status, ended=ended, cpu_seconds=spent.ru_utime + spent.ru_stime)
+    os._exit(0)
+
+
+def silence() -> None:
+    """The first process holds no stream of the run, nor any of the process that it was forked from."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+    os.close(nothing)
+
+
+def become(orders: Orders) -> int:
+    """Run `python ARGUMENT...` in this process, which then ends as that would: through Python's own end."""
+    os.environ.clear()
+    os.environ.update(orders["env"])
+    time.tzset()
+    os.chdir(orders["cwd"])
+    init.limit(orders["rlimits"])
+    os.setsid()
+    reseed()
+    sys.path[:] = PATH
+    sys.orig_argv = [sys.executable, *orders["arguments"]]
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
+    try:
+        if orders["arguments"][0] == "-m":
+            run_module(orders["arguments"][1:])
+        else:
+            run_script(module, orders["arguments"])
+    except SystemExit:
+        raise
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 1
+    return 0
+
+
+def reseed() -> None:
+    """Chance must not repeat from run to run. The standard library sees to itself after a fork."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+def run_module(arguments: list[str]) -> None:
+    """`python -m NAME ARGUMENT...`"""
+    import runpy
+
+    sys.argv = ["-m", *arguments[1:]]
+    sys.path.insert(0, os.getcwd())
+    runpy._run_module_as_main(arguments[0])  # type: ignore[attr-defined]
+
+
+def run_script(module: types.ModuleType, arguments: list[str]) -> None:
+    """`python SCRIPT ARGUMENT...`"""
+    from importlib.machinery import SourceFileLoader
+
+    sys.argv = list(arguments)
+    path = os.path.abspath(arguments[0])
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        sys.stderr.write(
+            f"{sys.executable}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}\n"
+        )
+        raise SystemExit(2) from None
+    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+    module.__file__ = path
+    module.__dict__["__cached__"] = None
+    module.__annotations__ = {}
+    module.__dict__["__builtins__"] = sys.modules["builtins"]
+    module.__loader__ = SourceFileLoader("__main__", path)
+    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+
+
+if __name__ == "__main__":
+    sys.exit(main())

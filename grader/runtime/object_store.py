@@ -1,0 +1,140 @@
+"""The S3 endpoint of a cell: a server of its own for each use, looked into from the grader's side."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, unquote_plus
+from xml.etree import ElementTree
+
+import httpx
+
+from grader import process
+from grader.errors import GraderFault
+from grader.runtime import object_server
+from grader.runtime.jail import interpreter_paths, jailed
+
+_SCRIPT = Path(object_server.__file__)
+_START_SECONDS = 120
+"""Importing the server takes half a second of computing; machines may be busy."""
+_TAIL = 4000
+_MOST_KEYS = 1000
+
+
+class ObjectStore:
+    """A running endpoint. It takes any credentials."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / object_server.SOCKET
+        self._client = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(self.socket)),
+            base_url="http://localhost",
+            timeout=60,
+            trust_env=False,
+        )
+
+    def make_bucket(self, name: str) -> bool:
+        """Make a bucket that keeps versions, for remotes that rely on them; False where S3 allows no such name.
+
+        Raises:
+            GraderFault: the endpoint does not answer.
+        """
+        bucket = f"/{quote(name, safe='')}"
+        if not name or self._ask("PUT", bucket).status_code != 200:
+            return False
+        versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+        self._ask("PUT", f"{bucket}?versioning", versioning)
+        return True
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """The keys of a bucket that begin so, in order; as many as one answer names."""
+        query = f"list-type=2&encoding-type=url&max-keys={_MOST_KEYS}&prefix={quote(prefix, safe='')}"
+        answer = self._ask("GET", f"/{quote(bucket, safe='')}?{query}")
+        if answer.status_code != 200:
+            return []
+        try:
+            root = ElementTree.fromstring(answer.content)  # noqa: S314  (our own server's words)
+        except ElementTree.ParseError:
+            return []
+        return [unquote_plus(key.text or "") for key in root.iter() if key.tag.rpartition("}")[2] == "Key"]
+
+    def read(self, bucket: str, key: str) -> bytes | None:
+        """An object's content; None where there is none."""
+        answer = self._ask("GET", f"/{quote(bucket, safe='')}/{quote(key)}")
+        return answer.content if answer.status_code == 200 else None
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self._client.close()
+
+    def _ask(self, method: str, path: str, body: str = "") -> httpx.Response:
+        try:
+            return self._client.request(method, path, content=body.encode())
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise GraderFault(f"the S3 endpoint does not answer: {error}") from error
+
+
+@contextlib.contextmanager
+def open_store(directory: Path, bwrap: Path | None) -> Iterator[ObjectStore]:
+    """An empty endpoint, as long as the block lasts; only in the thread that it began in.
+
+    Args:
+        directory: a private one, made here.
+        bwrap: what walls the server off; None runs it in the open.
+
+    Raises:
+        GraderFault: it does not start.
+    """
+    directory.mkdir(parents=True)
+    log = directory / "log"
+    with log.open("wb") as errors:
+        server = _start(directory.resolve(), bwrap, errors.fileno())
+    store = ObjectStore(directory.resolve())
+    try:
+        if not _ready(server):
+            raise GraderFault(
+                "the S3 endpoint does not start", log_tail=log.read_text("utf-8", "replace")[-_TAIL:]
+            )
+        yield store
+    finally:
+        store.close()
+        process.end_group(server)
+        for stream in (server.stdin, server.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def _start(directory: Path, bwrap: Path | None, errors: int) -> subprocess.Popen[bytes]:
+    readable, hidden = interpreter_paths()
+    # The script is handed over as text: the package that it lies in stays out of the server's sight.
+    argv = jailed(
+        [sys.executable, "-I", "-c", _SCRIPT.read_text(encoding="utf-8"), directory],
+        bwrap=bwrap,
+        readable=readable,
+        hidden=hidden,
+        writable=[directory],
+        env={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    try:
+        return subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
+    except OSError as error:
+        raise GraderFault(f"cannot start the S3 endpoint: {error.strerror}") from error
+
+
+def _ready(server: subprocess.Popen[bytes]) -> bool:
+    """Whether it says so in time, rather than ending."""
+    assert server.stdout is not None  # noqa: S101
+    deadline = time.monotonic() + _START_SECONDS
+    with selectors.DefaultSelector() as selector:
+        selector.register(server.stdout, selectors.EVENT_READ)
+        while (left := deadline - time.monotonic()) > 0:
+            if selector.select(left):
+                return server.stdout.readline().strip() == b"ready"
+    return False

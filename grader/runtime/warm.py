@@ -1,0 +1,185 @@
+"""Runs of the candidate's Python that need not import everything anew.
+
+One sandboxed Python imports what most scripts will; each run is a fork of it that leaves for namespaces of
+its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; where it cannot be, it is one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.errors import GraderFault
+from grader.runtime import launch
+from grader.runtime.bubblewrap import Bubblewrap, hand_over
+from grader.runtime.sandbox import Bind, Job, Run
+from grader.runtime.supervise import Process
+from grader.runtime.zygote import Unavailable, Zygote
+
+READ_AT_START = ("PYTHON", "LD_", "MPL", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "BLIS_", "KMP_", "GOMP_")
+"""Variables that programs and libraries look at once, when they start or are imported."""
+ROUNDS = 3
+MOST_FILES = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preload:
+    """What is to be imported ahead, and with what."""
+
+    python: Path
+    env: Mapping[str, str]
+    """As most runs will have it."""
+    readable: Sequence[Path]
+    shown: Sequence[Path] = ()
+    """Directories of the grader that jobs may bind somewhere."""
+    modules: Sequence[str] = ()
+    """Imported in order, where they can be."""
+    programs: Sequence[str] = ()
+    """Modules besides the submission's own that may be run with `-m`."""
+
+
+class Warm:
+    """A sandbox that runs the candidate's Python warm once it is; see `grader.runtime.sandbox.Sandbox`."""
+
+    name = "bubblewrap"
+
+    def __init__(self, inner: Bubblewrap, arena: Path) -> None:
+        """Until `prepare` has finished every run is a cold one.
+
+        Args:
+            arena: the directory below which every workspace lies, and nothing that a program may not see.
+        """
+        arena.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._inner = inner
+        self._arena = arena
+        self._living = launch.Living()
+        self._zygote: Zygote | None = None
+        self._preload: Preload | None = None
+        self._thread: threading.Thread | None = None
+        self.problem = ""
+        """Why runs are cold, if they are."""
+
+    def prepare(self, preload: Preload) -> None:
+        """Begin to import; returns at once. Only the first call counts."""
+        if self._thread is None:
+            self._preload = preload
+            self._thread = threading.Thread(target=self._prepare, args=(preload,), name="warm", daemon=True)
+            self._thread.start()
+
+    def ready(self, seconds: float) -> bool:
+        """Whether runs are warm now or within so many seconds."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+        return self._zygote is not None
+
+    def start(self, job: Job) -> Process:
+        """See `Sandbox.start`."""
+        zygote = self._zygote
+        if zygote is not None and self._suits(job, zygote):
+            with contextlib.suppress(Unavailable):
+                return self._start_warm(job, zygote)
+        return self._inner.start(job)
+
+    def run(self, job: Job) -> Run:
+        """See `Sandbox.run`."""
+        return launch.run_to_end(self.start(job))
+
+    def sees(self, bind: Bind) -> str:
+        """See `Sandbox.sees`."""
+        return self._inner.sees(bind)
+
+    def workspace(self, job_workspace: Path) -> str:
+        """See `Sandbox.workspace`."""
+        return self._inner.workspace(job_workspace)
+
+    def close(self) -> None:
+        """See `Sandbox.close`."""
+        self._living.close()
+        self._inner.close()
+        if self._thread is not None:
+            self._thread.join()
+        if self._zygote is not None:
+            self._zygote.close()
+
+    def _start_warm(self, job: Job, zygote: Zygote) -> Process:
+        self._living.check()
+        try:
+            process = zygote.start(job)
+        except Unavailable as error:
+            self.problem, self._zygote = str(error), None
+            zygote.close()
+            raise
+        self._living.add(process)
+        process.confirm()
+        return process
+
+    def _prepare(self, preload: Preload) -> None:
+        modules = list(preload.modules)
+        for _ in range(ROUNDS):
+            try:
+                zygote = Zygote(self._inner, self._arena, preload, modules)
+            except (GraderFault, OSError) as error:
+                self.problem = str(error)
+                return
+            noisy = {name.partition(".")[0] for name in zygote.noisy}
+            if not noisy:
+                self._zygote = zygote
+                return
+            zygote.close()
+            modules = [name for name in modules if name.partition(".")[0] not in noisy]
+        self.problem = "the imports warn"
+
+    def _suits(self, job: Job, zygote: Zygote) -> bool:
+        preload = zygote.preload
+        return (
+            job.workspace.is_relative_to(self._arena)
+            and _same_start(job.env, preload.env)
+            and _is_python(job, preload)
+            and _runs_a_script(job, preload)
+            and all(zygote.place(bind) is not None for bind in job.binds)
+            and not _shadows(job.workspace, zygote.modules)
+            and (os.geteuid() != 0 or hand_over(job) is not None)
+        )
+
+
+def _same_start(env: Mapping[str, str], ahead: Mapping[str, str]) -> bool:
+    """Whether nothing differs that was looked at when the imports were done."""
+    names = (name for name in {*env, *ahead} if name.startswith(READ_AT_START))
+    return all(env.get(name) == ahead.get(name) for name in names)
+
+
+def _is_python(job: Job, preload: Preload) -> bool:
+    name = job.argv[0]
+    if name == os.fspath(preload.python):
+        return True
+    first = job.env.get("PATH", "").partition(":")[0]
+    return first == os.fspath(preload.python.parent) and name in {"python", "python3"}
+
+
+def _runs_a_script(job: Job, preload: Preload) -> bool:
+    """A file, or a module of the submission's own; others may mind what is imported, as pytest does."""
+    if len(job.argv) > 2 and job.argv[1] == "-m":
+        parts = job.argv[2].split(".")
+        own = job.workspace.joinpath(*parts)
+        return job.argv[2] in preload.programs or own.with_suffix(".py").is_file() or own.is_dir()
+    return len(job.argv) > 1 and not job.argv[1].startswith("-") and job.argv[1].endswith(".py")
+
+
+def _shadows(workspace: Path, modules: frozenset[str]) -> bool:
+    """Whether a file of the workspace bears the name of something imported, and would have come first."""
+    count = 0
+    for top, directories, files in os.walk(workspace):
+        directories[:] = [name for name in directories if not name.startswith((".", "__pycache__"))]
+        count += len(files) + len(directories)
+        if count > MOST_FILES:
+            return True
+        own = {name.partition(".")[0] for name in files if name.endswith((".py", ".so"))}
+        if "__init__.py" in files and os.fspath(workspace) != top:
+            own.add(Path(top).name)
+        if own & modules:
+            return True
+    return False
