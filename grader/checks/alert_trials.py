@@ -1,15 +1,15 @@
 """Asking promtool when an alert fires, in scenarios made for its own expression.
 
 The answers are exit statuses and nothing else: a scenario is run with what it should show as promtool's
-expectation; where that fails, each question is put again both ways round.
+expectation; where that fails, it is run with what promtool found instead, and where that fails too, each
+question is put on its own, both ways round.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +20,6 @@ from grader.errors import GraderFault
 
 SECONDS = 60
 """Wall seconds for one run of promtool; an honest alert takes a fifth of one."""
-MOST_SECONDS = 20
-"""Seconds for all runs about an alert, after which no more are started."""
 _SETTLED = 600
 """Seconds of the history after which an alert has to be quiet."""
 
@@ -45,6 +43,10 @@ class Scenario:
     series: Sequence[Mapping[str, str]]
     questions: tuple[Question, ...]
 
+    def marked(self) -> tuple[tuple[str, Question], ...]:
+        """The questions, each with a mark by which promtool's complaints name it."""
+        return tuple((f"{self.name} {number}", question) for number, question in enumerate(self.questions))
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -67,48 +69,61 @@ class Promtool:
     complaint: str = field(default="", init=False)
     """What promtool said when it last failed."""
     refusal: str = field(default="", init=False)
-    """What it said when it could not evaluate the rule."""
-    stopped: bool = field(default=False, init=False)
-    """It took too long; the rule is not tried again."""
-    _spent: float = field(default=0.0, init=False)
-    _controlled: bool = field(default=False, init=False)
+    """What it said when it could not evaluate the rule, which is then not tried again."""
+    _timed_out: bool = field(default=False, init=False)
 
     def ask(self, scenarios: Sequence[Scenario]) -> Answers:
         """Answer every question."""
-        if self._holds(scenarios):
-            given = {each.name: tuple(q.expected for q in each.questions) for each in scenarios}
-            return Answers(given)
-        given_one_by_one = {
-            each.name: tuple(self._answer(each, question) for question in each.questions)
+        if self.refusal:
+            return Answers({})
+        claims: Sequence[Scenario] = scenarios
+        right = self._holds(claims)
+        if not right and not self._timed_out:
+            claims = self._corrected(scenarios)
+            right = self._holds(claims)
+        if right:
+            return Answers({each.name: tuple(q.expected for q in each.questions) for each in claims})
+        return Answers(
+            {
+                each.name: tuple(self._answer(each, question) for question in each.questions)
+                for each in scenarios
+            }
+        )
+
+    def _corrected(self, scenarios: Sequence[Scenario]) -> list[Scenario]:
+        """The scenarios as promtool has just found them to be; only another run makes that an answer."""
+        return [
+            replace(
+                each,
+                questions=tuple(
+                    replace(question, expected=question.expected is not (f'# {mark}"' in self.complaint))
+                    for mark, question in each.marked()
+                ),
+            )
             for each in scenarios
-        }
-        return Answers(given_one_by_one)
+        ]
 
     def _answer(self, scenario: Scenario, question: Question) -> bool | None:
         for claimed in (question.expected, not question.expected):
-            if not self.stopped and self._holds(
-                [_only(scenario, Question(question.at, question.ever, claimed))]
-            ):
+            only = replace(scenario, questions=(replace(question, expected=claimed),))
+            if not self.refusal and not self._timed_out and self._holds([only]):
                 return claimed
-        if not self._controlled:
-            self._control(scenario, question)
-        self.refusal = self.refusal or self.complaint
+        if not self.refusal:
+            self.refusal = self.complaint or "it cannot be evaluated"
+            self._control(only)
         return None
 
-    def _control(self, scenario: Scenario, question: Question) -> None:
+    def _control(self, scenario: Scenario) -> None:
         """Make sure that it is the candidate's rule that cannot be evaluated, and not our test.
 
         Raises:
             GraderFault: promtool fails with a rule of our own too.
         """
-        self._controlled, said, stopped = True, self.complaint, self.stopped
-        always = json.dumps(
-            {"groups": [{"name": "g", "rules": [{"alert": self.alert, "expr": "vector(1)"}]}]}
-        )
-        control = Scenario(name="control", rules=always, series=scenario.series, questions=())
-        if not self._holds([_only(control, Question(question.at, question.ever, True))]):
+        rule = {"alert": self.alert, "expr": "vector(1)"}
+        always = json.dumps({"groups": [{"name": "control", "rules": [rule]}]})
+        questions = tuple(replace(question, expected=True) for question in scenario.questions)
+        if not self._holds([replace(scenario, rules=always, questions=questions)]):
             raise GraderFault("promtool fails on the grader's own rule", log_tail=self.complaint)
-        self.complaint, self.stopped = said, stopped
 
     def _holds(self, scenarios: Sequence[Scenario]) -> bool:
         with TemporaryDirectory(prefix="grader-promtool-") as directory:
@@ -119,11 +134,9 @@ class Promtool:
                 Path(directory, f"test{number}.yml").write_text(json.dumps(test), encoding="utf-8")
                 names.append(f"test{number}.yml")
             argv = [str(self.program), "test", "rules", *names]
-            began = time.monotonic()
             ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": directory}, timeout=SECONDS)
-            self._spent += time.monotonic() - began
+        self._timed_out = ended.timed_out
         if ended.returncode != 0:
-            self.stopped = self.stopped or ended.timed_out or self._spent > MOST_SECONDS
             self.complaint = f"promtool was stopped after {SECONDS} s" if ended.timed_out else ended.output
         return ended.returncode == 0 and not ended.timed_out
 
@@ -135,23 +148,19 @@ class Promtool:
                 {
                     "interval": f"{STEP}s",
                     "input_series": list(scenario.series),
-                    "promql_expr_test": [self._expectation(question) for question in scenario.questions],
+                    "promql_expr_test": [self._expectation(*marked) for marked in scenario.marked()],
                 }
             ],
         }
 
-    def _expectation(self, question: Question) -> dict[str, Any]:
+    def _expectation(self, mark: str, question: Question) -> dict[str, Any]:
         firing = f'ALERTS{{alertname={json.dumps(self.alert)},alertstate="firing"}}'
         asked = f"count_over_time({firing}[{question.at - _SETTLED}s])" if question.ever else firing
         return {
-            "expr": f"(count({asked}) > bool 0) or vector(0)",
+            "expr": f"(count({asked}) > bool 0) or vector(0) # {mark}",
             "eval_time": f"{question.at}s",
             "exp_samples": [{"labels": "{}", "value": int(question.expected)}],
         }
-
-
-def _only(scenario: Scenario, question: Question) -> Scenario:
-    return Scenario(name=scenario.name, rules=scenario.rules, series=scenario.series, questions=(question,))
 
 
 def after(seconds: float) -> int:

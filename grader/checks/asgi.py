@@ -15,7 +15,6 @@ import httpx
 
 from grader.checks.scripts import IMPORT_ERRORS, PYTHON, Called, Script
 from grader.checks.tracebacks import last_traceback
-from grader.runtime.sandbox import WORKSPACE
 
 if TYPE_CHECKING:
     from grader.runtime.cell import Cell, Server
@@ -66,9 +65,7 @@ class Target:
     factory: bool = False
 
 
-def ask(
-    client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None
-) -> Answer:
+def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
     """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too."""
     request = f"{method} {path}"
     headers = {} if body is None else {"Content-Type": "application/json"}
@@ -118,7 +115,7 @@ def serve(
                 return use(server, " ".join(argv))
         # Only now, with the server stopped, is its last word known.
         run = server.run()
-        error = last_traceback(run.stderr, (WORKSPACE, str(cell.workspace)))
+        error = last_traceback(run.stderr, (cell.root, str(cell.workspace)))
         called = Called(argv=tuple(argv), run=run, traceback=error)
         if not _not_found(called):
             return called

@@ -229,7 +229,7 @@ def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
     return _decide(context, file, judge)
 
 
-@check("dockerfile.builds", tools=("docker",))
+@check("dockerfile.builds", tools=("docker",), falls_back=True)
 def builds(context: Context, *, file: str, images: list[str]) -> Outcome:
     """The image builds; read without a Docker engine: stages and COPY sources are there.
 

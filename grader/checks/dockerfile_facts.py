@@ -164,12 +164,12 @@ def _staged(file: SourceFile, instructions: tuple[Instruction, ...]) -> Dockerfi
         if each.name != "ARG":
             return Problem(file.name, f"{each.name} stands before the first FROM", each.line)
         arguments |= assignments(each, arguments)
+    if not starts:
+        return Problem(file.name, "not a valid Dockerfile: it has no FROM")
     for start, end in zip(starts, [*starts[1:], len(instructions)], strict=True):
         stages.append(_stage(stages, instructions[start], arguments, instructions[start + 1 : end]))
         if not stages[-1].image:
             problems.append(Problem(file.name, "FROM names no image", stages[-1].line))
-    if not stages:
-        return Problem(file.name, "not a valid Dockerfile: it has no FROM")
     return Dockerfile(file, tuple(stages), tuple(problems))
 
 

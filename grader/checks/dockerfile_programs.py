@@ -6,7 +6,8 @@ import posixpath
 from collections.abc import Iterator
 
 from grader.checks.dockerfile_image import Image, quoted
-from grader.checks.shell import Command, commands, script_file
+from grader.checks.makefile_text import recipe
+from grader.checks.shell import MOST_CHARACTERS, Command, commands, script_file
 from grader.submission import Submission
 
 _PIP_COMMANDS = frozenset({"install", "wheel", "sync"})
@@ -14,6 +15,9 @@ _REQUIREMENT_OPTIONS = ("-r", "--requirement", "--requirements", "-c", "--constr
 _PYTHON_VALUES = frozenset({"-W", "-X"})
 _RUNNERS = frozenset({"coverage", "accelerate", "mprof", "kernprof"})
 MOST_NESTING = 4
+MOST_SCRIPTS = 50
+MOST_GIVEN = 2_000
+"""How much of a script's arguments is handed on."""
 
 
 def requirement_files(command: Command) -> Iterator[str]:
@@ -40,20 +44,54 @@ def requirement_files(command: Command) -> Iterator[str]:
 
 def scripts_run(submission: Submission, image: Image) -> frozenset[str]:
     """The files of the build context that the image's own command runs as Python."""
-    script = quoted(image.argv)
-    return frozenset(_run_by(script, image, image.workdir, submission, 0))
+    reader = _Reader(submission, image)
+    return frozenset(reader.run(quoted(image.argv), image.workdir, 0))
 
 
-def _run_by(script: str, image: Image, cwd: str, submission: Submission, depth: int) -> Iterator[str]:
-    for command in commands(script, image.variables):
-        if command.program == "cd" and command.arguments:
-            cwd = image.path(command.arguments[0], cwd)
-        environment = {**image.variables, **command.environment}
-        for path in _started(command, image, cwd, environment):
-            if path in image.files:
-                yield image.files[path]
-        if depth < MOST_NESTING:
-            yield from _inside(command, image, cwd, submission, depth)
+class _Reader:
+    def __init__(self, submission: Submission, image: Image) -> None:
+        self._submission = submission
+        self._image = image
+        self._left = MOST_SCRIPTS
+
+    def run(self, script: str, cwd: str, depth: int) -> Iterator[str]:
+        """The Python files that a script runs, the shell scripts that it calls followed."""
+        image = self._image
+        self._left -= 1
+        if self._left < 0 or depth > MOST_NESTING:
+            return
+        for command in commands(script, image.variables):
+            if command.program == "cd" and command.arguments:
+                cwd = image.path(command.arguments[0], cwd)
+            environment = {**image.variables, **command.environment}
+            for path in _started(command, image, cwd, environment):
+                if path in image.files:
+                    yield image.files[path]
+            if inner := self._inside(command, cwd):
+                yield from self.run(inner, cwd, depth + 1)
+
+    def _inside(self, command: Command, cwd: str) -> str:
+        """The shell script or the recipe that a command runs, `"$@"` being what it is given."""
+        if command.program == "make":
+            return recipe(self._text(self._image.path("Makefile", cwd)), command.arguments, {})
+        # `entrypoint.sh` may be on the PATH, or an absolute path.
+        name = script_file(command) or "".join(command.words[:1])
+        folders = [cwd] if "/" in name else [cwd, "/usr/local/bin", "/usr/bin", "/bin"]
+        paths = [self._image.path(name, folder) for folder in folders]
+        at = next((path for path in paths if path in self._image.files), "")
+        if not at or posixpath.splitext(at)[1] == ".py":
+            return ""
+        script = self._text(at)[:MOST_CHARACTERS]
+        given = command.arguments[1:] if name in command.arguments[:1] else command.arguments
+        for spelling in ('"$@"', '"${@}"', '"$*"', "$@", "${@}", "$*"):
+            script = script.replace(spelling, quoted(given)[:MOST_GIVEN], 3)
+        return script
+
+    def _text(self, path: str) -> str:
+        """What a file of the image holds, empty where it is not from the build context."""
+        origin = self._image.files.get(path)
+        file = None if origin is None else self._submission.file(origin)
+        return file.text if file is not None and isinstance(file.text, str) else ""
 
 
 def _started(command: Command, image: Image, cwd: str, environment: dict[str, str]) -> Iterator[str]:
@@ -88,23 +126,3 @@ def _module_paths(module: str, image: Image, cwd: str, environment: dict[str, st
     for start in (cwd, *environment.get("PYTHONPATH", "").split(":")):
         if start:
             yield image.path(f"{relative}.py", image.path(start, cwd))
-
-
-def _inside(command: Command, image: Image, cwd: str, submission: Submission, depth: int) -> Iterator[str]:
-    """What a shell script of the build context runs, `"$@"` being what it is given."""
-    name = script_file(command)
-    if not name and command.words:
-        name = command.words[0]  # `entrypoint.sh` on the PATH, or an absolute path
-    path = image.path(name, cwd)
-    on_path = (
-        [f"{folder}/{name}" for folder in ("/usr/local/bin", "/usr/bin", "/bin")] if "/" not in name else []
-    )
-    origin = next((image.files[at] for at in (path, *on_path) if at in image.files), None)
-    file = submission.file(origin) if origin is not None else None
-    if file is None or posixpath.splitext(file.name)[1] == ".py" or not isinstance(file.text, str):
-        return
-    given = command.arguments[1:] if name in command.arguments[:1] else command.arguments
-    script = file.text
-    for spelling in ('"$@"', '"${@}"', '"$*"', "$@", "${@}", "$*"):
-        script = script.replace(spelling, quoted(given))
-    yield from _run_by(script, image, cwd, submission, depth + 1)

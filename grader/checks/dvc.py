@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from grader.checks.dvc_library import SubmissionFiles, reading, refusal
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile
-from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from dvc.config import Config
@@ -24,18 +24,18 @@ _ANOTHER_REMOTE = "remote://"
 @check("dvc.config_valid")
 def config_valid(context: Context, *, file: str) -> Outcome:
     """The DVC directory has a configuration that DVC reads."""
-    config = _config(context, file)
+    config = configuration(context, file)
     return failed(config) if isinstance(config, Finding) else passed()
 
 
 @check("dvc.remote_url")
 def remote_url(context: Context, *, file: str, url: str) -> Outcome:
     """A remote in the configuration has this URL."""
-    config = _config(context, file)
+    config = configuration(context, file)
     if isinstance(config, Finding):
         return failed(config)
-    remotes = _remotes(config)
-    urls = {name: _url(remotes, name) for name in remotes}
+    remotes = remotes_of(config)
+    urls = {name: url_of(remotes, name) for name in remotes}
     if any(each.rstrip("/") == url.rstrip("/") for each in urls.values()):
         return passed()
     return failed(
@@ -51,19 +51,19 @@ def remote_url(context: Context, *, file: str, url: str) -> Outcome:
 @check("dvc.default_remote")
 def default_remote(context: Context, *, file: str) -> Outcome:
     """The configuration names a default remote, and that remote exists."""
-    config = _config(context, file)
+    config = configuration(context, file)
     if isinstance(config, Finding):
         return failed(config)
     core = config.get("core")
     default = core.get("remote") if isinstance(core, dict) else None
-    if isinstance(default, str) and default in _remotes(config):
+    if isinstance(default, str) and default in remotes_of(config):
         return passed()
     message = f"the default remote {default!r} does not exist" if default else "there is no default remote"
     return failed(
         Finding(
             message=message,
             expected="core.remote names one of the remotes",
-            actual=", ".join(_remotes(config)) or "no remotes",
+            actual=", ".join(remotes_of(config)) or "no remotes",
             where=_name(context, file),
         )
     )
@@ -72,7 +72,7 @@ def default_remote(context: Context, *, file: str) -> Outcome:
 @check("dvc.tracks")
 def tracks(context: Context, *, file: str, path: str) -> Outcome:
     """It is a valid DVC file and the data file at a path is its output."""
-    outputs = _outputs(context, file)
+    outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
         return failed(outputs)
     if path in outputs:
@@ -90,7 +90,7 @@ def tracks(context: Context, *, file: str, path: str) -> Outcome:
 @check("dvc.tracked_hash")
 def tracked_hash(context: Context, *, file: str, path: str) -> Outcome:
     """The DVC file has the hash of the exam's own data at that path."""
-    outputs = _outputs(context, file)
+    outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
         return failed(outputs)
     output = outputs.get(path, {})
@@ -107,21 +107,12 @@ def tracked_hash(context: Context, *, file: str, path: str) -> Outcome:
     )
 
 
-@check("dvc.push_round_trip", evidence=Evidence.RUNS)
-def push_round_trip(context: Context, *, file: str, config: str, path: str, url: str) -> Outcome:
-    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` brings the same bytes back."""
-    needed = context.submission.deliverable(file), context.submission.deliverable(config)
-    if None in needed:
-        return failed(Finding(message=f"nothing tracks {path} for a push to {url}"))
-    return unverified(f"this version of the grader does not run dvc push of {path} to {url}")
-
-
 def _name(context: Context, file: str) -> str:
     source = context.submission.deliverable(file)
     return source.name if source is not None else file
 
 
-def _config(context: Context, file: str) -> Mapping[str, Any] | Finding:
+def configuration(context: Context, file: str) -> Mapping[str, Any] | Finding:
     """The configuration as DVC has it; the machine's own and `config.local` are not part of it."""
     source = context.submission.deliverable(file)
     if source is None:
@@ -164,14 +155,14 @@ def _repository_config() -> Callable[[str], Config]:
     return RepositoryConfig
 
 
-def _remotes(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def remotes_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     remotes = config.get("remote")
     if not isinstance(remotes, dict):
         return {}
     return {str(name): each for name, each in remotes.items() if isinstance(each, dict)}
 
 
-def _url(remotes: dict[str, dict[str, Any]], name: str) -> str:
+def url_of(remotes: dict[str, dict[str, Any]], name: str) -> str:
     """A remote's URL; `remote://other/path` stands for a folder in another remote."""
     url = str(remotes[name].get("url", ""))
     for _ in remotes:
@@ -212,4 +203,4 @@ def _hashes(context: Context, path: str, *, modern: bool) -> tuple[str, ...]:
     return tuple(hashlib.md5(each, usedforsecurity=False).hexdigest() for each in versions)
 
 
-CHECKS = (config_valid, remote_url, default_remote, tracks, tracked_hash, push_round_trip)
+CHECKS = (config_valid, remote_url, default_remote, tracks, tracked_hash)

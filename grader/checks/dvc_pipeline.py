@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from grader.checks.dvc_library import SubmissionFiles, reading, refusal
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile
-from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
@@ -109,7 +109,7 @@ def params_hold(context: Context, *, file: str, names: list[str]) -> Outcome:
 @check("dvc_pipeline.params_taken")
 def params_taken(context: Context, *, file: str, params: str, names: list[str]) -> Outcome:
     """The stages take each name as a parameter from the parameters file."""
-    data, pipeline = _params(context, params), _pipeline(context, file)
+    data, pipeline = _params(context, params), resolved_pipeline(context, file)
     if isinstance(data, Finding):
         return failed(data)
     if isinstance(pipeline, Finding):
@@ -132,29 +132,8 @@ def params_taken(context: Context, *, file: str, params: str, names: list[str]) 
     return failed(*findings, *pipeline.broken.values()) if findings else passed()
 
 
-@check("dvc.repro", evidence=Evidence.RUNS)
-def repro(context: Context, *, file: str) -> Outcome:
-    """On the given raw data, `dvc repro` makes every output that the stages declare."""
-    pipeline = _pipeline(context, file)
-    if isinstance(pipeline, Finding):
-        return failed(pipeline, evidence=Evidence.STATIC)
-    return unverified("this version of the grader does not run dvc repro")
-
-
-@check("dvc.repro_again", evidence=Evidence.RUNS)
-def repro_again(context: Context, *, file: str, params: str, changed: str, reruns: str) -> Outcome:
-    """Run again, `dvc repro` does nothing; a changed parameter reruns the stages that take it, no other."""
-    pipeline = _pipeline(context, file)
-    if isinstance(pipeline, Finding):
-        return failed(pipeline, evidence=Evidence.STATIC)
-    return unverified(
-        f"this version of the grader does not run dvc repro, nor see {reruns} rerun when {changed} changes"
-        f" in {params}"
-    )
-
-
 def _stage(context: Context, file: str, name: str) -> tuple[Pipeline, tuple[Stage, ...]] | Finding:
-    pipeline = _pipeline(context, file)
+    pipeline = resolved_pipeline(context, file)
     if isinstance(pipeline, Finding):
         return pipeline
     if name in pipeline.broken:
@@ -316,4 +295,4 @@ def _at(data: object, parts: Sequence[str]) -> object:
     return data
 
 
-CHECKS = (depends, outputs, params_hold, params_taken, repro, repro_again)
+CHECKS = (depends, outputs, params_hold, params_taken)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from grader.checks.kubernetes_quantity import parse_quantity
 from grader.checks.plain_data import as_json
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile, YamlDocument
@@ -17,14 +17,6 @@ from grader.results import Finding, Outcome, failed, passed
 if TYPE_CHECKING:
     from grader.checks.context import Context
 
-_QUANTITY = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d{1,2})|(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E))?"
-)
-_SUFFIXES = {
-    suffix: Fraction(10) ** power
-    for suffix, power in zip("numkMGTPE", (-9, -6, -3, 3, 6, 9, 12, 15, 18), strict=True)
-}
-_SUFFIXES |= {f"{letter}i": Fraction(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
 MOST_MESSAGE = 300
 
 
@@ -278,19 +270,6 @@ def quantity(
         return failed(_differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
 
     return _in_container(context, file, name, image, judge)
-
-
-def parse_quantity(value: object) -> Fraction | None:
-    """A Kubernetes quantity as an exact number; None for what is none."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    found = _QUANTITY.fullmatch(str(value)[:40])
-    if found is None:
-        return None
-    number, exponent, suffix = found.groups()
-    if exponent:
-        return Fraction(number) * Fraction(10) ** int(exponent[1:])
-    return Fraction(number) * _SUFFIXES.get(suffix or "", Fraction(1))
 
 
 @check("kubernetes.probe")

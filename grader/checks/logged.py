@@ -214,9 +214,7 @@ def _model(place: _Found, entry: object) -> Model:
         mlflow=place.mlflow,
         loads=data.get("loads") is True,
         predicts=data.get("predicts") is True,
-        estimators=tuple(
-            tuple(str(name) for name in names) for names in chain if isinstance(names, list)
-        )
+        estimators=tuple(tuple(str(name) for name in names) for names in chain if isinstance(names, list))
         if isinstance(chain, list)
         else (),
         error=str(data.get("error") or ""),
@@ -229,5 +227,3 @@ def _pictures(run: StoredRun, endings: Sequence[str]) -> Iterator[Picture]:
     for path in _files(run.artifacts):
         if path.suffix.lower() in endings and not _inside_model(path, run.artifacts):
             yield Picture(path=str(path.relative_to(run.artifacts)), problem=pictures.problem(path))
-
-

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_CALLS = 5
 """How often a recipe's own calls of make are followed."""
 _MAKE_SAYS = re.compile(r"^make(?:\[\d+\])?: .*$", re.MULTILINE)
-_SECONDS = 30
+_SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

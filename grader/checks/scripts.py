@@ -13,7 +13,7 @@ from grader.checks.script_parameters import Parameter, from_help, parameters, wo
 from grader.checks.tracebacks import Traceback, last_traceback
 from grader.documents import Problem
 from grader.results import Finding
-from grader.runtime.sandbox import WORKSPACE, Ended
+from grader.runtime.sandbox import Ended
 
 if TYPE_CHECKING:
     from grader.runtime.cell import Cell
@@ -129,7 +129,7 @@ def _once(cell: Cell, what: Script, argv: tuple[str, ...], limits: Limits | None
         run = cell.python(*argv[1:], env=what.env, limits=limits)
     else:
         run = cell.run(argv, env=what.env, limits=limits)
-    roots = (WORKSPACE, str(cell.workspace))
+    roots = (cell.root, str(cell.workspace))
     return Called(argv=argv, run=run, traceback=last_traceback(run.stderr, roots))
 
 
@@ -159,7 +159,5 @@ def _wants_arguments(called: Called, what: Script) -> bool:
     )
 
 
-def _ask_for_help(
-    cell: Cell, what: Script, called: Called, limits: Limits | None
-) -> tuple[Parameter, ...]:
+def _ask_for_help(cell: Cell, what: Script, called: Called, limits: Limits | None) -> tuple[Parameter, ...]:
     return from_help(_once(cell, what, (*called.argv, "--help"), limits).run.stdout)

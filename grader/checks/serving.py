@@ -277,11 +277,7 @@ def _wrong(answer: Answer, said: str, expected: str) -> Finding:
 
 def _not_booted(seen: Served) -> Outcome:
     """Short: the cause stands where booting is asked for."""
-    said = seen.failure.finding() if seen.failure else None
-    cause = said.message if said else ""
-    return failed(
-        Finding(message="the application does not come to answer", actual=cause, where=seen.shown)
-    )
+    return failed(Finding(message="the application does not come to answer", where=seen.shown))
 
 
 CHECKS = (health, ready, not_ready, counts, agrees, version, refuses, schema, metrics)

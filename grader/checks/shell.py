@@ -47,18 +47,18 @@ class Command:
     module: bool = False
     """The program is a Python module, run by `python -m`."""
 
-    def option(self, *names: str) -> str | None:
-        """The value of the last of these options, as `--name value` or `--name=value`."""
-        found = None
-        for index, word in enumerate(self.arguments):
+    def values(self, *names: str) -> tuple[str, ...]:
+        """The values of these options, as `--name value` or `--name=value`."""
+        found: list[str] = []
+        for word, following in zip(self.arguments, (*self.arguments[1:], None), strict=True):
             name, equals, value = word.partition("=")
-            if name not in names:
-                continue
-            if equals:
-                found = value
-            elif index + 1 < len(self.arguments):
-                found = self.arguments[index + 1]
-        return found
+            if name in names and (equals or following is not None):
+                found.append(value if equals else following or "")
+        return tuple(found)
+
+    def option(self, *names: str) -> str | None:
+        """The value of the last of these options."""
+        return next(reversed(self.values(*names)), None)
 
     def has(self, *flags: str) -> bool:
         """Whether one of these flags is given (`--push`, `--push=true`), and not turned off."""

@@ -245,13 +245,12 @@ def _no_model(good: Trained) -> Outcome:
     """Why there is no model that does what is asked."""
     broken = next(iter(_models(good)), None)
     if broken is None:
-        said = good.called.finding() if not good.called.run.ok else None
+        stopped = not good.called.run.ok
         return _nothing(good) or failed(
             Finding(
-                message="no model is among what was logged",
+                message="the script stopped before a model was logged" if stopped else "no model was logged",
                 expected="a logged model",
-                actual=said.message if said else ", ".join(each.where for each in good.logged[:_MOST_NAMED]),
-                where=said.where if said else good.called.shown,
+                where=good.called.finding().where if stopped else good.logged[0].where,
             )
         )
     each, model = broken
@@ -299,8 +298,7 @@ def _nothing(good: Trained) -> Outcome | None:
     """One short finding where there is no run at all, whose cause another criterion has told."""
     if good.logged:
         return None
-    said = good.called.finding()
-    return failed(Finding(message="the script logged no run", actual=said.message, where=said.where))
+    return failed(Finding(message="the script logged no run", where=good.called.finding().where))
 
 
 def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:

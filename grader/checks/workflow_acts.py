@@ -102,7 +102,12 @@ class _Reader:
         self, command: Command, directory: str, through: tuple[str, ...]
     ) -> Iterator[tuple[Command, tuple[str, ...]]]:
         script = self._script(command, directory)
-        for inner, path in self.read(script, command.environment, directory, (*through, command.program)):
+        given = (
+            command.arguments[1:] if command.arguments[:1] == (script_file(command),) else command.arguments
+        )
+        positional = {str(number): word for number, word in enumerate(given[:9], start=1)}
+        environment = {**command.environment, **positional}
+        for inner, path in self.read(script, environment, directory, (*through, command.program)):
             yield replace(inner, line=command.line, forgiven=inner.forgiven or command.forgiven), path
 
     def _script(self, command: Command, directory: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from grader.checks.workflow_acts import Act
 from grader.checks.workflow_expressions import UNKNOWN, condition, has_status_function
-from grader.checks.workflow_facts import Job, Scope, Workflow
+from grader.checks.workflow_facts import Job, Workflow
+from grader.checks.workflow_scope import Scope
 
 
 def ancestors(workflow: Workflow, job: str) -> set[str]:

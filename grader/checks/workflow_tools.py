@@ -78,6 +78,8 @@ class Scan:
             return "The scan ends with status 0 whatever it finds"
         if self.pardoned:
             return "The scan's failure is undone"
+        if "${{" in self.severities:
+            return None  # only a run can tell
         found = set(re.split(r"[\s,]+", self.severities.strip().upper())) - {""}
         if missing := [severity for severity in wanted if severity not in found] if found else []:
             return f"The scan does not look for {', '.join(missing)}"
@@ -94,7 +96,7 @@ def scan(act: Act, command: Command | None, submission: Submission) -> Scan:
         environment = command.environment
         options = {
             "exit-code": command.option("--exit-code"),
-            "severity": command.option("--severity", "-s"),
+            "severity": ",".join(command.values("--severity", "-s")) or None,
         }
         given = {name: value for name, value in options.items() if value is not None}
         path = command.option("--config", "-c") or ""
@@ -146,8 +148,11 @@ class ImageWords:
         did = {act: self.done_by(act) for act in done}
         building = {act.job.id for act, names in did.items() if "build" in names}
         pushes = [act for act, names in did.items() if "push" in names]
-        builds = [act for act, names in did.items() if "build" in names]
-        return [act for act in pushes if act.job.id in building] or pushes or builds
+        if pushes:
+            return [act for act in pushes if act.job.id in building] or pushes
+        # An image may be built elsewhere too, to be tested or scanned.
+        last = next((act.job.id for act in reversed(done) if act.job.id in building), "")
+        return [act for act, names in did.items() if "build" in names and act.job.id == last]
 
 
 def _action_pushes(inputs: Mapping[str, str]) -> bool:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+MOST_CHARACTERS = 250
+"""Longer than any branch name, so longer than any use."""
+MOST_STARS = 8
+
 
 def runs_on_push(on: Any, branch: str) -> bool:
     """Whether `on:` has the workflow run on every push to a branch, as far as branches go."""
@@ -45,8 +49,10 @@ def _included(patterns: list[str], branch: str) -> bool:
 
 def _matches(pattern: str, branch: str) -> bool:
     """GitHub's filter patterns: `*`, `**`, `?` and `+` (of what stands before), `[]`."""
+    if len(pattern) > MOST_CHARACTERS:
+        return False
     pieces: list[str] = []
-    for token in re.findall(r"\*\*+|\[[^\]]+\]|\\.|.", pattern[:200], re.DOTALL):
+    for token in re.findall(r"\*\*+|\[[^\]]+\]|\\.|.", pattern, re.DOTALL):
         if token.startswith("*"):
             pieces.append(".*" if len(token) > 1 else "[^/]*")
         elif token in ("?", "+") and pieces and not pieces[-1].endswith(("*", "?", "+")):
@@ -55,7 +61,7 @@ def _matches(pattern: str, branch: str) -> bool:
             pieces.append("[" + re.sub(r"([\\^\[])", r"\\\1", token[1:-1]) + "]")
         else:
             pieces.append(re.escape(token.removeprefix("\\") or token))
-    if sum(piece.endswith("*") for piece in pieces) > 8:
+    if sum(piece.endswith("*") for piece in pieces) > MOST_STARS:
         return False
     try:
         return re.fullmatch("".join(pieces), branch) is not None

@@ -24,6 +24,8 @@ _START_SECONDS = 120
 """Importing the server takes half a second of computing; machines may be busy."""
 _TAIL = 4000
 _MOST_KEYS = 1000
+_ANYBODY = "AWS4-HMAC-SHA256 Credential=grader/20260101/us-east-1/s3/aws4_request"
+"""Signatures are not looked at, but objects are shown to nobody who does not sign."""
 
 
 class ObjectStore:
@@ -34,6 +36,7 @@ class ObjectStore:
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
             base_url="http://localhost",
+            headers={"Authorization": _ANYBODY},
             timeout=60,
             trust_env=False,
         )

@@ -1,7 +1,7 @@
 """Runs of the candidate's Python that need not import everything anew.
 
 One sandboxed Python imports what most scripts will; each run is a fork of it that leaves for namespaces of
-its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; where it cannot be, it is one.
+its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; where it cannot, it is one.
 """
 
 from __future__ import annotations

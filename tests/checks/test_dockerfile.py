@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
@@ -21,13 +22,13 @@ HONEST = """
     COPY src/ src/
     CMD ["python", "src/train.py"]
 """
-LOCK = {"file": "dockerfile", "lock": "lock", "path": "requirements-lock.txt"}
+LOCK: dict[str, object] = {"file": "dockerfile", "lock": "lock", "path": "requirements-lock.txt"}
 TRAIN = {"file": "dockerfile", "script": "train", "path": "src/train.py"}
 BASE = {"file": "dockerfile", "repositories": ["python"], "tag": r"3\.11(\.\d+)?-slim(-[a-z0-9]+)?"}
 BUILDS = {"file": "dockerfile", "images": ["nginx"]}
 
 
-def _decide(root: Path, check: Check, text: str, parameters: dict[str, object], **files: str) -> Outcome:
+def _decide(root: Path, check: Check, text: str, parameters: Mapping[str, object], **files: str) -> Outcome:
     contents: dict[str, str | bytes] = {
         "Dockerfile.train": text,
         "requirements-lock.txt": "pandas==2.1.0\n",
@@ -44,7 +45,7 @@ def _decide(root: Path, check: Check, text: str, parameters: dict[str, object], 
     return decide(check, context, **parameters)
 
 
-def _passes(root: Path, check: Check, text: str, parameters: dict[str, object], **files: str) -> bool:
+def _passes(root: Path, check: Check, text: str, parameters: Mapping[str, object], **files: str) -> bool:
     return _decide(root, check, text, parameters, **files).verdict is Verdict.PASSED
 
 
@@ -52,6 +53,7 @@ HOSTILE = {
     "empty": "",
     "binary": "\0\1\2",
     "no stage": "RUN echo",
+    "arguments only": "ARG A=1",
     "words": "hello world",
     "unterminated heredoc": "FROM python:3.11-slim\nRUN <<EOF\nx",
     "half": "FROM",
@@ -175,32 +177,33 @@ def test_multistage_needs_the_final_stage_to_take_something(tmp_path: Path, text
 
 
 INSTALLS = {
-    "relative": "WORKDIR /b\nCOPY requirements-lock.txt .\nRUN pip install -r requirements-lock.txt",
-    "tmp": "COPY requirements-lock.txt /tmp/\nRUN pip install --user -r /tmp/requirements-lock.txt",
-    "renamed": "COPY requirements-lock.txt requirements.txt\nRUN pip3 install -rrequirements.txt",
-    "all": "WORKDIR /a\nCOPY . .\nRUN python -m pip install --no-cache-dir -r requirements-lock.txt",
-    "glob": "COPY requirements*.txt ./\nRUN pip install --requirement=requirements-lock.txt",
-    "absolute glob": "ADD requirements-*.txt /w/\nRUN cd /w && pip wheel -w /wheels -r requirements-lock.txt",
-    "uv": "COPY requirements-lock.txt .\nRUN uv pip install --system -r requirements-lock.txt",
-    "uv sync": "COPY requirements-lock.txt .\nRUN uv pip sync requirements-lock.txt",
-    "bind": "RUN --mount=type=bind,source=requirements-lock.txt,target=/r.txt "
+    "relative": "WORKDIR /b\nCOPY FROZEN .\nRUN pip install -r FROZEN",
+    "tmp": "COPY FROZEN /tmp/\nRUN pip install --user -r /tmp/FROZEN",
+    "renamed": "COPY FROZEN requirements.txt\nRUN pip3 install -rrequirements.txt",
+    "all": "WORKDIR /a\nCOPY . .\nRUN python -m pip install --no-cache-dir -r FROZEN",
+    "glob": "COPY requirements*.txt ./\nRUN pip install --requirement=FROZEN",
+    "absolute glob": "ADD requirements-*.txt /w/\nRUN cd /w && pip wheel -w /wheels -r FROZEN",
+    "uv": "COPY FROZEN .\nRUN uv pip install --system -r FROZEN",
+    "uv sync": "COPY FROZEN .\nRUN uv pip sync FROZEN",
+    "bind": "RUN --mount=type=bind,source=FROZEN,target=/r.txt "
     "--mount=type=cache,target=/c pip install -r /r.txt",
-    "bind all": "WORKDIR /a\nRUN --mount=target=. pip install -r requirements-lock.txt",
-    "heredoc": "COPY requirements-lock.txt /w/\nWORKDIR /w\nRUN <<EOF\nset -e\npip install -r requirements-lock.txt\nEOF",
-    "venv": "COPY requirements-lock.txt .\nRUN python -m venv /v && /v/bin/pip install -r requirements-lock.txt",
-    "json": 'COPY ["requirements-lock.txt", "./"]\nRUN ["pip", "install", "-r", "requirements-lock.txt"]',
-    "variable": "ENV H=/h\nWORKDIR $H\nCOPY requirements-lock.txt $H/\nRUN pip install -r ${H}/requirements-lock.txt",
-    "stage": "COPY requirements-lock.txt /x/\nFROM a AS c\nCOPY --from=b /x/ /y/\nRUN pip install -r /y/requirements-lock.txt",
-    "parent": "WORKDIR /p\nCOPY requirements-lock.txt .\nFROM b\nRUN pip install -r requirements-lock.txt",
-    "copied on": "COPY requirements-lock.txt /x/\nRUN cp /x/requirements-lock.txt /r.txt && pip install -r /r.txt",
-    "continued": "COPY requirements-lock.txt .\nRUN pip install \\\n  # why\n  --no-deps \\\n  -r requirements-lock.txt",
-    "constraint": "COPY . .\nRUN pip install -c requirements-lock.txt .",
+    "bind all": "WORKDIR /a\nRUN --mount=target=. pip install -r FROZEN",
+    "heredoc": "COPY FROZEN /w/\nWORKDIR /w\nRUN <<EOF\nset -e\npip install -r FROZEN\nEOF",
+    "venv": "COPY FROZEN .\nRUN python -m venv /v && /v/bin/pip install -r FROZEN",
+    "json": 'COPY ["FROZEN", "./"]\nRUN ["pip", "install", "-r", "FROZEN"]',
+    "variable": "ENV H=/h\nWORKDIR $H\nCOPY FROZEN $H/\nRUN pip install -r ${H}/FROZEN",
+    "stage": "COPY FROZEN /x/\nFROM a AS c\nCOPY --from=b /x/ /y/\nRUN pip install -r /y/FROZEN",
+    "parent": "WORKDIR /p\nCOPY FROZEN .\nFROM b\nRUN pip install -r FROZEN",
+    "copied on": "COPY FROZEN /x/\nRUN cp /x/FROZEN /r.txt && pip install -r /r.txt",
+    "continued": "COPY FROZEN .\nRUN pip install \\\n  # why\n  --no-deps \\\n  -r FROZEN",
+    "constraint": "COPY . .\nRUN pip install -c FROZEN .",
 }
 
 
 @pytest.mark.parametrize("body", INSTALLS.values(), ids=INSTALLS.keys())
 def test_installs(tmp_path: Path, body: str) -> None:
-    assert _passes(tmp_path, checks.installs, f"FROM a AS b\n{body}\n", LOCK)
+    text = body.replace("FROZEN", "requirements-lock.txt")
+    assert _passes(tmp_path, checks.installs, f"FROM a AS b\n{text}\n", LOCK)
 
 
 NOT_INSTALLS = {
@@ -250,11 +253,16 @@ STARTS = {
     "variable": 'ENV H=/h\nWORKDIR ${H}\nCOPY src $H/src\nCMD python "$H/src/train.py"',
     "script": 'WORKDIR /a\nCOPY . .\nENTRYPOINT ["./run.sh"]\nCMD ["python", "src/train.py"]',
     "script that runs it": 'WORKDIR /a\nCOPY . .\nCMD ["bash", "start.sh"]',
+    "make": 'WORKDIR /a\nCOPY . .\nCMD ["make", "train"]',
     "executable": 'COPY --chmod=755 src/train.py /bin/\nCMD ["/bin/train.py"]',
     "parents": "WORKDIR /a\nCOPY --parents src/train.py ./\nCMD python src/train.py",
     "glob": "WORKDIR /a\nCOPY src/*.py ./\nCMD python train.py",
 }
-SCRIPTS = {"run.sh": 'set -e\nexec "$@"\n', "start.sh": "#!/bin/sh\npython src/train.py\n"}
+SCRIPTS = {
+    "Makefile": "train:\n\tpython src/train.py\n",
+    "run.sh": 'set -e\nexec "$@"\n',
+    "start.sh": "#!/bin/sh\npython src/train.py\n",
+}
 
 
 @pytest.mark.parametrize("body", STARTS.values(), ids=STARTS.keys())
@@ -290,6 +298,12 @@ def test_does_not_start(tmp_path: Path, body: str) -> None:
 )
 def test_copies_looks_at_the_final_stage(tmp_path: Path, text: str) -> None:
     assert not _passes(tmp_path, checks.copies, text, TRAIN)
+
+
+def test_scripts_that_call_themselves_end(tmp_path: Path) -> None:
+    loop = {"run.sh": './run.sh "$@" "$@" "$@"\n' * 2000}
+    text = 'FROM a\nWORKDIR /a\nCOPY . .\nCMD ["./run.sh", "x"]'
+    assert not _passes(tmp_path, checks.starts, text, TRAIN, **loop)
 
 
 def test_an_entrypoint_drops_the_inherited_command(tmp_path: Path) -> None:

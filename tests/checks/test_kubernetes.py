@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from grader.checks import kubernetes as checks
+from grader.checks.kubernetes_quantity import parse_quantity
 from grader.checks.registry import Check
 from grader.results import Outcome, Verdict
 from tests.builders import decide, make_context
@@ -231,4 +232,4 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_quantities(value: object, expected: Fraction | None) -> None:
-    assert checks.parse_quantity(value) == expected
+    assert parse_quantity(value) == expected

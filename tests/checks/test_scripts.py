@@ -32,6 +32,8 @@ KeyError: 'target'
 class FakeCell:
     """Answers each command with the run that is written down for its words."""
 
+    root = "/workspace"
+
     def __init__(self, workspace: Path, runs: Mapping[str, Run]) -> None:
         self.workspace = workspace
         self.asked: list[str] = []

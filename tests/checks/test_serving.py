@@ -245,6 +245,9 @@ def model():
         _model = joblib.load("models/model.pkl")
     return _model
 """
+PICKLED_MODEL = "import pickle\n" + FILE_MODEL.replace(
+    'joblib.load("models/model.pkl")', 'pickle.load(open("models/model.pkl", "rb"))'
+)
 REGISTRY_MODEL = """
 import mlflow
 _model = None
@@ -262,6 +265,13 @@ EVERYTHING = names("4.1")
 
 APPLICATIONS: Mapping[str, tuple[Mapping[str, str], set[str]]] = {
     "file-lazily": ({"src/api.py": HEAD + BODY + FILE_MODEL + APP + ROUTES + METRICS_ROUTE}, set()),
+    "file-by-plain-pickle": (
+        {
+            "src/api.py": HEAD + BODY + PICKLED_MODEL
+            + APP + ROUTES + METRICS_ROUTE
+        },
+        set(),
+    ),
     "registry-by-pyfunc-and-mounted-metrics": (
         {"src/api.py": HEAD + BODY + REGISTRY_MODEL + APP + ROUTES + MOUNTED_METRICS},
         set(),

@@ -129,7 +129,7 @@ def test_a_number_that_never_changes_is_none_that_was_measured() -> None:
             *("the logged model cannot be loaded",) * 3,
         ),
         ((replace(FOREST, predicts=False, error="no"),), "", *("the logged model cannot predict",) * 2),
-        ((), *("no model is among what was logged",) * 3),
+        ((), *("no model was logged",) * 3),
     ],
 )
 def test_models(models: tuple[Model, ...], model: str, predicts: str, through_mlflow: str) -> None:

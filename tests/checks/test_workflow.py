@@ -84,7 +84,7 @@ def _with(old: str, new: str) -> str:
 
 def _job(job: str, new: str) -> str:
     """The honest workflow with one job written anew; `new` is indented as a job is."""
-    data = yaml.safe_load(dedent(HONEST).replace("on:", '"on":'))
+    data = yaml.safe_load(dedent(HONEST).replace("\non:", '\n"on":'))
     data["jobs"][job] = {"runs-on": "ubuntu-latest", **yaml.safe_load(dedent(new))}
     return yaml.safe_dump(data, sort_keys=False)
 
@@ -145,9 +145,9 @@ def test_an_honest_workflow(tmp_path: Path) -> None:
         ('severity: "CRITICAL,HIGH", ', "", set()),
         ("image-ref: x,", "image-ref: x, format: sarif,", set()),
         ("push: true", "push: false", {"build/pushes"}),
-        ("push: true", "push: ${{ github.event_name != 'pull_request' }}", set()),
+        ("push: true", "push: \"${{ github.event_name != 'pull_request' }}\"", set()),
         ("push: true", "outputs: 'type=image,push=true'", set()),
-        ("push: true", "push: ${{ github.ref == 'refs/heads/x' }}", {"build/pushes"}),
+        ("push: true", "push: \"${{ github.ref == 'refs/heads/x' }}\"", {"build/pushes"}),
         ("needs: [test, scan]", "needs: scan", {"build/tested"}),
         ("needs: [test, scan]", "needs: test", set()),
         ("needs: [test, scan]", "needs: test\n    if: always()", {"build/tested"}),
@@ -166,7 +166,7 @@ def test_an_honest_workflow(tmp_path: Path) -> None:
         ),
         ("environment: dev", "environment: production", {"deploy/dev"}),
         ("environment: dev", "environment: {name: development, url: 'https://x'}", set()),
-        ("environment: dev\n", "", {"deploy/dev"}),
+        ("    environment: dev\n", "", {"deploy/dev"}),
         ("needs: build", "needs: test", {"deploy/after_build"}),
         ("needs: build", "if: true", {"deploy/after_build"}),
     ],
@@ -196,15 +196,17 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
         ("scan", "{steps: [{uses: 'docker://aquasec/trivy', with: {args: image --exit-code 1 x}}]}"),
         ("scan", "{steps: [{uses: aquasecurity/trivy-action@v1, with: {trivy-config: trivy-ci.yaml}}]}"),
         ("scan", "{steps: [{run: 'trivy image --exit-code 1 x | tee out', shell: bash}]}"),
-        ("build", "{needs: test, steps: [{run: 'docker build -t $IMAGE .\ndocker push $IMAGE'}]}"),
+        ("build", '{needs: test, steps: [{run: "docker build -t $IMAGE .\\ndocker push $IMAGE"}]}'),
         ("build", "{needs: test, steps: [{run: docker buildx build --push -t x .}]}"),
         ("build", "{needs: test, steps: [{run: podman build .}, {run: podman push x}]}"),
         ("build", "{needs: scan, steps: [{run: pytest}, {run: docker buildx build . --push}]}"),
         ("build", "{steps: [{run: 'pytest && docker buildx build . --push'}]}"),
         (
             "build",
-            "{steps: [{id: t, run: pytest, continue-on-error: true}, "
-            "{if: steps.t.outcome == 'success', run: docker buildx build . --push}]}",
+            (
+                "{steps: [{id: t, run: pytest, continue-on-error: true}, "
+                "{if: steps.t.outcome == 'success', run: docker buildx build . --push}]}"
+            ),
         ),
         ("build", "{needs: test, steps: [{run: make docker-build docker-push}]}"),
         ("deploy", "{needs: build, steps: [{run: kubectl -n dev set image deployment/x x=y}]}"),
@@ -215,6 +217,10 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
             "{needs: build, steps: [{run: kubectl config use-context dev}, {run: kubectl apply -f k}]}",
         ),
         ("deploy", "{needs: build, steps: [{run: make deploy-dev}]}"),
+        ("deploy", "{needs: build, steps: [{run: bash scripts/deploy.sh dev}]}"),
+        ("deploy", "{needs: build, steps: [{run: ./scripts/deploy.sh dev}]}"),
+        ("scan", "{steps: [{run: trivy fs --severity HIGH --severity CRITICAL --exit-code 1 .}]}"),
+        ("scan", "{steps: [{run: 'trivy fs --severity ${{ vars.SEVERITY }} --exit-code 1 .'}]}"),
         ("deploy", "{needs: build, steps: [{run: kubectl apply -f manifests}]}"),
         ("deploy", "{needs: build, env: {NS: dev}, steps: [{run: kubectl apply -n $NS -f k8s}]}"),
         ("deploy", "{needs: build, steps: [{run: ssh me@dev.example.org 'docker compose up -d'}]}"),
@@ -224,12 +230,14 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
         ),
         (
             "deploy",
-            "{needs: build, steps: [{run: 'echo \"${{ secrets.KUBE_CONFIG_DEV }}\" > c'}, {run: kubectl apply -f k}]}",
+            "{needs: build, steps: [{run: 'echo ${{ secrets.CONFIG_DEV }} > c'}, {run: kubectl apply -f k}]}",
         ),
         (
             "deploy",
-            "{needs: build, strategy: {matrix: {env: [dev, prod]}}, environment: '${{ matrix.env }}', "
-            "steps: [{run: helm upgrade x y}]}",
+            (
+                "{needs: build, strategy: {matrix: {env: [dev, prod]}}, environment: '${{ matrix.env }}', "
+                "steps: [{run: helm upgrade x y}]}"
+            ),
         ),
     ],
 )
@@ -252,6 +260,7 @@ FILES = {
         \tkubectl apply -n dev -f k8s/
         """,
     "scripts/test.sh": "#!/bin/bash\nset -e\nexec pytest --cov=src tests\n",
+    "scripts/deploy.sh": 'kubectl -n "exam-$1" apply -f k8s/\n',
     "tox.ini": "[testenv]\ncommands =\n    pytest {posargs:--cov=src}\n",
     "noxfile.py": "def tests(session):\n    session.run('pytest', '--cov')\n",
     ".github/actions/test/action.yml": """\
@@ -297,7 +306,7 @@ FILES = {
         ("build", "{steps: [{run: docker buildx build . --push}, {run: pytest}]}", {"build/tested"}),
         (
             "deploy",
-            "{needs: build, steps: [{run: pip install -e '.[dev]' && kubectl apply -f k}]}",
+            '{needs: build, steps: [{run: "pip install -e .[dev] && kubectl apply -f k"}]}',
             {"deploy/dev"},
         ),
         ("deploy", "{needs: build, steps: [{run: kubectl apply -f k > /dev/null}]}", {"deploy/dev"}),
@@ -321,7 +330,7 @@ def test_reusable_workflows_are_followed(tmp_path: Path) -> None:
           lint: {runs-on: x, steps: [{run: ruff check}]}
           unit: {needs: lint, runs-on: x, steps: [{run: "pytest ${{ inputs.options }}"}]}
     """
-    text = yaml.safe_load(dedent(HONEST).replace("on:", '"on":'))
+    text = yaml.safe_load(dedent(HONEST).replace("\non:", '\n"on":'))
     text["jobs"]["test"] = {"uses": "./.github/workflows/test.yml", "with": {"options": "--cov"}}
     files = {".github/workflows/test.yml": called}
     assert _lost(tmp_path, yaml.safe_dump(text), files) == set()
@@ -426,7 +435,8 @@ def test_does_not_run_on_push_to_main(on: Any) -> None:
 )
 def test_expressions(text: str, expected: object) -> None:
     def lookup(path: tuple[str, ...]) -> object:
-        return {("github", "ref"): "refs/heads/main", ("github", "x"): None}.get(path, UNKNOWN)
+        known: dict[tuple[str, ...], object] = {("github", "ref"): "refs/heads/main", ("github", "x"): None}
+        return known.get(path, UNKNOWN)
 
     assert evaluate(text, lookup) == expected
 

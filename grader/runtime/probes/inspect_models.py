@@ -4,12 +4,17 @@ Request: {"models": [{"kind": "mlflow" | "file", "path": "..."}], "columns": [..
 Answer: {"models": [{"loads", "predicts", "estimators", "error"}, ...]}, in the same order.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 # Models are loaded in whatever format their script chose; the sandbox is the protection here.
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
@@ -17,7 +22,7 @@ warnings.simplefilter("ignore")
 MOST_DEPTH = 6
 
 
-def load_mlflow(path):
+def load_mlflow(path: str) -> Any:
     """The scikit-learn estimator if there is one, else what pyfunc makes of the model."""
     import mlflow.pyfunc
     import mlflow.sklearn
@@ -28,27 +33,38 @@ def load_mlflow(path):
         return mlflow.pyfunc.load_model(path)
 
 
-def load_file(path):
-    """A bare file by whichever library can read it."""
-    first = None
-    for name, load in (("joblib", "load"), ("pickle", "load"), ("cloudpickle", "load")):
+def load_file(path: str) -> Any:
+    """A bare file by whichever library can read it; the first complaint where none can."""
+    first: Exception | None = None
+    for load in (_joblib, _pickle, _cloudpickle, _skops):
         try:
-            module = importlib.import_module(name)
-            if name == "joblib":
-                return module.load(path)
-            with open(path, "rb") as file:
-                return getattr(module, load)(file)
+            return load(path)
         except Exception as error:
             first = first or error
-    try:
-        skops = importlib.import_module("skops.io")
-        return skops.load(path, trusted=skops.get_untrusted_types(file=path))
-    except Exception:
-        raise first from None
+    raise first or ValueError("nothing loads it")
 
 
-def unwrapped(model):
-    """What a dict, a tuple or an object around the model holds, until something predicts."""
+def _joblib(path: str) -> Any:
+    return importlib.import_module("joblib").load(path)
+
+
+def _pickle(path: str) -> Any:
+    with Path(path).open("rb") as file:
+        return importlib.import_module("pickle").load(file)
+
+
+def _cloudpickle(path: str) -> Any:
+    with Path(path).open("rb") as file:
+        return importlib.import_module("cloudpickle").load(file)
+
+
+def _skops(path: str) -> Any:
+    skops = importlib.import_module("skops.io")
+    return skops.load(path, trusted=skops.get_untrusted_types(file=path))
+
+
+def unwrapped(model: Any) -> Any:
+    """What a dict, a tuple or a list around the model holds, until something predicts."""
     for _ in range(MOST_DEPTH):
         if hasattr(model, "predict"):
             return model
@@ -58,8 +74,8 @@ def unwrapped(model):
     return model
 
 
-def chain(model):
-    """Class names from the outside in: pipeline, search, the estimator at the end."""
+def chain(model: Any) -> list[list[str]]:
+    """Each class with its bases from the outside in: pipeline, search, the estimator at the end."""
     names = []
     for _ in range(MOST_DEPTH):
         names.append([cls.__name__ for cls in type(model).__mro__ if cls is not object])
@@ -70,18 +86,17 @@ def chain(model):
     return names
 
 
-def inside(model):
+def inside(model: Any) -> Any:
+    """The estimator that this one hands its work to."""
     steps = getattr(model, "steps", None)
     if isinstance(steps, list) and steps and isinstance(steps[-1], (list, tuple)):
         return steps[-1][-1]
     if getattr(model, "best_estimator_", None) is not None:
         return model.best_estimator_
-    if type(model).__name__ == "PyFuncModel":
-        return wrapped_by_pyfunc(model)
-    return None
+    return wrapped_by_pyfunc(model) if type(model).__name__ == "PyFuncModel" else None
 
 
-def wrapped_by_pyfunc(model):
+def wrapped_by_pyfunc(model: Any) -> Any:
     """What a custom pyfunc keeps the estimator in."""
     try:
         python_model = model.unwrap_python_model()
@@ -92,7 +107,7 @@ def wrapped_by_pyfunc(model):
     return next((each for each in held if hasattr(each, "predict")), python_model)
 
 
-def inputs(model, columns, rows):
+def inputs(model: Any, columns: list[str], rows: list[list[float]]) -> Iterator[Any]:
     """Forms in which the model may take the rows, the likeliest first."""
     import numpy
     import pandas
@@ -103,34 +118,37 @@ def inputs(model, columns, rows):
         schema = getattr(getattr(model, "metadata", None), "get_input_schema", lambda: None)()
         names = list(schema.input_names()) if schema is not None and schema.has_input_names() else []
     if names:
+        # A script may have made columns of its own: what is not given is nought.
         yield frame.reindex(columns=names, fill_value=0.0)
-        yield frame.reindex(columns=names, fill_value=0)
+        yield frame.reindex(columns=names, fill_value=0.0).astype(int)
     yield frame
-    width = getattr(model, "n_features_in_", frame.shape[1])
-    values = numpy.zeros((len(rows), int(width)))
-    shared = min(values.shape[1], frame.shape[1])
+    width = int(getattr(model, "n_features_in_", frame.shape[1]))
+    values = numpy.zeros((len(rows), width))
+    shared = min(width, frame.shape[1])
     values[:, :shared] = frame.to_numpy()[:, :shared]
     yield values
 
 
-def predicts(model, columns, rows):
-    """Whether one of the forms gives a prediction for each row; the first complaint otherwise."""
-    first = None
+def predicts(model: Any, columns: list[str], rows: list[list[float]]) -> Exception | None:
+    """None if one of the forms gives a prediction for each row, else the first complaint."""
+    first: Exception | None = None
     for data in inputs(model, columns, rows):
         try:
-            answer = model.predict(data)
-            if len(answer) == len(rows):
+            told = model.predict(data)
+            if len(told) == len(rows):
                 return None
-            first = first or ValueError(f"{len(answer)} predictions for {len(rows)} rows")
+            first = first or ValueError(f"{len(told)} predictions for {len(rows)} rows")
         except Exception as error:
             first = first or error
     return first
 
 
-def inspect(model, columns, rows):
-    seen = {"loads": False, "predicts": False, "estimators": [], "error": ""}
+def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) -> dict[str, Any]:
+    """One model; what goes wrong with it is told and takes no other down."""
+    seen: dict[str, Any] = {"loads": False, "predicts": False, "estimators": [], "error": ""}
     try:
-        loaded = load_mlflow(model["path"]) if model["kind"] == "mlflow" else unwrapped(load_file(model["path"]))
+        path = model["path"]
+        loaded = load_mlflow(path) if model["kind"] == "mlflow" else unwrapped(load_file(path))
         if loaded is None:
             raise ValueError("the file holds nothing that predicts")
         seen["loads"] = True
@@ -139,17 +157,17 @@ def inspect(model, columns, rows):
         if error is not None:
             raise error
         seen["predicts"] = True
-    except BaseException as error:  # one model must not take the others down
+    except BaseException as error:
         seen["error"] = "".join(traceback.format_exception_only(type(error), error)).strip()[-500:]
     return seen
 
 
-def answer(request):
-    return {"models": [inspect(model, request["columns"], request["rows"]) for model in request["models"]]}
+def answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Everything that was asked."""
+    columns, rows = request["columns"], request["rows"]
+    return {"models": [inspect(model, columns, rows) for model in request["models"]]}
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        asked = json.load(file)
-    with open(sys.argv[2], "w") as file:
-        json.dump(answer(asked), file)
+    told = answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")

@@ -8,7 +8,7 @@ Request:
   models: {label: {labels?: "true" | "flipped" | "shuffled", params?: {...}}}  fitted on its columns as floats
   runs: [{experiment, name?, params?, metrics?, tags?, status?, model?: label}]  logged in this order
   versions: [{name, run: index, stage?, aliases?: [], description?}]             registered in this order
-  files: {"model.pkl": label}                                                    dumped by joblib into files/
+  files: {"model.pkl": label}                                                    pickled into files/
   rows: [[...], ...]                                                             for predictions
 Answer: {models: {label: {predictions, classes, columns}}, runs: [{id, experiment, name}],
          versions: [{name, version, run_id, stage, aliases}], packages: {name: version}}
@@ -106,12 +106,13 @@ def register(spec: dict[str, Any], run: dict[str, Any], uri: str) -> dict[str, A
 
 
 def dump(files: dict[str, str], models: dict[str, Any]) -> None:
-    """Leave models as plain files."""
-    import joblib
+    """Leave models as plain files, pickled: joblib reads what pickle wrote, and not the other way round."""
+    import pickle
 
     Path("files").mkdir(exist_ok=True)
     for name, label in files.items():
-        joblib.dump(models[label], Path("files", name))
+        with Path("files", name).open("wb") as file:
+            pickle.dump(models[label], file)
 
 
 def predict(model: Any, rows: list[list[float]]) -> dict[str, Any]:

@@ -1,0 +1,375 @@
+"""Run a suite with pytest, and again while an application's answers are changed on their way to the tests.
+
+Nothing of the candidate is edited, reloaded or run twice in one process. The suite is collected once; then
+each run goes on in a forked copy, as fresh as the first. Where a copy could differ from the first (threads,
+requests made while collecting, files left behind), only the first run is made: ask again, run by run.
+
+Request: {args: [...], paths: [...], own: [...], method, path, clean: name, only?: name, idle_seconds,
+          faults: {name: {answered, status, body?, drop?}}}
+  own: the suite's own files: an application that is defined there is none of the submission
+  only: make this run alone, in a process of its own
+Answer: {runs: {name: [event, ...]}}, each event being one of
+  {collected: count} {error: text} {start: test} {report: test, outcome, text}
+  {answer: status, own, changed} {end: status, used}
+
+The suite shares its process with all this and could forge it, so it is evidence, not truth. What is cheap to
+forge is not believed: without an `end` pytest did not get there, and a report that says "passed" of a test
+that raised is turned back.
+"""
+
+import functools
+import importlib.util
+import inspect
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MOST_TEXT = 4000
+MOST_EVENTS = 20_000
+MOST_BODY = 2**22
+POLL_SECONDS = 0.02
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Log:
+    """Events of one run, written as they happen, so that a run that dies leaves what it saw."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._descriptor = -1
+
+    def open(self, name: str) -> None:
+        """Go on with the events of another run."""
+        self._descriptor = os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    def tell(self, **event: Any) -> None:
+        """One event."""
+        if self._descriptor >= 0:
+            os.write(self._descriptor, json.dumps(event).encode() + b"\n")
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """The events of a run so far; a line that was not written to its end is left out."""
+        try:
+            with (self.directory / name).open(encoding="utf-8", errors="replace") as file:
+                return list(events(file.read().splitlines()[:MOST_EVENTS]))
+        except OSError:
+            return []
+
+    def size(self) -> int:
+        """Of all events: it grows as long as anything moves."""
+        return sum(path.stat().st_size for path in self.directory.iterdir())
+
+
+def events(lines: list[str]) -> Iterator[dict[str, Any]]:
+    """Lines that are JSON objects."""
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+# --- changing answers -----------------------------------------------------------------------------
+
+
+class Wire:
+    """Stands between every Starlette application and whoever called it: a test client or a server."""
+
+    def __init__(self, request: dict[str, Any], log: Log) -> None:
+        self.method, self.path = request["method"], request["path"].rstrip("/")
+        self.own = {os.path.realpath(path) for path in request["own"]}
+        self.fault: dict[str, Any] | None = None
+        self.reached = False
+        """Whether anything of the submission's own application answered."""
+        self.log = log
+
+    def cut_in(self) -> None:
+        """From now on."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from starlette.applications import Starlette
+        except ImportError:
+            return
+        original = Starlette.__call__
+
+        @functools.wraps(original)
+        async def called(app: Any, scope: Scope, receive: Any, send: Send) -> None:
+            http = scope.get("type") == "http"
+            await original(app, scope, receive, Answer(self, scope, send).send if http else send)
+
+        Starlette.__call__ = called  # type: ignore[method-assign, assignment, unused-ignore]
+
+    def asked(self, scope: Scope) -> bool:
+        """Whether this is a request that faults speak of."""
+        return scope.get("method") == self.method and str(scope.get("path")).rstrip("/") == self.path
+
+    def is_own(self, scope: Scope) -> bool:
+        """Whether the suite answers itself: routers leave the endpoint that they chose in the scope."""
+        return source(scope.get("endpoint")) in self.own
+
+
+class Answer:
+    """One answer on its way."""
+
+    def __init__(self, wire: Wire, scope: Scope, send: Send) -> None:
+        self.wire, self.scope, self.forward = wire, scope, send
+        self.fault: dict[str, Any] | None = None
+        self.start: Message = {}
+        self.body = b""
+
+    async def send(self, message: Message) -> None:
+        """What the application calls: passes on, or holds back until the body is complete."""
+        if message.get("type") == "http.response.start":
+            self.begin(message)
+        if self.fault is None:
+            await self.forward(message)
+        elif message.get("type") == "http.response.body":
+            self.body += message.get("body", b"")
+            if not message.get("more_body") or len(self.body) > MOST_BODY:
+                start, body = changed(self.start, self.body, self.fault)
+                await self.forward(start)
+                await self.forward(body)
+
+    def begin(self, message: Message) -> None:
+        """Decide by the status."""
+        own = self.wire.is_own(self.scope)
+        self.wire.reached = self.wire.reached or not own
+        if not self.wire.asked(self.scope):
+            return
+        fault, status = self.wire.fault, message.get("status")
+        if fault is not None and not own and status == fault["answered"]:
+            self.fault, self.start = fault, message
+        self.wire.log.tell(answer=status, own=own, changed=self.fault is not None)
+
+
+def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message, Message]:
+    """The answer that a broken application would have given."""
+    headers = [(bytes(name), bytes(value)) for name, value in start.get("headers", ())]
+    if "body" in fault or "drop" in fault:
+        body = fault["body"].encode() if "body" in fault else lacking(body, fault["drop"])
+        dropped = (b"content-type", b"content-encoding")
+        headers = [pair for pair in headers if pair[0].lower() not in dropped]
+        headers.append((b"content-type", b"application/json" if is_json(body) else b"text/plain"))
+    headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    return (
+        {**start, "status": fault["status"], "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def lacking(body: bytes, key: str) -> bytes:
+    """The object without a key; an answer that names it otherwise loses everything."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return b"{}"
+    if not isinstance(found, dict) or key not in found:
+        return b"{}"
+    return json.dumps({name: value for name, value in found.items() if name != key}).encode()
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body reads as JSON."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def source(endpoint: Any) -> str:
+    """The file in which a function was written; empty where it cannot be told."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    try:
+        code = getattr(inspect.unwrap(endpoint), "__code__", None)
+    except ValueError:
+        return ""
+    return os.path.realpath(code.co_filename) if code is not None else ""
+
+
+# --- pytest ---------------------------------------------------------------------------------------
+
+
+class Plugin:
+    """Sees what pytest does, and makes it do it several times over."""
+
+    def __init__(self, request: dict[str, Any], log: Log) -> None:
+        self.request, self.log = request, log
+        self.wire = Wire(request, log)
+        self.raised: dict[tuple[str, str], str] = {}
+        self.name = request.get("only") or request["clean"]
+        self.become(self.name)
+
+    def become(self, name: str) -> None:
+        """This process is that run from now on."""
+        self.name = name
+        self.wire.fault = self.request["faults"].get(name)
+        self.log.open(name)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests(self) -> None:
+        """Before anything of the suite is imported."""
+        self.wire.cut_in()
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """What could not be collected."""
+        if report.outcome == "failed":
+            self.log.tell(error=tail(report.longreprtext))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: Any) -> bool | None:
+        """Run the tests here (None), or in copies of this process (and then no more here)."""
+        self.log.tell(collected=len(session.items))
+        if self.request.get("only") or session.testsfailed or not session.items or not self.can_fork():
+            return None
+        if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
+            reporter.flush()
+        before = state()
+        for name in (self.request["clean"], *self.request["faults"]):
+            if not self.worth_while(name):
+                continue
+            if fork() == 0:
+                self.become(name)
+                return None
+            os.wait()
+            if state() != before:
+                break
+        os._exit(0)
+
+    def can_fork(self) -> bool:
+        """Whether a copy would be as good as this process."""
+        asked = any("answer" in event for event in self.log.read(self.name))
+        return threading.active_count() == 1 and not asked
+
+    def worth_while(self, name: str) -> bool:
+        """Whether a run can show anything: the clean one must have had an answer that would be changed."""
+        fault = self.request["faults"].get(name)
+        if fault is None:
+            return True
+        seen = self.log.read(self.request["clean"])
+        return any("end" in event for event in seen) and any(
+            event.get("answer") == fault["answered"] and not event["own"] for event in seen
+        )
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A test begins."""
+        self.log.tell(start=nodeid)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> Iterator[None]:
+        """What was raised, whatever is made of it later."""
+        yield
+        self.raised[item.nodeid, call.when] = "" if call.excinfo is None else call.excinfo.typename
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """What is made of it."""
+        outcome = "x" * hasattr(report, "wasxfail") + report.outcome
+        raised = self.raised.get((report.nodeid, report.when))
+        text = report.longreprtext
+        if raised and outcome == "passed":
+            outcome, text = "failed", f"a hook calls it passed although it raised {raised}"
+        if outcome != "passed" or report.when == "call":
+            self.log.tell(report=report.nodeid, outcome=outcome, text=tail(text))
+
+    def used(self) -> bool:
+        """Whether the suite had anything to do with the rest of the submission."""
+        here = os.path.realpath(os.curdir) + os.sep
+        folders = tuple(os.path.dirname(path) + os.sep for path in self.wire.own)
+        files = {os.path.realpath(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+        return self.wire.reached or any(
+            path.startswith(here) and path not in self.wire.own and "site-packages" not in path
+            and not path.startswith(tuple(folder for folder in folders if folder != here))
+            for path in files
+        )
+
+
+def tail(text: str) -> str:
+    """The end, which says most."""
+    return text[-MOST_TEXT:]
+
+
+def fork() -> int:
+    """Like `os.fork`, less its warning of threads: numerical libraries have some that bear it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return os.fork()
+
+
+def state() -> dict[str, tuple[int, int]]:
+    """The files of the workspace, to see whether a run left any behind."""
+    found = {}
+    for directory, folders, names in os.walk("."):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        for name in names:
+            path = os.path.join(directory, name)
+            status = os.lstat(path)
+            found[path] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+def run_pytest(request: dict[str, Any], log: Log) -> None:
+    """Be `python -m pytest`; never returns."""
+    status = 1
+    try:
+        here = Path.cwd()
+        # Not `sys.path[0]`, which is where this file is: a probe is nothing that a suite could import.
+        sys.path[0] = str(here)
+        sys.path[1:1] = [str(here / path) for path in request["paths"]]
+        args = [*request["args"], *options()]
+        sys.argv[:] = ["pytest", *args]
+        plugin = Plugin(request, log)
+        status = int(pytest.main(args, plugins=[plugin]))
+        log.tell(end=status, used=plugin.used())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def options() -> Iterator[str]:
+    """What makes no difference to the tests but to how they are run."""
+    yield from ("--maxfail=0", "-o", f"cache_dir={tempfile.mkdtemp()}")
+    if importlib.util.find_spec("pytest_cov"):
+        yield "--no-cov"  # a floor for the coverage of all the tests says nothing about these
+    if importlib.util.find_spec("xdist"):
+        yield from ("-n", "0")  # workers would not have this plugin
+
+
+def main(request: dict[str, Any]) -> dict[str, Any]:
+    """Watch over all that runs: whatever shows no sign of life for too long is ended."""
+    log = Log(Path(tempfile.mkdtemp()))
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        run_pytest(request, log)
+    size, moved = -1, time.monotonic()
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        if (now := log.size()) != size:
+            size, moved = now, time.monotonic()
+        elif time.monotonic() - moved > request["idle_seconds"]:
+            os.killpg(child, signal.SIGKILL)
+        time.sleep(POLL_SECONDS)
+    return {"runs": {path.name: log.read(path.name) for path in log.directory.iterdir()}}
+
+
+if __name__ == "__main__":
+    asked = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    told = main(asked)
+    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")

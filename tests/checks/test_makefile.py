@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from grader import process
+from grader.bundled import RUBRICS
+from grader.checks import makefile
+from grader.checks.context import Context
+from grader.checks.makefile import runs
+from grader.errors import ToolMissing
+from grader.results import Finding, Outcome
+from grader.runtime.sandbox import Ended, Run
+from grader.tools import Tools
+from tests.builders import decide, make_context
+from tests.checks.laboratory import laboratory, lost
+
+pytestmark = pytest.mark.skipif(Tools().find("make") is None, reason="make is not on this machine")
+DELIVERABLES = {"makefile": "Makefile", "hooks": ".pre-commit-config.yaml"}
+TARGETS = ("install", "test", "lint", "docker-build", "deploy-dev")
+
+
+class BareCell:
+    """Runs make in the open, for the trusted files of these tests."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, argv: Sequence[str], **_: Any) -> Run:
+        done = process.run(argv, cwd=self.root)
+        return Run(
+            argv=tuple(argv),
+            ended=Ended.EXITED,
+            returncode=done.returncode,
+            stdout=done.stdout,
+            stderr=done.stderr,
+        )
+
+
+class BareLab:
+    """Counts its cells, and gives out bare ones."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cells: list[str] = []
+
+    @contextlib.contextmanager
+    def cell(self, name: str) -> Iterator[BareCell]:
+        self.cells.append(name)
+        yield BareCell(self.root)
+
+
+def parameters() -> dict[str, dict[str, Any]]:
+    rubric = yaml.safe_load((RUBRICS / "B2.yaml").read_text(encoding="utf-8"))
+    return {criterion["with"]["target"]: criterion["with"] for criterion in rubric["criteria"]}
+
+
+def opened(root: Path, text: str, files: Mapping[str, str] | None = None) -> Context:
+    written: dict[str, str | bytes] = {"Makefile": text.encode(), **(files or {})}
+    return make_context(root, written, deliverables=DELIVERABLES, lab=BareLab(root))
+
+
+def asked(root: Path, text: str, target: str, files: Mapping[str, str] | None = None) -> Outcome:
+    return decide(runs, opened(root, text, files), **parameters()[target])
+
+
+def letters(root: Path, text: str, files: Mapping[str, str] | None = None) -> str:
+    context = opened(root, text, files)
+    return "".join(decide(runs, context, **given).verdict[0].upper() for given in parameters().values())
+
+
+def recipe(root: Path, target: str, *lines: str, **files: str) -> str:
+    text = f"{target}:\n" + "".join(f"\t{line}\n" for line in lines)
+    return asked(
+        root, text, target, {name.replace("__", "/"): content for name, content in files.items()}
+    ).verdict.value
+
+
+def test_no_makefile(tmp_path: Path) -> None:
+    assert decide(runs, make_context(tmp_path, {}), **parameters()["test"]).verdict == "failed"
+
+
+def test_nothing_runs_with_static(tmp_path: Path) -> None:
+    context = make_context(tmp_path, {"Makefile": "test: ; pytest"}, deliverables=DELIVERABLES)
+    with pytest.raises(ToolMissing):
+        decide(runs, context, **parameters()["test"])
+
+
+def test_what_make_refuses_is_told(tmp_path: Path) -> None:
+    outcome = asked(tmp_path, "install\n  pip install x\n", "install")
+    assert outcome.findings == (
+        Finding(
+            message="make cannot make the target `install`",
+            expected="pip install or uv sync or uv pip install or uv pip sync",
+            actual="Makefile:1: *** missing separator.  Stop.",
+            where="make install",
+        ),
+    )
+
+
+def test_a_missing_target(tmp_path: Path) -> None:
+    [finding] = asked(tmp_path, "tests: ; pytest\n", "test").findings
+    assert "No rule to make target 'test'" in finding.actual
+
+
+def test_one_call_a_target(tmp_path: Path) -> None:
+    context = opened(tmp_path, "test: ; pytest\n")
+    for _ in range(2):
+        assert decide(runs, context, **parameters()["test"]).verdict == "passed"
+    assert context.lab.cells == ["make-test"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        ("install", ["echo pip install -r requirements-lock.txt"]),
+        ("install", ["pip install --upgrade pip setuptools"]),
+        ("install", ["pip install 'poetry>=1.8'"]),
+        ("install", ["pip download x", "pip --version"]),
+        ("test", ['@echo "pytest"']),
+        ("test", ["command -v pytest"]),
+        ("test", ["pytest --version"]),
+        ("test", ["# pytest"]),
+        ("lint", ["black ."]),
+        ("lint", ["ruff check .", "ruff format ."]),
+        ("lint", ["echo black; echo ruff"]),
+        ("docker-build", [": docker build ."]),
+        ("docker-build", ["docker run image build"]),
+        ("docker-build", ["docker push image"]),
+        ("deploy-dev", ["kubectl apply --dry-run=client -f k8s/"]),
+        ("deploy-dev", ["kubectl get pods -n dev"]),
+        ("deploy-dev", ["kubectl apply -n production -f k8s/"]),
+        ("deploy-dev", ["docker compose up -d"]),
+    ],
+)
+def test_what_does_not_do_it(tmp_path: Path, target: str, lines: list[str]) -> None:
+    assert recipe(tmp_path, target, *lines) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        ("install", ["python3 -m pip install --upgrade pip && pip install -r requirements-lock.txt"]),
+        ("install", [". .venv/bin/activate; pip install -e '.[dev]'"]),
+        ("install", ["uv sync --frozen"]),
+        ("install", ["conda env update -f environment.yml"]),
+        ("test", ["PYTHONPATH=src python -m pytest -q --cov=src"]),
+        ("test", ["poetry run coverage run -m pytest"]),
+        ("test", ["docker compose run --rm api pytest -q"]),
+        ("test", ["python -m unittest discover"]),
+        ("lint", ["uv run black . && uv run ruff check --fix ."]),
+        ("lint", ["-black --check .", "@ruff check ."]),
+        ("docker-build", ["DOCKER_BUILDKIT=1 docker build -t x ."]),
+        ("docker-build", ["docker --context dev buildx build --push ."]),
+        ("docker-build", ["docker compose -f compose.yml build api"]),
+        ("docker-build", ["podman build -t x ."]),
+        ("deploy-dev", ["kubectl --namespace dev apply -f k8s/"]),
+        ("deploy-dev", ["kustomize build k8s/overlays/dev | kubectl apply -f -"]),
+        ("deploy-dev", ["helm upgrade --install api charts/api -n dev"]),
+        ("deploy-dev", ["kubectl set image deployment/exam-api api=x"]),
+        ("deploy-dev", ['if [ -n "$$TAG" ]; then kubectl apply -k k8s; fi']),
+    ],
+)
+def test_what_does_it(tmp_path: Path, target: str, lines: list[str]) -> None:
+    assert recipe(tmp_path, target, *lines) == "passed"
+
+
+def test_variables_includes_and_other_targets(tmp_path: Path) -> None:
+    text = """
+include vars.mk
+install: .venv/bin/activate
+.venv/bin/activate: requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -r requirements.txt
+test: ; @$(PYTHON) -m pytest
+lint: fmt
+	$(MAKE) check
+fmt: ; $(PYTHON) -m black .
+check: ; $(PYTHON) -m ruff check .
+docker-build: ; $(COMPOSE) build api
+deploy-dev:
+	make _deploy NAMESPACE=dev
+_deploy:
+	kubectl -n $(NAMESPACE) apply -f k8s/
+"""
+    files = {"vars.mk": "PYTHON = .venv/bin/python\nCOMPOSE = docker compose\n", "requirements.txt": "x"}
+    assert letters(tmp_path, text, files) == "PPPPP"
+
+
+def test_scripts_and_hooks_of_the_submission(tmp_path: Path) -> None:
+    text = """
+install: ; ./scripts/install.sh
+test: ; bash scripts/test.sh unit
+lint: ; pre-commit run --all-files
+docker-build: ; python scripts/build.py
+deploy-dev: ; sh scripts/missing.sh
+"""
+    files = {
+        "scripts/install.sh": "#!/bin/sh\nset -e\npip install -r requirements-lock.txt\n",
+        "scripts/test.sh": 'exec pytest "$@"\n',
+        "scripts/build.py": "import subprocess\nsubprocess.run(['docker', 'build', '.'], check=True)\n",
+        ".pre-commit-config.yaml": "repos: [{hooks: [{id: black}]}, {hooks: [{id: ruff-check}]}]\n",
+    }
+    assert letters(tmp_path, text, files) == "PPPPF"
+
+
+@pytest.mark.parametrize("hooks", ["", "- {", "repos: 3", "repos: [null, {hooks: [3, {id: [black]}]}]"])
+def test_broken_hooks_run_nothing(tmp_path: Path, hooks: str) -> None:
+    files = {".pre-commit-config.yaml": hooks}
+    assert asked(tmp_path, "lint: ; pre-commit run\n", "lint", files).verdict == "failed"
+
+
+def test_nox_sessions(tmp_path: Path) -> None:
+    source = "@nox.session\ndef lint(session):\n    session.run('black', '.')\n    session.run('ruff')\n"
+    assert asked(tmp_path, "lint: ; nox -s lint\n", "lint", {"noxfile.py": source}).verdict == "passed"
+
+
+def test_a_file_named_like_a_target_makes_make_do_nothing(tmp_path: Path) -> None:
+    assert asked(tmp_path, "test: ; pytest\n", "test", {"test": "x"}).verdict == "failed"
+
+
+def test_make_calling_itself_ends(tmp_path: Path) -> None:
+    assert asked(tmp_path, "test:\n\tmake test X=$(X)1\n", "test").verdict == "failed"
+
+
+@pytest.mark.slow
+def test_in_a_real_cell(tmp_path: Path) -> None:
+    reference = (RUBRICS.parent / "reference_solution/Makefile").read_bytes()
+    with laboratory(tmp_path / "a", {"Makefile": reference}, deliverables=DELIVERABLES) as context:
+        assert lost(context, "B2") == {}
+    # What stands in $(shell …) runs even so; it must not reach this machine.
+    sly = "X := $(shell touch /tmp/escaped ../escaped; echo pytest)\ntest:\n\t+touch /tmp/escaped\n\t$(X)\n"
+    with laboratory(tmp_path / "b", {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+        decide(runs, context, **parameters()["test"])
+    assert not Path("/tmp/escaped").exists()
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.slow
+def test_a_makefile_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(makefile, "_SECONDS", 2)
+    sly = "X := $(shell sleep 1000)\ntest: ; pytest\n"
+    with laboratory(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+        [finding] = decide(runs, context, **parameters()["test"]).findings
+    assert "limit" in finding.actual
