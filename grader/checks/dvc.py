@@ -156,6 +156,7 @@ def _repository_config() -> Callable[[str], Config]:
 
 
 def remotes_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The remotes by name."""
     remotes = config.get("remote")
     if not isinstance(remotes, dict):
         return {}
@@ -173,7 +174,7 @@ def url_of(remotes: dict[str, dict[str, Any]], name: str) -> str:
     return url
 
 
-def _outputs(context: Context, file: str) -> dict[str, dict[str, Any]] | Finding:
+def tracked_outputs(context: Context, file: str) -> dict[str, dict[str, Any]] | Finding:
     """The outputs of a `.dvc` file, by path from the submission's root."""
     source = context.submission.deliverable(file)
     if source is None:

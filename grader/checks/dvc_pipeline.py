@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST_MEMBERS = 100
 """The most stages that one `foreach` or `matrix` is written out to."""
 
-_PARAMS = "params.yaml"
+DEFAULT_PARAMS = "params.yaml"
 """DVC's own default, where a stage names parameters without a file."""
 
 
@@ -115,7 +115,7 @@ def params_taken(context: Context, *, file: str, params: str, names: list[str]) 
     if isinstance(pipeline, Finding):
         return failed(pipeline)
     source = context.submission.deliverable(params)
-    path = source.name if source is not None else _PARAMS
+    path = source.name if source is not None else DEFAULT_PARAMS
     taken = [
         member.params[path] for each in pipeline.stages.values() for member in each if path in member.params
     ]
@@ -148,7 +148,8 @@ def _stage(context: Context, file: str, name: str) -> tuple[Pipeline, tuple[Stag
     return pipeline, pipeline.stages[name]
 
 
-def _pipeline(context: Context, file: str) -> Pipeline | Finding:
+def resolved_pipeline(context: Context, file: str) -> Pipeline | Finding:
+    """The pipeline as DVC resolves it, or why it does not."""
     source = context.submission.deliverable(file)
     if source is None:
         return Finding(message="the submission has no dvc.yaml", expected="a DVC pipeline")
@@ -231,7 +232,7 @@ def _paths(listed: object) -> Iterator[str]:
 def _listed_params(listed: object) -> Iterator[tuple[str, tuple[str, ...] | None]]:
     for item in listed if isinstance(listed, list) else ():
         if isinstance(item, str):
-            yield _PARAMS, (item,)
+            yield DEFAULT_PARAMS, (item,)
         for path, keys in item.items() if isinstance(item, dict) else ():
             if keys and not isinstance(keys, list):
                 raise ValueError(f"expected a list of parameters for {path}")  # DVC refuses it as well
@@ -242,7 +243,8 @@ def _params(context: Context, file: str) -> Any:
     """The data of the parameters file, or what is wrong with it."""
     source = context.submission.deliverable(file)
     if source is None:
-        return Finding(message=f"the submission has no {_PARAMS}", expected="the pipeline's parameters")
+        message = f"the submission has no {DEFAULT_PARAMS}"
+        return Finding(message=message, expected="the pipeline's parameters")
     if isinstance(source.yaml, Problem):
         return source.yaml.finding("a file of parameters")
     data = source.yaml[0].data if source.yaml else {}

@@ -140,9 +140,10 @@ def _called(function: Function) -> set[str]:
 def _imported(tree: ast.Module, neighbours: frozenset[str]) -> Iterator[str]:
     """What another file of the submission lends."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            if node.level or (node.module or "").partition(".")[0] in neighbours:
-                yield from (alias.asname or alias.name for alias in node.names)
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        if node.level or (node.module or "").partition(".")[0] in neighbours:
+            yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _takes_nothing(function: Function) -> bool:

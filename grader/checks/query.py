@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from grader.checks import query_source
 from grader.checks.context import Context
-from grader.checks.entry_points import uncalled
 from grader.checks.python_facts import modules
 from grader.checks.query_runs import Query, Shown, on_few, on_many
 from grader.checks.registry import check
@@ -36,9 +35,7 @@ def filtered(context: Context, *, file: str, how: Query) -> Outcome:
     """No run at the limit or under it is shown, also where few qualify."""
 
     def read() -> Outcome:
-        return query_source.filtered.function(
-            context, file=file, metric=how["metric"], above=how["above"]
-        )
+        return query_source.filtered.function(context, file=file, metric=how["metric"], above=how["above"])
 
     if context.lab is not None and (source := _first(context, file)) is not None:
         on_few(context, source, how)  # beside the other one, which other checks wait for at the same time
@@ -128,7 +125,9 @@ def _others(context: Context, file: str, source: SourceFile, how: Query) -> Iter
         other = submission.file(path)
         if path in taken or path.suffix not in _RUNNABLE or other is None:
             continue
-        calls = (call.name.rpartition(".")[2] for module in modules(submission, other) for call in module.calls())
+        calls = (
+            call.name.rpartition(".")[2] for module in modules(submission, other) for call in module.calls()
+        )
         if not set(how["registers"]) & set(calls):
             yield other
 

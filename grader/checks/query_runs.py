@@ -11,7 +11,7 @@ from grader.checks.context import Context
 from grader.checks.entry_points import Answered, answer
 from grader.checks.run_mentions import Mentions, mentions
 from grader.checks.run_world import World, delete_runs, seeds
-from grader.checks.scripts import Called, laboratory
+from grader.checks.scripts import Called
 from grader.documents import SourceFile
 from grader.errors import GraderFault
 from grader.runtime.cell import Cell
@@ -82,7 +82,7 @@ def _once(context: Context, file: SourceFile, how: Query, scenario: str) -> Show
 
 
 def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
-    lab, made = laboratory(context), seeds(context, how["world"])
+    lab, made = context.require_lab(), seeds(context, how["world"])
     limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if scenario != "query":

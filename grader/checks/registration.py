@@ -13,36 +13,28 @@ from grader.runtime.services import ModelVersion
 
 
 @check("registry.version_created", evidence=Evidence.RUNS)
-def version_created(
-    context: Context, *, file: str, how: Registration
-) -> Outcome:
+def version_created(context: Context, *, file: str, how: Registration) -> Outcome:
     """The registration script gives a registered model a new version."""
     seen = registered(context, file, how)
     return judge_created(seen, how["model"])
 
 
 @check("registry.source_is_best", evidence=Evidence.RUNS)
-def source_is_best(
-    context: Context, *, file: str, how: Registration
-) -> Outcome:
+def source_is_best(context: Context, *, file: str, how: Registration) -> Outcome:
     """The new version's source is the run of the experiment with the highest metric."""
     seen = registered(context, file, how)
     return judge_best(seen, how["model"], how["metric"])
 
 
 @check("registry.stage", evidence=Evidence.RUNS)
-def stage_is(
-    context: Context, *, file: str, how: Registration, stage: str
-) -> Outcome:
+def stage_is(context: Context, *, file: str, how: Registration, stage: str) -> Outcome:
     """The new version is in a stage."""
     seen = registered(context, file, how)
     return judge_stage(seen, how["model"], stage)
 
 
 @check("registry.description", evidence=Evidence.RUNS)
-def description(
-    context: Context, *, file: str, how: Registration, text: str
-) -> Outcome:
+def description(context: Context, *, file: str, how: Registration, text: str) -> Outcome:
     """The version or the model has a description that begins so and gives the best run's metric."""
     seen = registered(context, file, how)
     return judge_description(seen, how["model"], how["metric"], text)

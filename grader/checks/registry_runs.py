@@ -11,7 +11,7 @@ from grader.checks.context import Context
 from grader.checks.entry_points import Answered, answer
 from grader.checks.python_facts import modules
 from grader.checks.run_world import Version, World, best, register_versions, seeds
-from grader.checks.scripts import Called, laboratory
+from grader.checks.scripts import Called
 from grader.checks.training_runs import clean, read_table, write_table
 from grader.documents import SourceFile
 from grader.errors import GraderFault
@@ -110,15 +110,11 @@ def _registers_in_training(context: Context, how: Registration) -> bool:
     """Whether training logs its model with the name under which it is registered."""
     source = context.submission.deliverable(how["training"])
     found = () if source is None else modules(context.submission, source)
-    return any(
-        call.value(how["registers"]) == how["model"] for module in found for call in module.calls()
-    )
+    return any(call.value(how["registers"]) == how["model"] for module in found for call in module.calls())
 
 
-def _run(
-    context: Context, file: str, source: SourceFile, how: Registration, *, trained: bool
-) -> Registered:
-    lab, made = laboratory(context), seeds(context, how["world"])
+def _run(context: Context, file: str, source: SourceFile, how: Registration, *, trained: bool) -> Registered:
+    lab, made = context.require_lab(), seeds(context, how["world"])
     scenario = "registration_after_training" if trained else "registration"
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if trained:
@@ -166,7 +162,9 @@ def _register_all(server: MlflowServer, context: Context, how: Registration) -> 
 
 def _asked(server: MlflowServer) -> bool:
     """Whether anything was asked of the registry."""
-    return any("/registered-models/" in each.path or "/model-versions/" in each.path for each in server.requests())
+    return any(
+        "/registered-models/" in each.path or "/model-versions/" in each.path for each in server.requests()
+    )
 
 
 def _data(context: Context, how: Registration) -> dict[str, Any]:

@@ -30,13 +30,13 @@ def mentions(text: str, runs: Sequence[RunInfo], metric: str, limit: float) -> M
         limit: a value of the metric that a text may speak of without meaning a run.
     """
     text = text[:MOST_CHARACTERS]
-    ways = {
-        "run id": lambda: _by_id(text, runs),
-        "run name": lambda: _by_name(text, runs),
-        metric: lambda: _by_value(text, runs, metric, limit),
-    }
-    for by, look in ways.items():
-        if found := answer(look()):
+    ways = (
+        ("run id", _by_id(text, runs)),
+        ("run name", _by_name(text, runs)),
+        (metric, _by_value(text, runs, metric, limit)),
+    )
+    for by, mentioned in ways:
+        if found := answer(mentioned):
             return Mentions(found, by)
     return Mentions(())
 

@@ -10,7 +10,6 @@ from typing import Any, TypedDict
 
 from grader.checks.context import Context
 from grader.checks.python_facts import modules
-from grader.checks.scripts import laboratory
 from grader.checks.training_runs import read_table
 from grader.documents import SourceFile
 from grader.errors import GraderFault
@@ -102,7 +101,7 @@ def _make(context: Context, world: World) -> Seeds:
         "runs": list(_runs(world, context.seed)),
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
     }
-    made = laboratory(context).seeded(world["recipe"], parameters)
+    made = context.require_lab().seeded(world["recipe"], parameters)
     answer = made.answer
     names = [run["name"] for run in world["runs"]]
     keep = _complete(rows, blanks=answer["blanks"] is True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import configparser
+import itertools
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from grader.checks.context import Context
@@ -20,8 +22,8 @@ from grader.submission import Submission
 
 MOST_NESTING = 4
 """How deep scripts are followed into one another."""
-MOST_ACTS = 5_000
-MOST_SUFFIXES = 60
+MOST_ACTS = 2_000
+MOST_SUFFIXES = 30
 
 _CONTAINERS = frozenset({"docker", "podman", "nerdctl", "docker-compose"})
 
@@ -36,6 +38,8 @@ class Act:
     """The step's place in its job, and its own in the step."""
     where: str
     command: Command | None = None
+    lines: tuple[Command, ...] = ()
+    """The command, and those that it may run in a container."""
     through: tuple[str, ...] = ()
     """The programs that run this one, such as `coverage` or `make`."""
     forgiven: bool = False
@@ -50,7 +54,8 @@ class Act:
 def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
     """Everything that the jobs do, in order, found once."""
     return context.memo.once(
-        ("workflow.acts", workflow.file.name), lambda: tuple(_acts(context.submission, workflow))[:MOST_ACTS]
+        ("workflow.acts", workflow.file.name),
+        lambda: tuple(itertools.islice(_acts(context.submission, workflow), MOST_ACTS)),
     )
 
 
@@ -69,7 +74,8 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
                 reader.read(script, step.environment, step.directory)
             ):
                 where = f"{step.file}:{first + command.line}"
-                yield Act(job, step, (index, number), where, command, through, command.forgiven)
+                lines = tuple(_lines(command))
+                yield Act(job, step, (index, number), where, command, lines, through, command.forgiven)
 
 
 def _image_program(image: str) -> str:
@@ -171,16 +177,15 @@ def _noxed(text: str) -> str:
     return "\n".join(lines)
 
 
-def lines_of(command: Command) -> Iterator[Command]:
+def _lines(command: Command) -> Iterator[Command]:
     """A command, and what it may run in a container: where `docker run`'s image ends, only docker knows."""
     yield command
     words = command.arguments
     if command.program not in _CONTAINERS or not {"run", "exec"}.intersection(words):
         return
     for index in range(1, min(len(words), MOST_SUFFIXES)):
-        found = unwrap(
-            [_image_program(words[index]) if "/" in words[index] else words[index], *words[index + 1 :]]
-        )
+        first = _image_program(words[index]) if "/" in words[index] else words[index]
+        found = unwrap([first, *words[index + 1 :]])
         yield replace(command, program=found.program.partition(":")[0], arguments=found.arguments)
 
 
@@ -189,14 +194,21 @@ def matching(act: Act, wanted: Sequence[str], idle: Sequence[str] = ()) -> Comma
 
     Plain words must stand in this order, with options and their values between them; options anywhere.
     """
-    if act.command is None:
-        return None
-    for line in lines_of(act.command):
-        for pattern in wanted:
-            program, *rest = pattern.split()
-            if line.program == program and _fits(line, rest) and not line.has(*idle):
+    patterns = _by_program(tuple(wanted))
+    for line in act.lines:
+        for rest in patterns.get(line.program, ()):
+            if _fits(line, rest) and not line.has(*idle):
                 return line
     return None
+
+
+@cache
+def _by_program(patterns: tuple[str, ...]) -> Mapping[str, list[list[str]]]:
+    """The patterns' other words by their first."""
+    found: dict[str, list[list[str]]] = {}
+    for program, *rest in filter(None, map(str.split, patterns)):
+        found.setdefault(program, []).append(rest)
+    return found
 
 
 def _fits(command: Command, pattern: Sequence[str]) -> bool:

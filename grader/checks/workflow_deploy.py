@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
-from grader.checks.workflow_acts import Act, lines_of, matching, uses
+from grader.checks.workflow_acts import Act, matching, uses
 from grader.checks.workflow_facts import Job
 from grader.documents import Problem
 from grader.submission import Submission
@@ -56,7 +56,7 @@ def _named_by(
             yield from act.step.inputs.values()
             yield from _own_variables(act)
         return
-    line = next((each for each in lines_of(act.command) if each.program in programs), None)
+    line = next((each for each in act.lines if each.program in programs), None)
     if line is None:
         return
     yield " ".join(word for word in line.words if not word.startswith("/dev/"))

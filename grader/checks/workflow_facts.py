@@ -148,6 +148,9 @@ class _Reader:
         key: str,
         job: dict[Any, Any],
     ) -> Iterator[Job]:
+        self._jobs_left -= 1
+        if self._jobs_left < 0:
+            return
         needs = (*above, *(prefix + name for name in needs_of(job)))
         own = (*conditions, *([job["if"]] if "if" in job else []))
         called = self._workflow(job.get("uses"))
@@ -155,9 +158,6 @@ class _Reader:
             inputs = _inputs(called[1].data, scope.texts(job.get("with")))
             inner = Scope(inputs=inputs, branch=scope.branch)
             yield from self.jobs(*called, inner, f"{prefix}{key}/", needs, own)
-            return
-        self._jobs_left -= 1
-        if self._jobs_left < 0:
             return
         inside = scope.entered(env=job.get("env"), matrix=job.get("strategy"))
         defaults = {**_defaults(document.data), **_defaults(job)}

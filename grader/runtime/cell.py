@@ -29,6 +29,11 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+def environment_of(python: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables that every program in a cell gets, and some more."""
+    return {**ENVIRONMENT, "PATH": f"{python.parent}:{SYSTEM_PATH}", **(more or {})}
+
+
 class Server:
     """A command that serves HTTP for as long as a `Cell.serve` block lasts."""
 
@@ -90,7 +95,7 @@ class Cell:
         self._scratch = scratch
         self._binds = tuple(Bind(path) for path in dict.fromkeys(readable))
         self._outbound = dict(outbound or {})
-        self._env = {**ENVIRONMENT, "PATH": f"{python.parent}:{SYSTEM_PATH}", **(env or {})}
+        self._env = environment_of(python, env)
         self._numbers = itertools.count()
 
     @property

@@ -20,14 +20,16 @@ from grader.errors import GraderFault, ToolMissing, UsageError
 from grader.exam import Exam
 from grader.results import Finding
 from grader.runtime import environment, files
+from grader.runtime.bubblewrap import Bubblewrap
 from grader.runtime.cache import Cache
-from grader.runtime.cell import PROBES, Cell
+from grader.runtime.cell import PROBES, Cell, environment_of
 from grader.runtime.environment import Environment
 from grader.runtime.object_store import ObjectStore, open_store
 from grader.runtime.sandbox import Limits, Run, Sandbox, open_sandbox
 from grader.runtime.scratch import remove_tree, scratch_directory
 from grader.runtime.services import MlflowHost, MlflowServer
 from grader.runtime.slots import Queued, Slots
+from grader.runtime.warm import Preload, Warm
 from grader.runtime.workspace import assemble, replaced_data
 from grader.submission import Submission
 from grader.tools import Tools
@@ -47,6 +49,21 @@ UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLO
 """By default MLflow's client tries an absent server for minutes."""
 _SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
 _SEED_FILES = "files"
+_CELLS = "cells"
+PRELOADED = (
+    "mlflow",
+    "mlflow.sklearn",
+    "sklearn.ensemble",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "pandas",
+    "matplotlib.pyplot",
+    "fastapi",
+    "uvicorn",
+    "prometheus_client",
+    "evidently",
+)
+"""What scripts of this trade take seconds to import, each anew; whatever of it there is, is imported once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +112,14 @@ class Lab:
         self._lock = Lock()
         self._environment: Future[Environment] | None = None
         self._numbers = itertools.count()
+        self._warm: Warm | None = None
 
     def __enter__(self) -> Lab:
         with contextlib.ExitStack() as stack:
             self._scratch = stack.enter_context(scratch_directory())
             sandbox = choose_sandbox(self.isolation, self._scratch, (self._exam.directory.resolve(),))
+            if isinstance(sandbox, Bubblewrap):
+                sandbox = self._warm = Warm(sandbox, self._scratch / _CELLS)
             self._sandbox = Queued(sandbox, self.slots)
             self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lab"))
             self._bwrap = _bwrap() if self.isolation == "bubblewrap" else None
@@ -244,7 +264,7 @@ class Lab:
         outbound: Mapping[int, Path] | None,
     ) -> Iterator[Cell]:
         prepared = self.environment
-        directory = self._scratch / f"{next(self._numbers)}-{_plain(name)}"
+        directory = self._scratch / _CELLS / f"{next(self._numbers)}-{_plain(name)}"
         workspace = directory / "workspace"
         workspace.mkdir(parents=True)
         told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
@@ -271,7 +291,25 @@ class Lab:
                     self._cache,
                     self._bwrap,
                 )
+                self._environment.add_done_callback(self._preload)
             return self._environment
+
+    def _preload(self, future: Future[Environment]) -> None:
+        """Have the candidate's Python import what most runs will, as soon as there is one."""
+        if self._warm is None or future.cancelled() or future.exception() is not None:
+            return
+        prepared = future.result()
+        told = {**VARIABLES, **self._submission.manifest.environment}
+        self._warm.prepare(
+            Preload(
+                python=prepared.python,
+                env=environment_of(prepared.python, told),
+                readable=prepared.readable,
+                shown=(PROBES,),
+                modules=PRELOADED,
+                programs=("uvicorn",),
+            )
+        )
 
 
 def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ()) -> Sandbox:

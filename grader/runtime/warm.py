@@ -1,27 +1,32 @@
 """Runs of the candidate's Python that need not import everything anew.
 
 One sandboxed Python imports what most scripts will; each run is a fork of it that leaves for namespaces of
-its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; where it cannot, it is one.
+its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; else it is a cold one.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from grader.errors import GraderFault
 from grader.runtime import launch
 from grader.runtime.bubblewrap import Bubblewrap, hand_over
-from grader.runtime.sandbox import Bind, Job, Run
+from grader.runtime.files import read_inside
+from grader.runtime.sandbox import WORKSPACE, Bind, Job, Run
 from grader.runtime.supervise import Process
 from grader.runtime.zygote import Unavailable, Zygote
 
 READ_AT_START = ("PYTHON", "LD_", "MPL", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "BLIS_", "KMP_", "GOMP_")
 """Variables that programs and libraries look at once, when they start or are imported."""
+MINDFUL = frozenset({"pytest"})
+"""Programs that behave otherwise when others' modules were imported before them."""
+MOST_SOURCE = 2**20
 ROUNDS = 3
 MOST_FILES = 5000
 
@@ -122,7 +127,7 @@ class Warm:
         for _ in range(ROUNDS):
             try:
                 zygote = Zygote(self._inner, self._arena, preload, modules)
-            except (GraderFault, OSError) as error:
+            except (Unavailable, GraderFault, OSError) as error:
                 self.problem = str(error)
                 return
             noisy = {name.partition(".")[0] for name in zygote.noisy}
@@ -140,6 +145,7 @@ class Warm:
             and _same_start(job.env, preload.env)
             and _is_python(job, preload)
             and _runs_a_script(job, preload)
+            and not _minds(job)
             and all(zygote.place(bind) is not None for bind in job.binds)
             and not _shadows(job.workspace, zygote.modules)
             and (os.geteuid() != 0 or hand_over(job) is not None)
@@ -167,6 +173,29 @@ def _runs_a_script(job: Job, preload: Preload) -> bool:
         own = job.workspace.joinpath(*parts)
         return job.argv[2] in preload.programs or own.with_suffix(".py").is_file() or own.is_dir()
     return len(job.argv) > 1 and not job.argv[1].startswith("-") and job.argv[1].endswith(".py")
+
+
+def _minds(job: Job) -> bool:
+    """Whether a script is one of those that mind what is imported already."""
+    source = _script(job)
+    if source is None:
+        return False
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    return any(name.partition(".")[0] in MINDFUL for name in names)
+
+
+def _script(job: Job) -> bytes | None:
+    """What a job's script says."""
+    path = PurePosixPath(job.argv[1])
+    for root, seen in ((job.workspace, WORKSPACE), *((bind.source, bind.target) for bind in job.binds)):
+        if seen and path.is_relative_to(seen):
+            return read_inside(root, path.relative_to(seen), MOST_SOURCE)
+    return None if path.is_absolute() else read_inside(job.workspace, path, MOST_SOURCE)
 
 
 def _shadows(workspace: Path, modules: frozenset[str]) -> bool:

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,12 +11,11 @@ from grader.checks.context import Context
 from grader.checks.dvc import (
     config_valid,
     default_remote,
-    push_round_trip,
     remote_url,
     tracked_hash,
     tracks,
 )
-from grader.checks.dvc_pipeline import depends, outputs, params_hold, params_taken, repro, repro_again
+from grader.checks.dvc_pipeline import depends, outputs, params_hold, params_taken
 from grader.results import Finding, Outcome, Verdict, failed, passed
 from tests.builders import decide, make_context
 
@@ -240,28 +238,8 @@ def test_missing_files(tmp_path: Path) -> None:
         decide(depends, context, file="dvc_pipeline", stage="train", path="x"),
         decide(params_hold, context, file="params", names=["a"]),
         decide(params_taken, context, file="dvc_pipeline", params="params", names=["a"]),
-        decide(repro, context, file="dvc_pipeline"),
     ):
         assert outcome.verdict is Verdict.FAILED
-
-
-def test_what_this_version_does_not_run(tmp_path: Path) -> None:
-    context = make_context(
-        tmp_path,
-        {".dvc/config": "", "data/train.csv.dvc": "", "dvc.yaml": "stages: {a: {cmd: x}}"},
-        deliverables={
-            "dvc_config": ".dvc/config",
-            "dvc_track": "data/train.csv.dvc",
-            "dvc_pipeline": "dvc.yaml",
-        },
-    )
-    again: dict[str, Any] = {"params": "params", "changed": "n", "reruns": "train"}
-    for outcome in (
-        decide(push_round_trip, context, file="dvc_track", config="dvc_config", path="x", url=URL),
-        decide(repro, context, file="dvc_pipeline"),
-        decide(repro_again, context, file="dvc_pipeline", **again),
-    ):
-        assert outcome.verdict is Verdict.UNVERIFIED
 
 
 PARAMS = "learning_rate: 0.1\nn_estimators: 100\n"

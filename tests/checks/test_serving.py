@@ -345,7 +345,7 @@ def test_real_applications(root: Path, name: str) -> None:
         if name == "crashes-at-import":
             health = found["4.1.health"].findings[0]
             assert (health.where, health.detail.splitlines()[-1]) == (
-                "src/api.py:14",
+                "src/api.py:15",
                 "KeyError: 'MODEL_PATH'",
             )
 

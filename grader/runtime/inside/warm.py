@@ -10,6 +10,7 @@ that comes in brings the descriptors of one run, whose orders follow on one of t
 from __future__ import annotations
 
 import array
+import atexit
 import gc
 import importlib
 import json
@@ -224,17 +225,22 @@ def become(orders: Orders) -> int:
             run_script(module, orders["arguments"])
     except SystemExit:
         raise
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
     except BaseException as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        report(error)
+        if isinstance(error, KeyboardInterrupt):
+            atexit.register(os.kill, os.getpid(), signal.SIGINT)
+            atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return 1
     return 0
+
+
+def report(error: BaseException) -> None:
+    """What Python says of an exception that nobody caught, without our part of its way."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+        trace = trace.tb_next
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
+    sys.excepthook(type(error), error.with_traceback(trace), trace)
 
 
 def reseed() -> None:

@@ -17,9 +17,7 @@ forge is not believed: without an `end` pytest did not get there, and a report t
 that raised is turned back.
 """
 
-import functools
 import importlib.util
-import inspect
 import json
 import os
 import signal
@@ -28,19 +26,16 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from changed_answers import Wire  # type: ignore[import-not-found]  # (beside this file)
 
 MOST_TEXT = 4000
 MOST_EVENTS = 20_000
-MOST_BODY = 2**22
 POLL_SECONDS = 0.02
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Send = Callable[[Message], Awaitable[None]]
 
 
 class Log:
@@ -83,127 +78,6 @@ def events(lines: list[str]) -> Iterator[dict[str, Any]]:
             yield event
 
 
-# --- changing answers -----------------------------------------------------------------------------
-
-
-class Wire:
-    """Stands between every Starlette application and whoever called it: a test client or a server."""
-
-    def __init__(self, request: dict[str, Any], log: Log) -> None:
-        self.method, self.path = request["method"], request["path"].rstrip("/")
-        self.own = {os.path.realpath(path) for path in request["own"]}
-        self.fault: dict[str, Any] | None = None
-        self.reached = False
-        """Whether anything of the submission's own application answered."""
-        self.log = log
-
-    def cut_in(self) -> None:
-        """From now on."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                from starlette.applications import Starlette
-        except ImportError:
-            return
-        original = Starlette.__call__
-
-        @functools.wraps(original)
-        async def called(app: Any, scope: Scope, receive: Any, send: Send) -> None:
-            http = scope.get("type") == "http"
-            await original(app, scope, receive, Answer(self, scope, send).send if http else send)
-
-        Starlette.__call__ = called  # type: ignore[method-assign, assignment, unused-ignore]
-
-    def asked(self, scope: Scope) -> bool:
-        """Whether this is a request that faults speak of."""
-        return scope.get("method") == self.method and str(scope.get("path")).rstrip("/") == self.path
-
-    def is_own(self, scope: Scope) -> bool:
-        """Whether the suite answers itself: routers leave the endpoint that they chose in the scope."""
-        return source(scope.get("endpoint")) in self.own
-
-
-class Answer:
-    """One answer on its way."""
-
-    def __init__(self, wire: Wire, scope: Scope, send: Send) -> None:
-        self.wire, self.scope, self.forward = wire, scope, send
-        self.fault: dict[str, Any] | None = None
-        self.start: Message = {}
-        self.body = b""
-
-    async def send(self, message: Message) -> None:
-        """What the application calls: passes on, or holds back until the body is complete."""
-        if message.get("type") == "http.response.start":
-            self.begin(message)
-        if self.fault is None:
-            await self.forward(message)
-        elif message.get("type") == "http.response.body":
-            self.body += message.get("body", b"")
-            if not message.get("more_body") or len(self.body) > MOST_BODY:
-                start, body = changed(self.start, self.body, self.fault)
-                await self.forward(start)
-                await self.forward(body)
-
-    def begin(self, message: Message) -> None:
-        """Decide by the status."""
-        own = self.wire.is_own(self.scope)
-        self.wire.reached = self.wire.reached or not own
-        if not self.wire.asked(self.scope):
-            return
-        fault, status = self.wire.fault, message.get("status")
-        if fault is not None and not own and status == fault["answered"]:
-            self.fault, self.start = fault, message
-        self.wire.log.tell(answer=status, own=own, changed=self.fault is not None)
-
-
-def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message, Message]:
-    """The answer that a broken application would have given."""
-    headers = [(bytes(name), bytes(value)) for name, value in start.get("headers", ())]
-    if "body" in fault or "drop" in fault:
-        body = fault["body"].encode() if "body" in fault else lacking(body, fault["drop"])
-        dropped = (b"content-type", b"content-encoding")
-        headers = [pair for pair in headers if pair[0].lower() not in dropped]
-        headers.append((b"content-type", b"application/json" if is_json(body) else b"text/plain"))
-    headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
-    headers.append((b"content-length", str(len(body)).encode()))
-    return (
-        {**start, "status": fault["status"], "headers": headers},
-        {"type": "http.response.body", "body": body},
-    )
-
-
-def lacking(body: bytes, key: str) -> bytes:
-    """The object without a key; an answer that names it otherwise loses everything."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return b"{}"
-    if not isinstance(found, dict) or key not in found:
-        return b"{}"
-    return json.dumps({name: value for name, value in found.items() if name != key}).encode()
-
-
-def is_json(body: bytes) -> bool:
-    """Whether a body reads as JSON."""
-    try:
-        json.loads(body)
-    except ValueError:
-        return False
-    return True
-
-
-def source(endpoint: Any) -> str:
-    """The file in which a function was written; empty where it cannot be told."""
-    while isinstance(endpoint, functools.partial):
-        endpoint = endpoint.func
-    try:
-        code = getattr(inspect.unwrap(endpoint), "__code__", None)
-    except ValueError:
-        return ""
-    return os.path.realpath(code.co_filename) if code is not None else ""
-
-
 # --- pytest ---------------------------------------------------------------------------------------
 
 
@@ -212,7 +86,7 @@ class Plugin:
 
     def __init__(self, request: dict[str, Any], log: Log) -> None:
         self.request, self.log = request, log
-        self.wire = Wire(request, log)
+        self.wire = Wire(request, log.tell)
         self.raised: dict[tuple[str, str], str] = {}
         self.name = request.get("only") or request["clean"]
         self.become(self.name)
@@ -245,10 +119,11 @@ class Plugin:
         for name in (self.request["clean"], *self.request["faults"]):
             if not self.worth_while(name):
                 continue
-            if fork() == 0:
+            child = fork()
+            if child == 0:
                 self.become(name)
                 return None
-            os.wait()
+            os.waitpid(child, 0)
             if state() != before:
                 break
         os._exit(0)
@@ -291,11 +166,12 @@ class Plugin:
     def used(self) -> bool:
         """Whether the suite had anything to do with the rest of the submission."""
         here = os.path.realpath(os.curdir) + os.sep
-        folders = tuple(os.path.dirname(path) + os.sep for path in self.wire.own)
-        files = {os.path.realpath(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
+        files = {os.path.realpath(getattr(each, "__file__", None) or "") for each in [*sys.modules.values()]}
         return self.wire.reached or any(
-            path.startswith(here) and path not in self.wire.own and "site-packages" not in path
-            and not path.startswith(tuple(folder for folder in folders if folder != here))
+            path.startswith(here)
+            and path not in self.wire.own
+            and not path.endswith("__init__.py")
+            and "site-packages" not in path
             for path in files
         )
 
@@ -318,9 +194,9 @@ def state() -> dict[str, tuple[int, int]]:
     for directory, folders, names in os.walk("."):
         folders[:] = [name for name in folders if name != "__pycache__"]
         for name in names:
-            path = os.path.join(directory, name)
-            status = os.lstat(path)
-            found[path] = (status.st_mtime_ns, status.st_size)
+            path = Path(directory, name)
+            status = path.lstat()
+            found[str(path)] = (status.st_mtime_ns, status.st_size)
     return found
 
 

@@ -1,13 +1,14 @@
-"""Write down how many rows pandas reads at a time from CSV files.
+"""Run a Python program as it always runs, and write down how many rows pandas reads at a time.
 
-Put on a script's path as `sitecustomize.py`, so that the script runs as it always does. It waits for pandas'
-reader to be imported and adds one line to `reads.jsonl` beside it for each piece: {"path", "rows"}.
+`record_reads.py src/x.py WORDS` or `record_reads.py -m src.x WORDS`, instead of the interpreter. For each
+piece of a CSV file it adds a line to `reads.jsonl` beside itself: {"path", "rows"}.
 """
 
 import importlib.util
 import json
 import os
 import sys
+import types
 
 WATCHED = "pandas.io.parsers.readers"
 RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reads.jsonl")
@@ -15,9 +16,10 @@ MOST = 10_000
 
 
 class Finder:
-    """Steps aside after it has wrapped the loader of the one module that it is there for."""
+    """Wraps the loader of the one module that it waits for, and steps aside."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(self, name, _path=None, _target=None):
+        """See `importlib.abc.MetaPathFinder`."""
         if name != WATCHED:
             return None
         sys.meta_path.remove(self)
@@ -34,6 +36,7 @@ class Finder:
 
 
 def watch(module):
+    """Have pandas' reader tell what it read."""
     reader = getattr(module, "TextFileReader", None)
     begin, read = getattr(reader, "__init__", None), getattr(reader, "read", None)
     if begin is None or read is None:
@@ -55,6 +58,7 @@ def watch(module):
 
 
 def note(source, rows):
+    """Add a line; a record that cannot be written is none."""
     name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", "")
     path = os.path.abspath(os.fspath(name)) if isinstance(name, (str, os.PathLike)) and name else ""
     try:
@@ -64,4 +68,41 @@ def note(source, rows):
         pass
 
 
-sys.meta_path.insert(0, Finder())
+def run(module, words):
+    """What the interpreter does with these words."""
+    if words[0] == "-m":
+        import runpy
+
+        sys.argv = ["-m", *words[2:]]
+        sys.path[0] = os.getcwd()
+        runpy._run_module_as_main(words[1])
+        return
+    path = os.path.abspath(words[0])
+    sys.argv = list(words)
+    sys.path[0] = os.path.dirname(os.path.realpath(path))
+    module.__dict__.update(__file__=path, __builtins__=sys.modules["builtins"])
+    with open(path, "rb") as file:
+        source = file.read()
+    exec(compile(source, path, "exec", dont_inherit=True), vars(module))
+
+
+def main(words):
+    """Run, and report an exception as if nothing stood before the program's own frames."""
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        run(module, words)
+    except Exception as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if WATCHED in sys.modules:
+        watch(sys.modules[WATCHED])
+    else:
+        sys.meta_path.insert(0, Finder())
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,252 @@
+"""A batch scoring script, run on a large input with a registry in which every stage has another model."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TypedDict
+
+from grader.checks.batch_tables import Comparison, Output, compare, parse
+from grader.checks.context import Context
+from grader.checks.python_facts import modules
+from grader.checks.run_world import Seeds, Version, World, register_versions, seeds
+from grader.checks.scripts import Called, Script, call, script
+from grader.checks.training_runs import write_table
+from grader.errors import GraderFault
+from grader.runtime.cell import PROBES, Cell
+from grader.runtime.sandbox import WORKSPACE, Limits, Run
+from grader.runtime.services import MlflowServer
+
+_RECORDS = ".reads"
+_RECORDER = f"{_RECORDS}/record_reads.py"
+MOST_ATTEMPTS = 3
+_MOST_OUTPUT_BYTES = 64 * 2**20
+_MOST_OUTPUTS = 20
+_SURE = 0.995
+"""Two forests that learned the same data agree on most rows, but not on so many."""
+
+
+class Batch(TypedDict):
+    """How a batch scoring is run; the same mapping for every check, so that they share its run."""
+
+    world: World
+    model: str
+    versions: list[Version]
+    """In the registry, numbered in this order."""
+    prediction: str
+    """The column of predictions."""
+    inputs: list[str]
+    """Where the input may be looked for."""
+    labelled: list[str]
+    """The same, where files have the target too."""
+    arguments: dict[str, str]
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One run of the script."""
+
+    called: Called
+    columns: tuple[str, ...]
+    """Of the input."""
+    rows: int
+    """In the input."""
+    output: Output | None = None
+    """What it wrote, by its content."""
+    column: str = ""
+    """The output's column of predictions, whatever its name."""
+    comparison: Comparison | None = None
+    downloaded: tuple[str, ...] = ()
+    """Runs of the world whose models it fetched."""
+    reads: tuple[int, ...] = ()
+    """How many rows of the input it read at a time, where pandas read them."""
+    wrote: tuple[str, ...] = ()
+
+
+class _Recording(Cell):
+    """A cell whose Python programs have their reading written down."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.__dict__.update(vars(cell))
+
+    def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
+        """See `Cell.python`."""
+        plain = args[0] == "-m" or not args[0].startswith("-")
+        return super().python(*((_RECORDER,) if plain else ()), *args, env=env, limits=limits)
+
+
+def scored(context: Context, file: str, how: Batch) -> Scored:
+    """The script on the input."""
+    key = ("batch", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _score(context, file, how))
+
+
+def _score(context: Context, file: str, how: Batch) -> Scored:
+    what = script(context.submission, file)
+    if what is None:
+        raise GraderFault(f"there is no {file} to run")
+    places = {**dict.fromkeys(how["inputs"], False), **dict.fromkeys(how["labelled"], True)}
+    places |= dict.fromkeys(named_tables(context, file), False)
+    for _ in range(MOST_ATTEMPTS):
+        seen = _attempt(context, what, how, places)
+        more = _wanted(seen, places, how)
+        if seen.called.run.ok or not more:
+            break
+        places |= more
+    return seen
+
+
+def _attempt(context: Context, what: Script, how: Batch, places: Mapping[str, bool]) -> Scored:
+    lab, made = context.require_lab(), seeds(context, how["world"])
+    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    files = {path: _table(made, how, labelled=labelled) for path, labelled in places.items()}
+    files[_RECORDER] = (PROBES / "record_reads.py").read_bytes()
+    with lab.mlflow("batch", seeded=made.seeded.store) as server:
+        register_versions(server, made, how["model"], how["versions"])
+        with lab.cell("batch", mlflow=server, files=files) as cell:
+            before = cell.snapshot()
+            called = call(_Recording(cell), what, arguments=how["arguments"], limits=limits)
+            wrote = [path for path in cell.changed(before) if not path.startswith(_RECORDS)]
+            return Scored(
+                called=called,
+                columns=made.columns,
+                rows=len(made.rows),
+                downloaded=tuple(_downloaded(server, made, how)),
+                reads=tuple(_reads(cell, places)),
+                wrote=tuple(wrote),
+                **_best_output(cell, wrote, made, how),  # type: ignore[arg-type]
+            )
+
+
+def _table(made: Seeds, how: Batch, *, labelled: bool) -> bytes:
+    """The input; where a file of the exam has labels, with a column of them."""
+    header, rows = list(made.columns), [list(row) for row in made.rows]
+    if labelled:
+        header.append(how["world"]["target"])
+        rows = [[*row, str(n % 2)] for n, row in enumerate(rows)]
+    return write_table([header, *rows])
+
+
+# --- where the input is looked for ------------------------------------------------------------------
+
+
+def named_tables(context: Context, file: str) -> Iterator[str]:
+    """Tables of the submission that its script names: examples of an input."""
+    submission = context.submission
+    source = submission.deliverable(file)
+    if source is None:
+        return
+    words = {
+        PurePosixPath(node.value).name
+        for module in modules(submission, source)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 300
+    }
+    yield from (str(each.path) for each in submission.matching("*.csv") if each.path.name in words)
+
+
+def _wanted(seen: Scored, places: Mapping[str, bool], how: Batch) -> dict[str, bool]:
+    """Where a script that failed looked for its input, or that it wanted the target in it."""
+    error = seen.called.traceback
+    said = error.message if error is not None else seen.called.run.tail(15)
+    target = how["world"]["target"]
+    if error is not None and error.exception == "KeyError" and target in said:
+        return {path: True for path, labelled in places.items() if not labelled}
+    found = [path.removeprefix(WORKSPACE + "/").removeprefix("./") for path in _paths(said)]
+    return {path: False for path in found if path not in places and _inside(path)}
+
+
+def _paths(said: str) -> list[str]:
+    return re.findall(r"[\w./-]+\.csv\b", said)[:3]
+
+
+def _inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+
+
+# --- what came of it ------------------------------------------------------------------------------
+
+
+def _best_output(cell: Cell, wrote: Sequence[str], made: Seeds, how: Batch) -> dict[str, object]:
+    """The table that most looks like the predictions: by its column, by its rows."""
+    best: dict[str, object] = {}
+    highest: tuple[object, ...] = ()
+    for path in wrote[:_MOST_OUTPUTS]:
+        data = cell.read(path, _MOST_OUTPUT_BYTES)
+        output = parse(path, data) if data is not None else None
+        if output is None:
+            continue
+        column, comparison = _predictions(output, made, how)
+        rank = (bool(column), output.path.endswith(".csv"), -comparison.missing - comparison.extra)
+        if not best or rank > highest:
+            best, highest = {"output": output, "column": column, "comparison": comparison}, rank
+    return best
+
+
+def _predictions(output: Output, made: Seeds, how: Batch) -> tuple[str, Comparison]:
+    """The column of predictions: the one of that name, else the new one that a model agrees with most."""
+
+    def compared(name: str) -> Comparison:
+        return compare(output, output.column(name), made.columns, made.rows, made.predicted)
+
+    if how["prediction"] in output.header:
+        return how["prediction"], compared(how["prediction"])
+    new = [name for name in output.header if name not in made.columns][:8]
+    tried = {name: compared(name) for name in new}
+    name = max(tried, key=lambda name: max(tried[name].agreement.values(), default=0), default="")
+    if name and max(tried[name].agreement.values(), default=0) >= _SURE:
+        return name, tried[name]
+    return "", compared("")
+
+
+def _reads(cell: Cell, places: Mapping[str, bool]) -> Iterator[int]:
+    """From the record of what pandas read; the script could have written it, and it is only evidence."""
+    data = cell.read(f"{_RECORDS}/reads.jsonl") or b""
+    for line in data.splitlines()[:10_000]:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        match entry:
+            case {"path": str(path), "rows": int(rows)}:
+                if path.removeprefix(cell.root.rstrip("/") + "/") in places:
+                    yield rows
+
+
+def _downloaded(server: MlflowServer, made: Seeds, how: Batch) -> Iterator[str]:
+    """Runs whose model files were fetched, by the ids in the paths of the requests."""
+    paths = {
+        part
+        for request in server.requests()
+        if request.method == "GET" and "/artifacts/" in request.path and request.status == 200
+        for part in request.path.split("/")
+    }
+    for version in how["versions"]:
+        name = version["run"]
+        if {made.ids[name], made.models[name].rpartition("/")[2]} & paths - {"model"}:
+            yield name
+
+
+def loaded(seen: Scored, how: Batch) -> str:
+    """Which run's model it predicted with, as the predictions tell, else the downloads; empty if neither."""
+    labels = {version["run"]: _label(how, version["run"]) for version in how["versions"]}
+    agreement = seen.comparison.agreement if seen.comparison is not None and seen.column else {}
+    sure = [name for name, label in labels.items() if agreement.get(label, 0) >= _SURE]
+    if sure:
+        return sure[0]
+    return seen.downloaded[0] if len(seen.downloaded) == 1 else ""
+
+
+def agreement_with(seen: Scored, how: Batch, run: str) -> float:
+    """The share of rows that have the prediction of a run's model."""
+    return seen.comparison.agreement.get(_label(how, run), 0) if seen.comparison is not None else 0
+
+
+def _label(how: Batch, name: str) -> str:
+    return next(run.get("model", "") for run in how["world"]["runs"] if run["name"] == name)

@@ -1,0 +1,137 @@
+"""Change what an application answers, between it and whoever called it: a test client or a server.
+
+Beside `pytest_faults.py`, which imports it in the candidate's environment.
+"""
+
+import functools
+import inspect
+import json
+import os
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+MOST_BODY = 2**22
+Scope = Any
+Message = Any
+Send = Callable[[Any], Awaitable[None]]
+Tell = Callable[..., None]
+
+
+class Wire:
+    """What every Starlette application's answers come through."""
+
+    def __init__(self, request: dict[str, Any], tell: Tell) -> None:
+        self.method, self.path = request["method"], request["path"].rstrip("/")
+        self.own = {os.path.realpath(path) for path in request["own"]}
+        self.fault: dict[str, Any] | None = None
+        self.reached = False
+        """Whether anything of the submission's own application answered."""
+        self.tell = tell
+
+    def cut_in(self) -> None:
+        """From now on."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                from starlette.applications import Starlette
+        except ImportError:
+            return
+        original = Starlette.__call__
+
+        @functools.wraps(original)
+        async def called(app: Any, scope: Scope, receive: Any, send: Send) -> None:
+            http = scope.get("type") == "http"
+            await original(app, scope, receive, Answer(self, scope, send).send if http else send)
+
+        Starlette.__call__ = called  # type: ignore[method-assign, assignment, unused-ignore]
+
+    def asked(self, scope: Scope) -> bool:
+        """Whether this is a request that faults speak of."""
+        path = str(scope.get("path")).rstrip("/")
+        return bool(scope.get("method") == self.method and path == self.path)
+
+    def is_own(self, scope: Scope) -> bool:
+        """Whether the suite answers itself: routers leave the endpoint that they chose in the scope."""
+        return source(scope.get("endpoint")) in self.own
+
+
+class Answer:
+    """One answer on its way."""
+
+    def __init__(self, wire: Wire, scope: Scope, send: Send) -> None:
+        self.wire, self.scope, self.forward = wire, scope, send
+        self.fault: dict[str, Any] | None = None
+        self.start: Message = {}
+        self.body = b""
+
+    async def send(self, message: Message) -> None:
+        """What the application calls: passes on, or holds back until the body is complete."""
+        if message.get("type") == "http.response.start":
+            self.begin(message)
+        if self.fault is None:
+            await self.forward(message)
+        elif message.get("type") == "http.response.body":
+            self.body += message.get("body", b"")
+            if not message.get("more_body") or len(self.body) > MOST_BODY:
+                start, body = changed(self.start, self.body, self.fault)
+                await self.forward(start)
+                await self.forward(body)
+
+    def begin(self, message: Message) -> None:
+        """Decide by the status."""
+        own = self.wire.is_own(self.scope)
+        self.wire.reached = self.wire.reached or not own
+        if not self.wire.asked(self.scope):
+            return
+        fault, status = self.wire.fault, message.get("status")
+        if fault is not None and not own and status == fault["answered"]:
+            self.fault, self.start = fault, message
+        self.wire.tell(answer=status, own=own, changed=self.fault is not None)
+
+
+def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message, Message]:
+    """The answer that a broken application would have given."""
+    headers = [(bytes(name), bytes(value)) for name, value in start.get("headers", ())]
+    if "body" in fault or "drop" in fault:
+        body = fault["body"].encode() if "body" in fault else lacking(body, fault["drop"])
+        dropped = (b"content-type", b"content-encoding")
+        headers = [pair for pair in headers if pair[0].lower() not in dropped]
+        headers.append((b"content-type", b"application/json" if is_json(body) else b"text/plain"))
+    headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
+    headers.append((b"content-length", str(len(body)).encode()))
+    return (
+        {**start, "status": fault["status"], "headers": headers},
+        {"type": "http.response.body", "body": body},
+    )
+
+
+def lacking(body: bytes, key: str) -> bytes:
+    """The object without a key; an answer that names it otherwise loses everything."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return b"{}"
+    if not isinstance(found, dict) or key not in found:
+        return b"{}"
+    return json.dumps({name: value for name, value in found.items() if name != key}).encode()
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body reads as JSON."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
+
+
+def source(endpoint: Any) -> str:
+    """The file in which a function was written; empty where it cannot be told."""
+    while isinstance(endpoint, functools.partial):
+        endpoint = endpoint.func
+    try:
+        code = getattr(inspect.unwrap(endpoint), "__code__", None)
+    except ValueError:
+        return ""
+    return os.path.realpath(code.co_filename) if code is not None else ""

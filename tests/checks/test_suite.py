@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from grader.checks import suite
+from grader.checks.suite_runs import CLEAN, Observed, Suite, SuiteRun, read_events
+from grader.results import Verdict
+from grader.runtime.sandbox import Ended, Run
+from tests.checks.laboratory import parameters
+
+HOW = cast("Suite", parameters("5.2", "tests.pass")["how"])
+WHERE = "tests/test_api.py"
+RUN = Run(argv=("python",), ended=Ended.EXITED, returncode=0)
+END = {"end": 0, "used": True}
+
+
+def report(test: str, outcome: str = "passed", text: str = "") -> dict[str, Any]:
+    return {"report": test, "outcome": outcome, "text": text}
+
+
+def answer(status: int, *, own: bool = False, changed: bool = False) -> dict[str, Any]:
+    return {"answer": status, "own": own, "changed": changed}
+
+
+def read(*events: object) -> SuiteRun:
+    return read_events(RUN, events)
+
+
+def observed(clean: SuiteRun, **broken: SuiteRun) -> Observed:
+    return Observed(clean=clean, broken={CLEAN: clean, **broken})
+
+
+GOOD = read({"start": "a"}, answer(200), report("a"), {"start": "b"}, answer(422), report("b"), END)
+NOTICED = read({"start": "a"}, answer(200, changed=True), report("a", "failed"), report("b"), END)
+
+
+# --- reading events -------------------------------------------------------------------------------
+
+
+def test_events_that_the_suite_had_its_hands_in() -> None:
+    assert read(
+        None,
+        3,
+        [],
+        {"start": 1},
+        {"report": "a", "outcome": "superb", "text": ""},
+        {"report": ["a"], "outcome": "passed", "text": ""},
+        {"end": "0", "used": True},
+        {"answer": "200", "own": False, "changed": True},
+    ) == SuiteRun(run=RUN)
+
+
+def test_a_test_is_as_bad_as_the_worst_of_its_reports() -> None:
+    events = (report("a"), report("a", "failed", "teardown"), report("b", "xskipped"), report("c", "xpassed"))
+    run = read(*events, END)
+    assert run.tests == {"a": "failed", "b": "xfailed", "c": "xpassed"}
+    assert run.texts == {"a": "teardown"}
+
+
+def test_only_what_fails_after_an_answer_was_changed_is_late() -> None:
+    run = read(report("a", "failed"), answer(200, changed=True), report("b", "failed"), report("c"), END)
+    assert run.late == {"b"}
+
+
+def test_a_test_that_never_ends_once_an_answer_was_changed_is_late() -> None:
+    assert read({"start": "a"}, answer(200, changed=True)).late == {"a"}
+    assert not read({"start": "a"}, answer(200)).late
+
+
+# --- judgements -----------------------------------------------------------------------------------
+
+
+def test_a_good_suite() -> None:
+    seen = observed(GOOD, error=NOTICED)
+    assert suite.judge_passes(seen, WHERE).verdict is Verdict.PASSED
+    assert suite.judge_mocks(seen, None, WHERE).verdict is Verdict.PASSED
+    assert suite.judge_notices(seen, HOW, "error", WHERE).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    ("events", "said"),
+    [
+        ((report("a", "failed", "E  assert 1"), report("b"), {"end": 1, "used": True}), "1 of 2 tests fail"),
+        # The status is pytest's, the reports are what the suite let through.
+        ((report("a", "failed"), END), "1 of 1 tests fail"),
+        ((report("a"), {"end": 1, "used": True}), "pytest ends with status 1"),
+        (({"error": "E  ImportError"}, {"end": 2, "used": True}), "pytest cannot collect the tests"),
+        (({"end": 5, "used": True},), "pytest collects no test"),
+        ((END,), "pytest collects no test"),
+        ((report("a", "skipped"), END), "no test passes"),
+        (({"start": "a"},), "the tests do not come to their end"),
+        ((), "the tests do not come to their end"),
+    ],
+)
+def test_what_does_not_pass(events: tuple[object, ...], said: str) -> None:
+    outcome = suite.judge_passes(observed(read(*events)), WHERE)
+    assert outcome.findings[0].message == said
+
+
+def test_a_run_that_the_sandbox_ended() -> None:
+    run = Run(argv=(), ended=Ended.CPU_LIMIT)
+    outcome = suite.judge_passes(observed(SuiteRun(run=run)), WHERE)
+    assert outcome.findings[0].message == "pytest was stopped after 120 s of computing (CPU limit)"
+
+
+def test_what_is_not_mocked() -> None:
+    skips = observed(read(report("a"), report("b", "skipped"), END))
+    assert "1 test is skipped" in suite.judge_mocks(skips, None, WHERE).findings[0].message
+    expects = observed(read(report("a"), report("b", "xskipped"), END))
+    assert suite.judge_mocks(expects, expects, WHERE).verdict is Verdict.PASSED
+    outcome = suite.judge_mocks(expects, observed(read(report("a"), report("b"), END)), WHERE)
+    assert outcome.findings[0].actual == "b"
+    alone = observed(read(report("a"), {"end": 0, "used": False}))
+    assert "nothing to mock" in suite.judge_mocks(alone, None, WHERE).findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("events", "said", "actual"),
+    [
+        ((report("a", "failed"), END), "no test passes, so none can notice", "1 failed"),
+        ((report("a"), END), "no test sends a POST /predict", "no POST /predict reaches"),
+        ((answer(422), report("a"), END), "no test sends a POST /predict", "1 answered 422"),
+        (
+            (answer(200, own=True), report("a"), END),
+            "no test sends a POST",
+            "defined in the tests themselves",
+        ),
+        (({"start": "t::a"}, answer(200), report("t::a"), END), "every test still passes", "asked by a"),
+    ],
+)
+def test_what_notices_nothing(events: tuple[object, ...], said: str, actual: str) -> None:
+    finding = suite.judge_notices(observed(read(*events)), HOW, "error", WHERE).findings[0]
+    assert said in finding.message
+    assert actual in finding.actual
+
+
+def test_a_test_that_was_red_before_notices_nothing() -> None:
+    clean = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), END)
+    seen = observed(clean, error=NOTICED)
+    assert suite.judge_notices(seen, HOW, "error", WHERE).verdict is Verdict.FAILED

@@ -1,0 +1,124 @@
+"""Submissions that break or attack: a finding on the right criterion, nothing else lost, nothing left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from grader.bundled import ROOT, RUBRICS
+from grader.results import Grade, Status
+from grader.session import STATIC, Options, score_submission
+from tests.editing import losses, reference_copy, still_open
+
+
+def quick_exam(root: Path) -> Path:
+    """The bundled exam with limits that a test can wait for."""
+    shutil.copytree(RUBRICS, root / "rubrics")
+    for name in ("fixtures", "reference_solution"):
+        (root / name).symlink_to(ROOT / name)
+    for path in (root / "rubrics").glob("[0-9]*.yaml"):
+        text = path.read_text()
+        for old, new in (
+            ("cpu_seconds: 240", "cpu_seconds: 20"),
+            ("wall_seconds: 300", "wall_seconds: 60"),
+            ("cpu_seconds: 120", "cpu_seconds: 20"),
+            ("wall_seconds: 240", "wall_seconds: 60"),
+        ):
+            text = text.replace(old, new)
+        path.write_text(text)
+    return root / "rubrics"
+
+
+def grade(root: Path, *tasks: str, exam: Path | None = None, static: bool = True) -> Grade:
+    return score_submission(
+        str(root), Options(tasks=tasks, exam=exam, isolation=STATIC if static else "bubblewrap")
+    )
+
+
+BROKEN: list[tuple[str, bytes, str]] = [
+    ("pyproject.toml", b"[project\n", "1.1"),
+    ("requirements-lock.txt", b"\xff\xfe\x00", "1.1"),
+    (".pre-commit-config.yaml", b"repos: [", "1.1"),
+    ("Dockerfile.train", b"FORM python\n\xff", "1.2"),
+    (".dvc/config", b"[core\n\x00", "2.1"),
+    ("dvc.yaml", b"stages: &a [*a]\n", "2.2"),
+    ("params.yaml", b"\t- {", "2.2"),
+    ("src/train.py", b"def main(:\n", "3.1"),
+    ("src/query_best.py", b"mlflow.search_runs((((\n", "3.2"),
+    ("k8s/deployment.yaml", b"{[1]: 2}", "4.2"),
+    (".github/workflows/ci-cd.yml", b"on: push\njobs: [1, 2]\n", "5.1"),
+    ("alerts.yml", b"groups:\n- rules: 7\n", "6.1"),
+    ("src/detect_drift.py", b"\x00", "6.2"),
+    ("Makefile", b"install:\n    no tab\n", "B2"),
+]
+
+
+ALSO: dict[str, set[str]] = {"requirements-lock.txt": set()}
+"""Other tasks that honestly read the file as well."""
+
+
+@pytest.mark.parametrize(("name", "content", "task"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_a_broken_file_costs_its_own_task_and_nothing_else(
+    tmp_path: Path, name: str, content: bytes, task: str
+) -> None:
+    also = ALSO.get(name, set())
+    root = reference_copy(tmp_path / "submission")
+    (root / name).write_bytes(content)
+    graded = grade(root)
+    assert Status.ERROR not in still_open(graded).values()
+    assert {criterion.rpartition(".")[0] for criterion in losses(graded)} == {task} | also
+    assert sum(len(section.tasks) for section in graded.sections) == 16
+
+
+@pytest.mark.parametrize("content", [b"\x7fELF" + os.urandom(4096), b"", b"\n" * 100_000, b"[" * 100_000])
+def test_every_deliverable_may_hold_anything(tmp_path: Path, content: bytes) -> None:
+    root = reference_copy(tmp_path / "submission")
+    for path in list(root.rglob("*")):
+        if path.is_file():
+            path.write_bytes(content)
+    graded = grade(root)
+    assert Status.ERROR not in still_open(graded).values()
+    assert graded.score.earned < 15
+
+
+def test_large_files_many_folders_and_special_files(tmp_path: Path) -> None:
+    root = reference_copy(tmp_path / "submission")
+    with (root / "huge.bin").open("wb") as file:
+        file.truncate(200 * 2**20)
+    for number in range(1000):
+        (root / "many" / str(number)).mkdir(parents=True)
+    os.mkfifo(root / "pipe")
+    (root / "secrets").symlink_to("/etc")
+    (root / "loop").symlink_to("loop")
+    graded = grade(root)
+    assert losses(graded) == {}
+    remarks = " ".join(remark.message + remark.where for remark in graded.remarks)
+    assert all(name in remarks for name in ("huge.bin", "pipe", "secrets"))
+
+
+HOSTILE_TRAINING = [
+    ("an endless loop", "while True: pass\n"),
+    ("a fork bomb", "import os\nwhile True: os.fork()\n"),
+    ("gigabytes of output", "while True: print('x' * 2**20)\n"),
+    ("memory without end", "x = []\nwhile True: x.append(bytearray(2**26))\n"),
+    ("a full disk", "f = open('big', 'wb')\nwhile True: f.write(b'x' * 2**24)\n"),
+    ("a daemon", "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\n"),
+    ("killing its parents", "import os, signal\nos.kill(1, signal.SIGKILL)\nos.kill(-1, signal.SIGKILL)\n"),
+    ("deleting everything", "import shutil\nshutil.rmtree('/', ignore_errors=True)\n"),
+    ("sleeping for ever", "import time\ntime.sleep(10**6)\n"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attack", "code"), HOSTILE_TRAINING, ids=[row[0] for row in HOSTILE_TRAINING])
+def test_hostile_training_loses_its_task_and_leaves_nothing(tmp_path: Path, attack: str, code: str) -> None:
+    root = reference_copy(tmp_path / "submission")
+    (root / "src/train.py").write_text(code)
+    graded = grade(root, "1.3", "3.1", exam=quick_exam(tmp_path), static=False)
+    assert still_open(graded) == {}
+    assert {name.rpartition(".")[0] for name in losses(graded)} == {"3.1"}, attack
+    assert graded.score.earned == 5
+    assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
