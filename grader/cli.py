@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from grader import __version__
-from grader.boundary import exit_code_of
+from grader.boundary import INTERRUPTED, exit_code_of
 
 app = typer.Typer(
     name="grader",
@@ -32,7 +33,12 @@ ExamOption = Annotated[
 def main() -> None:
     """The `grader` command."""
     signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(exit_code_of(lambda: app(standalone_mode=False)))
+    code = exit_code_of(lambda: app(standalone_mode=False))
+    if code == INTERRUPTED:
+        # Everything is cleaned up; a thread that is still deep in a check must not hold up the end.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

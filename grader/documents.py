@@ -157,6 +157,8 @@ def parse_yaml(
     text: str, name: str, loader: type[SafeLoader] = _Loader11
 ) -> tuple[YamlDocument, ...] | Problem:
     """Read every document of `text`; unknown tags, alias bombs and cycles are problems, not crashes."""
+    if too_deep(text):
+        return Problem(name, "not valid YAML: it is nested too deeply")
     try:
         return tuple(_documents(text, loader))
     except yaml.MarkedYAMLError as error:
@@ -167,6 +169,20 @@ def parse_yaml(
         return Problem(name, f"not valid YAML: {' '.join(str(error).split())}")
     except RecursionError:
         return Problem(name, "not valid YAML: it is nested too deeply")
+
+
+def too_deep(text: str) -> bool:
+    """Whether so many brackets are open at once that no honest document has them.
+
+    YAML scanners look at every open bracket again for every token: minutes, before they give up. Quotes and
+    comments are not told apart.
+    """
+    level = 0
+    for bracket in re.findall(r"[][{}]", text):
+        level = level + 1 if bracket in "[{" else max(level - 1, 0)
+        if level > MOST_DEPTH:
+            return True
+    return False
 
 
 def _documents(text: str, loader_class: type[SafeLoader]) -> Iterator[YamlDocument]:

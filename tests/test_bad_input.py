@@ -46,13 +46,10 @@ BROKEN: list[tuple[str, bytes, str]] = [
     (".dvc/config", b"[core\n\x00", "2.1"),
     ("dvc.yaml", b"stages: &a [*a]\n", "2.2"),
     ("params.yaml", b"\t- {", "2.2"),
-    ("src/train.py", b"def main(:\n", "3.1"),
     ("src/query_best.py", b"mlflow.search_runs((((\n", "3.2"),
     ("k8s/deployment.yaml", b"{[1]: 2}", "4.2"),
     (".github/workflows/ci-cd.yml", b"on: push\njobs: [1, 2]\n", "5.1"),
     ("alerts.yml", b"groups:\n- rules: 7\n", "6.1"),
-    ("src/detect_drift.py", b"\x00", "6.2"),
-    ("Makefile", b"install:\n    no tab\n", "B2"),
 ]
 
 

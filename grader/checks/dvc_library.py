@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from grader.documents import Problem, SourceFile
+from grader.documents import Problem, SourceFile, too_deep
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def quiet() -> None:
 
 def reading(file: SourceFile, read: Callable[[], Any]) -> Any:
     """What `read` returns, or a finding that says in DVC's words why it does not read the file."""
+    if isinstance(file.text, str) and too_deep(file.text):
+        return refusal(file, "it is nested too deeply")
     quiet()
     from dvc.exceptions import DvcException
     from dvc.utils.strictyaml import YAMLSyntaxError, YAMLValidationError
