@@ -31,7 +31,6 @@ KNOWN: Mapping[str, Tool] = {
         Tool("git", "which files are ignored; repositories in workspaces", "apt-get install git"),
         Tool("make", "what Makefile targets would run", "apt-get install make"),
         Tool("promtool", "whether alert rules are valid and when they fire", "apt-get install prometheus"),
-        Tool("hadolint", "whether a Dockerfile parses", "it comes with the grader's packages"),
         Tool("bwrap", "isolation of candidate code", "apt-get install bubblewrap"),
         Tool("uv", "environments from lock files", "it comes with the grader's packages"),
         Tool("docker", "real image builds, isolation by containers", "apt-get install docker.io"),

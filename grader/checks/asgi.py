@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
-
 from grader.checks.scripts import IMPORT_ERRORS, PYTHON, Called, Script
 from grader.checks.tracebacks import last_traceback
 
 if TYPE_CHECKING:
+    import httpx
+
     from grader.runtime.cell import Cell, Server
     from grader.runtime.sandbox import Limits
 
@@ -67,6 +67,8 @@ class Target:
 
 def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
     """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too."""
+    import httpx
+
     request = f"{method} {path}"
     headers = {} if body is None else {"Content-Type": "application/json"}
     until = time.monotonic() + seconds

@@ -26,9 +26,7 @@ def lint_command(directory: Path | None) -> int:
     exam = load_exam(directory or RUBRICS, ALL)
     tasks = tuple(exam.tasks)
     count = sum(len(task.criteria) for task in tasks)
-    console.print(
-        f"{exam.title}: {len(tasks)} tasks, {count} criteria, no errors", markup=False
-    )
+    console.print(f"{exam.title}: {len(tasks)} tasks, {count} criteria, no errors", markup=False)
     return PASSED
 
 

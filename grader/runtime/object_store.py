@@ -10,15 +10,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 from xml.etree import ElementTree
-
-import httpx
 
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import object_server
 from grader.runtime.jail import interpreter_paths, jailed
+
+if TYPE_CHECKING:
+    import httpx
 
 _SCRIPT = Path(object_server.__file__)
 _START_SECONDS = 120
@@ -35,6 +37,8 @@ class ObjectStore:
     """A running endpoint. It takes any credentials."""
 
     def __init__(self, directory: Path) -> None:
+        import httpx
+
         self.socket = directory / object_server.SOCKET
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(self.socket)),
@@ -77,6 +81,8 @@ class ObjectStore:
         self._client.close()
 
     def _ask(self, method: str, path: str, body: str = "") -> httpx.Response:
+        import httpx
+
         try:
             return self._client.request(method, path, content=body.encode())
         except (httpx.HTTPError, httpx.InvalidURL) as error:

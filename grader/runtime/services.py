@@ -16,8 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import mlflow_server
@@ -190,6 +188,8 @@ class MlflowHost:
 
     def _wait(self, server: MlflowServer) -> None:
         """A refused connection is a server that died: its socket was listening before it began."""
+        import httpx
+
         deadline = time.monotonic() + _OPEN_SECONDS
         while time.monotonic() < deadline:
             try:

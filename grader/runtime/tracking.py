@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
-
-import httpx
 
 from grader.errors import GraderFault
 from grader.runtime.mlflow_server import ARTIFACTS, OWN_AGENT, REQUESTS, SOCKET
+
+if TYPE_CHECKING:
+    import httpx
 
 _PROXIED = "mlflow-artifacts"
 _MOST_PAGES = 50
@@ -119,6 +120,8 @@ class MlflowServer:
     @cached_property
     def client(self) -> httpx.Client:
         """REST, for the grader's own questions, which `requests` leaves out."""
+        import httpx
+
         transport = httpx.HTTPTransport(uds=str(self.socket))
         headers = {"User-Agent": OWN_AGENT}
         return httpx.Client(
@@ -144,6 +147,8 @@ class MlflowServer:
         Raises:
             GraderFault: it does not answer, or with an error.
         """
+        import httpx
+
         path = f"/api/2.0/mlflow/{endpoint}"
         try:
             if method == "GET":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import httpx
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from grader import process
@@ -91,6 +90,8 @@ class WheelBuilder:
 
 
 def _download(package: uv.Package, path: Path) -> None:
+    import httpx
+
     digest = hashlib.sha256()
     try:
         with (
