@@ -6,12 +6,13 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from grader.checks.batch_tables import Comparison, Output, compare, parse
 from grader.checks.context import Context
+from grader.checks.local_stores import LocalStore, local_store
 from grader.checks.python_facts import modules
 from grader.checks.run_world import Seeds, Version, World, register_versions, seeds
 from grader.checks.scripts import Called, Script, call, script
@@ -67,6 +68,23 @@ class Scored:
     reads: tuple[int, ...] = ()
     """How many rows of the input it read at a time, where pandas read them."""
     wrote: tuple[str, ...] = ()
+    contacted: bool = False
+    """It asked the server for anything at all."""
+    asked: tuple[str, ...] = ()
+    """Other registered models that it asked for in vain: the exam names none here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What a script finds when it is run."""
+
+    what: Script
+    places: Mapping[str, bool]
+    """Path of the input -> whether it has the target too."""
+    models: tuple[str, ...]
+    """Names under which the versions are registered."""
+    store: LocalStore | None = None
+    """Where they are, if not on a server."""
 
 
 class _Recording(Cell):
@@ -88,40 +106,70 @@ def scored(context: Context, file: str, how: Batch) -> Scored:
 
 
 def _score(context: Context, file: str, how: Batch) -> Scored:
-    what = script(context.submission, file)
-    if what is None:
+    what, source = script(context.submission, file), context.submission.deliverable(file)
+    if what is None or source is None:
         raise GraderFault(f"there is no {file} to run")
-    places = {**dict.fromkeys(how["inputs"], False), **dict.fromkeys(how["labelled"], True)}
-    places |= dict.fromkeys(named_tables(context, file), False)
-    for _ in range(MOST_ATTEMPTS):
-        seen = _attempt(context, what, how, places)
-        more = _wanted(seen, places, how)
-        if seen.called.run.ok or not more:
+    plan = _Plan(
+        what=what,
+        places={
+            **dict.fromkeys(how["inputs"], False),
+            **dict.fromkeys(how["labelled"], True),
+            **dict.fromkeys(named_tables(context, file), False),
+        },
+        models=(how["model"],),
+    )
+    seen = _attempt(context, plan, how)
+    for _ in range(MOST_ATTEMPTS - 1):
+        better = _better(plan, seen, how, local_store(context.submission, source))
+        if seen.called.run.ok or better == plan:
             break
-        places |= more
+        plan, seen = better, _attempt(context, better, how)
     return seen
 
 
-def _attempt(context: Context, what: Script, how: Batch, places: Mapping[str, bool]) -> Scored:
-    lab, made = context.require_lab(), seeds(context, how["world"])
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
-    files = {path: _table(made, how, labelled=labelled) for path, labelled in places.items()}
-    files[_RECORDER] = (PROBES / "record_reads.py").read_bytes()
+def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
+    lab = context.require_lab()
+    files = {_RECORDER: (PROBES / "record_reads.py").read_bytes()}
+    if plan.store is not None:
+        made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
+        files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
+        with lab.cell("batch locally", files=files) as cell:
+            return _call(cell, plan, made, how)
+    made = seeds(context, how["world"])
+    files |= _tables(plan, made, how)
     with lab.mlflow("batch", seeded=made.seeded.store) as server:
-        register_versions(server, made, how["model"], how["versions"])
+        for model in plan.models:
+            register_versions(server, made, model, how["versions"])
         with lab.cell("batch", mlflow=server, files=files) as cell:
-            before = cell.snapshot()
-            called = call(_Recording(cell), what, arguments=how["arguments"], limits=limits)
-            wrote = [path for path in cell.changed(before) if not path.startswith(_RECORDS)]
-            return Scored(
-                called=called,
-                columns=made.columns,
-                rows=len(made.rows),
-                downloaded=tuple(_downloaded(server, made, how)),
-                reads=tuple(_reads(cell, places)),
-                wrote=tuple(wrote),
-                **_best_output(cell, wrote, made, how),  # type: ignore[arg-type]
-            )
+            seen = _call(cell, plan, made, how)
+        return replace(
+            seen,
+            contacted=bool(server.requests()),
+            downloaded=tuple(_downloaded(server, made, how)),
+            asked=tuple(_asked(server, how)),
+        )
+
+
+def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
+    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    before = cell.snapshot()
+    called = call(_Recording(cell), plan.what, arguments=how["arguments"], limits=limits)
+    wrote = [path for path in cell.changed(before) if not path.startswith(_RECORDS)]
+    found, column, comparison = _best_output(cell, wrote, made, how)
+    return Scored(
+        called=called,
+        columns=made.columns,
+        rows=len(made.rows),
+        output=found,
+        column=column,
+        comparison=comparison,
+        reads=tuple(_reads(cell, plan.places)),
+        wrote=tuple(wrote),
+    )
+
+
+def _tables(plan: _Plan, made: Seeds, how: Batch) -> dict[str, Any]:
+    return {path: _table(made, how, labelled=labelled) for path, labelled in plan.places.items()}
 
 
 def _table(made: Seeds, how: Batch, *, labelled: bool) -> bytes:
@@ -151,15 +199,22 @@ def named_tables(context: Context, file: str) -> Iterator[str]:
     yield from (str(each.path) for each in submission.matching("*.csv") if each.path.name in words)
 
 
-def _wanted(seen: Scored, places: Mapping[str, bool], how: Batch) -> dict[str, bool]:
-    """Where a script that failed looked for its input, or that it wanted the target in it."""
+def _better(plan: _Plan, seen: Scored, how: Batch, store: LocalStore | None) -> _Plan:
+    """What a script that failed would have needed: a file, a column, a name; else the same plan."""
+    if plan.store is None and store is not None and not seen.contacted:
+        return replace(plan, store=store)
+    names = tuple(name for name in dict.fromkeys(seen.asked) if name not in plan.models)
+    return replace(plan, places={**plan.places, **_wanted(plan, seen, how)}, models=(*plan.models, *names))
+
+
+def _wanted(plan: _Plan, seen: Scored, how: Batch) -> dict[str, bool]:
+    """Where it looked for its input, or that it wanted the target in it."""
     error = seen.called.traceback
     said = error.message if error is not None else seen.called.run.tail(15)
-    target = how["world"]["target"]
-    if error is not None and error.exception == "KeyError" and target in said:
-        return {path: True for path, labelled in places.items() if not labelled}
+    if error is not None and error.exception == "KeyError" and how["world"]["target"] in said:
+        return dict.fromkeys(plan.places, True)
     found = [path.removeprefix(WORKSPACE + "/").removeprefix("./") for path in _paths(said)]
-    return {path: False for path in found if path not in places and _inside(path)}
+    return {path: False for path in found if path not in plan.places and _inside(path)}
 
 
 def _paths(said: str) -> list[str]:
@@ -173,20 +228,22 @@ def _inside(path: str) -> bool:
 # --- what came of it ------------------------------------------------------------------------------
 
 
-def _best_output(cell: Cell, wrote: Sequence[str], made: Seeds, how: Batch) -> dict[str, object]:
-    """The table that most looks like the predictions: by its column, by its rows."""
-    best: dict[str, object] = {}
-    highest: tuple[object, ...] = ()
+def _best_output(
+    cell: Cell, wrote: Sequence[str], made: Seeds, how: Batch
+) -> tuple[Output | None, str, Comparison | None]:
+    """The table that most looks like the predictions, by its column and its rows."""
+    found: list[tuple[Output, str, Comparison]] = []
     for path in wrote[:_MOST_OUTPUTS]:
         data = cell.read(path, _MOST_OUTPUT_BYTES)
         output = parse(path, data) if data is not None else None
-        if output is None:
-            continue
-        column, comparison = _predictions(output, made, how)
-        rank = (bool(column), output.path.endswith(".csv"), -comparison.missing - comparison.extra)
-        if not best or rank > highest:
-            best, highest = {"output": output, "column": column, "comparison": comparison}, rank
-    return best
+        if output is not None:
+            found.append((output, *_predictions(output, made, how)))
+    return max(found, key=_rank) if found else (None, "", None)
+
+
+def _rank(found: tuple[Output, str, Comparison]) -> tuple[bool, bool, int]:
+    output, column, comparison = found
+    return bool(column), output.path.endswith(".csv"), -comparison.missing - comparison.extra
 
 
 def _predictions(output: Output, made: Seeds, how: Batch) -> tuple[str, Comparison]:
@@ -231,6 +288,16 @@ def _downloaded(server: MlflowServer, made: Seeds, how: Batch) -> Iterator[str]:
         name = version["run"]
         if {made.ids[name], made.models[name].rpartition("/")[2]} & paths - {"model"}:
             yield name
+
+
+def _asked(server: MlflowServer, how: Batch) -> Iterator[str]:
+    """Names of other registered models that it asked for in vain."""
+    for request in server.requests():
+        body = request.body if isinstance(request.body, dict) else {}
+        names = [body.get("name"), *request.query.get("name", ())]
+        of_registry = "/registered-models/" in request.path or "/model-versions/" in request.path
+        if request.status == 404 and of_registry:
+            yield from (name for name in names if isinstance(name, str) and name not in ("", how["model"]))
 
 
 def loaded(seen: Scored, how: Batch) -> str:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from grader.checks.dvc import configuration
 from grader.checks.scripts import Called
 from grader.checks.tracebacks import last_traceback
-from grader.results import Finding, Outcome, unverified
+from grader.errors import ToolMissing
+from grader.results import Finding
 from grader.runtime.limits import Limits
+from grader.runtime.sandbox import Ended, plain
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
@@ -29,6 +31,7 @@ file hides wrongly is another task's loss."""
 _UNLOCKED = f'rm -f {_OWN}/lock {_OWN}/rwlock; exec dvc "$@"'
 """A run that was stopped at its limit, and is run once more, leaves locks of processes that are no more."""
 
+_IN_AN_EMPTY_FOLDER = 'cd "$(mktemp -d)" && dvc init --no-scm && dvc status'
 _VERDICT = "\nERROR: failed to reproduce"
 
 
@@ -41,13 +44,42 @@ class Limited(TypedDict):
     wall_seconds: float
 
 
-def lacking(context: Context, how: Limited) -> Outcome | None:
-    """The environment comes from the candidate's lock, and that may leave no room for DVC."""
+class NoDvc(ToolMissing):
+    """The environment has no DVC that works: it comes from a lock that need not be made for DVC."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("dvc")
+        self.args = (reason,)
+
+
+def require(context: Context, how: Limited) -> None:
+    """Raise NoDvc where the environment lacks what DVC needs."""
     packages = context.require_lab().environment.packages
     missing = [name for name in how["packages"] if name not in packages]
-    if not missing:
-        return None
-    return unverified(f"{', '.join(missing)} cannot be installed beside what the submission locks")
+    if missing:
+        raise NoDvc(f"{', '.join(missing)} cannot be installed beside what the submission locks")
+
+
+def first(cell: Cell, how: Limited, *words: str) -> Called:
+    """Run a command of DVC's before any other.
+
+    Raises:
+        NoDvc: it fails, and so does DVC where there is nothing of the candidate's.
+    """
+    called = dvc(cell, how, *words)
+    if called.run.ended is Ended.EXITED and not called.run.ok:
+        alive = cell.run(("sh", "-c", _IN_AN_EMPTY_FOLDER))
+        if not alive.ok:
+            raise NoDvc(f"DVC does not work beside what the submission locks: {_complaint(alive)}")
+    return called
+
+
+def _complaint(run: Run) -> str:
+    """The line that says what is wrong, which DVC follows with an offer to help."""
+    lines = [line for line in plain(run.stderr).splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if "Error" in line or "ERROR" in line), run.describe())[
+        :300
+    ]
 
 
 def dvc(cell: Cell, how: Limited, *words: str) -> Called:
@@ -89,6 +121,8 @@ def settings_files(
     }
     key, secret = VARIABLES["AWS_ACCESS_KEY_ID"], VARIABLES["AWS_SECRET_ACCESS_KEY"]
     if remote:
+        # Also where `--remote` names another, DVC looks for the default.
+        sections["core"]["remote"] = remote
         sections[f'remote "{remote}"'] = {
             "endpointurl": VARIABLES["AWS_ENDPOINT_URL"],
             "region": VARIABLES["AWS_DEFAULT_REGION"],

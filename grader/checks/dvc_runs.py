@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from grader.checks.dvc import configuration, remotes_of, tracked_outputs, url_of
 from grader.checks.dvc_change import Change, change
-from grader.checks.dvc_command import PUT_ASIDE, Limited, dvc, lacking, settings_files
+from grader.checks.dvc_command import PUT_ASIDE, Limited, dvc, first, require, settings_files
 from grader.checks.dvc_judgement import (
     Pushed,
     Repro,
@@ -76,8 +76,7 @@ def push_round_trip(
     impossible = _impossible(path, outputs, remote, url)
     if impossible is not None or remote is None:
         return failed(impossible or Finding(message="there is no remote"), evidence=Evidence.STATIC)
-    if (outcome := lacking(context, how)) is not None:
-        return outcome
+    require(context, how)
     key = ("dvc push", file, config, path, remote.name, json.dumps(how, sort_keys=True))
     seen = context.memo.once(key, lambda: _push(context, file, config, path, remote, how))
     return failed(seen) if isinstance(seen, Finding) else judge_push(seen, path)
@@ -89,8 +88,7 @@ def repro(context: Context, *, file: str, how: Reproducing, filled: list[str]) -
     pipeline = resolved_pipeline(context, file)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)
-    if (outcome := lacking(context, how)) is not None:
-        return outcome
+    require(context, how)
     return judge_outputs(_reproduced(context, pipeline, how), _outs(pipeline.stages), filled)
 
 
@@ -100,8 +98,7 @@ def repro_again(context: Context, *, file: str, how: Reproducing) -> Outcome:
     pipeline = resolved_pipeline(context, file)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)
-    if (outcome := lacking(context, how)) is not None:
-        return outcome
+    require(context, how)
     seen = _reproduced(context, pipeline, how)
     return judge_again(seen, pipeline.stages, how["reruns"], _params_name(context, how), how["changed"])
 
@@ -122,11 +119,14 @@ class _Remote:
         """`mlops-exam` of `s3://mlops-exam/dvc-store`."""
         return self.url.removeprefix(_S3).partition("/")[0]
 
-    @property
-    def prefix(self) -> str:
-        """`dvc-store/`"""
-        path = self.url.removeprefix(_S3).partition("/")[2].strip("/")
-        return f"{path}/" if path else ""
+    def holds(self, key: str) -> bool:
+        """Whether an object lies under the URL; slashes may be doubled in it."""
+        path = self.url.removeprefix(_S3).partition("/")[2]
+        return _names(key)[: len(_names(path))] == _names(path)
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in path.split("/") if name]
 
 
 def _remote(settings: Mapping[str, Any], output: Mapping[str, Any], url: str) -> _Remote | None:
@@ -188,21 +188,14 @@ def _pushed(
     cell: Cell, store: ObjectStore, track: SourceFile, data: bytes, remote: _Remote, how: Limited
 ) -> Pushed:
     """Committed first: what is not in the cache is not pushed, and DVC says nothing of it."""
-    committed = dvc(cell, how, "commit", "--force", "--", track.name)
+    committed = first(cell, how, "commit", "--force", "--", track.name)
     if not committed.run.ok:
         return Pushed(url=remote.url, committed=committed)
-    return Pushed(
-        url=remote.url,
-        committed=committed,
-        pushed=dvc(cell, how, "push", f"--remote={remote.name}", "--", track.name),
-        keys=tuple(store.keys(remote.bucket)),
-        stored=_stored(store, remote.bucket, remote.prefix, data),
-    )
-
-
-def _stored(store: ObjectStore, bucket: str, prefix: str, data: bytes) -> bool:
-    """Where the object lies under the URL is DVC's affair: its versions differ."""
-    return any(store.read(bucket, key) == data for key in store.keys(bucket, prefix))
+    pushed = dvc(cell, how, "push", f"--remote={remote.name}", "--", track.name)
+    keys = store.keys(remote.bucket)
+    # Where an object lies under the URL is DVC's affair: its versions differ.
+    stored = any(store.read(remote.bucket, key) == data for key in keys if remote.holds(key))
+    return Pushed(url=remote.url, committed=committed, pushed=pushed, keys=tuple(keys), stored=stored)
 
 
 # --- repro ----------------------------------------------------------------------------------------
@@ -234,20 +227,20 @@ def _three_runs(
     context: Context, cell: Cell, pipeline: Pipeline, outs: Sequence[str], how: Reproducing
 ) -> Reproduced:
     words = ("repro", *([] if pipeline.file.name == "dvc.yaml" else [pipeline.file.name]))
-    first = Repro(called=dvc(cell, how, *words))
+    begun = Repro(called=first(cell, how, *words))
     made = _stamps(cell, outs)
-    seen = Reproduced(first=first, sizes=_sizes(made, outs))
-    if not first.called.run.ok or len(seen.sizes) < len(outs):
+    seen = Reproduced(first=begun, sizes=_sizes(made, outs))
+    if not begun.called.run.ok or len(seen.sizes) < len(outs):
         return seen
     called, before, made = dvc(cell, how, *words), made, _stamps(cell, outs)
     again = Repro(called=called, rewritten=_rewritten(before, made))
     edit = _change(context, cell, pipeline.stages, how) if again.called.run.ok else None
     if edit is None:
-        return Reproduced(first=first, sizes=seen.sizes, again=again)
+        return replace(seen, again=again)
     params = _params_name(context, how)
     cell.python("-I", "-c", _REWRITE, params, str(edit.start), str(edit.end), edit.new)
     changed = Repro(called=dvc(cell, how, *words), rewritten=_rewritten(made, _stamps(cell, outs)))
-    return Reproduced(first=first, sizes=seen.sizes, again=again, change=edit, changed=changed)
+    return replace(seen, again=again, change=edit, changed=changed)
 
 
 def _change(context: Context, cell: Cell, stages: Stages, how: Reproducing) -> Change | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
 from grader.checks.entry_points import Answered, answer
+from grader.checks.local_stores import LocalStore, local_store
 from grader.checks.run_mentions import Mentions, mentions
 from grader.checks.run_world import World, delete_runs, seeds
 from grader.checks.scripts import Called
@@ -53,8 +54,6 @@ class Shown:
     """What it printed, returned or wrote to a file."""
     asked: tuple[RunInfo, ...] = ()
     """What its last search gives when it is asked once more."""
-    searched: bool = False
-    """It searched for runs, whatever it did with them."""
     contacted: bool = False
     """It asked the server for anything at all."""
     registered: bool = False
@@ -83,34 +82,52 @@ def _once(context: Context, file: SourceFile, how: Query, scenario: str) -> Show
 
 def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
     lab, made = context.require_lab(), seeds(context, how["world"])
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if scenario != "query":
             delete_runs(server, made, how["delete"])
         there = tuple(server.runs(deleted=True))
         with lab.cell(scenario, mlflow=server) as cell:
-            before = cell.snapshot()
-            answered = answer(
-                cell,
-                context.submission,
-                file,
-                deliverable="query",
-                wanted=how["calls"],
-                enough=lambda called: _searches(server) or bool(_printed(called, there, how).runs),
-                arguments=how["arguments"],
-                limits=limits,
-            )
-            written = _written(cell, before)
-        return Shown(
-            file=file.name,
-            answered=answered,
-            there=there,
-            mentions=_mentioned(answered, written, there, how),
+            shown = _ask(context, cell, file, how, there, lambda: _searches(server))
+        if not server.requests() and (store := local_store(context.submission, file)):
+            return _run_locally(context, file, how, scenario, store)
+        return replace(
+            shown,
             asked=replayed(server, there),
-            searched=_searches(server),
             contacted=bool(server.requests()),
             registered=any(_registers(request.path) for request in server.requests()),
         )
+
+
+def _run_locally(context: Context, file: SourceFile, how: Query, scenario: str, store: LocalStore) -> Shown:
+    """The same for a script that looks into a store of its own, whatever it is told."""
+    deleted = [] if scenario == "query" else how["delete"]
+    made = seeds(context, how["world"], store=store, deleted=deleted)
+    with context.require_lab().cell(f"{scenario} locally", files=store.files(made.seeded)) as cell:
+        shown = _ask(context, cell, file, how, made.runs, lambda: False)
+    return replace(shown, contacted=True)
+
+
+def _ask(
+    context: Context,
+    cell: Cell,
+    file: SourceFile,
+    how: Query,
+    there: tuple[RunInfo, ...],
+    searches: Callable[[], bool],
+) -> Shown:
+    before = cell.snapshot()
+    answered = answer(
+        cell,
+        context.submission,
+        file,
+        deliverable="query",
+        wanted=how["calls"],
+        enough=lambda called: searches() or bool(_printed(called, there, how).runs),
+        arguments=how["arguments"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+    )
+    found = _mentioned(answered, _written(cell, before), there, how)
+    return Shown(file=file.name, answered=answered, there=there, mentions=found)
 
 
 def _mentioned(

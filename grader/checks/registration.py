@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from grader.checks.context import Context
 from grader.checks.registry import check
 from grader.checks.registry_runs import Registered, Registration, registered
-from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 from grader.runtime.services import ModelVersion
 
 
 @check("registry.version_created", evidence=Evidence.RUNS)
 def version_created(context: Context, *, file: str, how: Registration) -> Outcome:
     """The registration script gives a registered model a new version."""
-    seen = registered(context, file, how)
-    return judge_created(seen, how["model"])
+    return _judged(context, file, how, lambda seen: judge_created(seen, how["model"]))
 
 
 @check("registry.source_is_best", evidence=Evidence.RUNS)
 def source_is_best(context: Context, *, file: str, how: Registration) -> Outcome:
     """The new version's source is the run of the experiment with the highest metric."""
-    seen = registered(context, file, how)
-    return judge_best(seen, how["model"], how["metric"])
+    return _judged(context, file, how, lambda seen: judge_best(seen, how["model"], how["metric"]))
 
 
 @check("registry.stage", evidence=Evidence.RUNS)
 def stage_is(context: Context, *, file: str, how: Registration, stage: str) -> Outcome:
     """The new version is in a stage."""
-    seen = registered(context, file, how)
-    return judge_stage(seen, how["model"], stage)
+    return _judged(context, file, how, lambda seen: judge_stage(seen, how["model"], stage))
 
 
 @check("registry.description", evidence=Evidence.RUNS)
 def description(context: Context, *, file: str, how: Registration, text: str) -> Outcome:
     """The version or the model has a description that begins so and gives the best run's metric."""
+    return _judged(
+        context, file, how, lambda seen: judge_description(seen, how["model"], how["metric"], text)
+    )
+
+
+def _judged(
+    context: Context, file: str, how: Registration, judge: Callable[[Registered], Outcome]
+) -> Outcome:
     seen = registered(context, file, how)
-    return judge_description(seen, how["model"], how["metric"], text)
+    return unverified("the registration is no program that can be started") if seen is None else judge(seen)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
 from grader.checks.entry_points import Answered, answer
+from grader.checks.local_stores import LocalStore, local_store
 from grader.checks.python_facts import modules
 from grader.checks.run_world import Version, World, best, register_versions, seeds
 from grader.checks.scripts import Called
 from grader.checks.training_runs import clean, read_table, write_table
 from grader.documents import SourceFile
 from grader.errors import GraderFault
+from grader.runtime.cell import Cell
 from grader.runtime.sandbox import Limits
 from grader.runtime.services import MlflowServer, ModelVersion, RunInfo
 
@@ -75,13 +78,16 @@ class Registered:
         return found or version.run_id
 
 
-def registered(context: Context, file: str, how: Registration) -> Registered:
-    """The registry after the first file that registers anything; after the likeliest one where none does."""
+def registered(context: Context, file: str, how: Registration) -> Registered | None:
+    """The registry after the first file that registers anything; after the likeliest one where none does.
+
+    None where there is no file that could be started.
+    """
     key = ("registration", file, json.dumps(how, sort_keys=True))
     return context.memo.once(key, lambda: _first(context, file, how))
 
 
-def _first(context: Context, file: str, how: Registration) -> Registered:
+def _first(context: Context, file: str, how: Registration) -> Registered | None:
     runs: list[Registered] = []
     for source in _files(context, file):
         runs.append(_run(context, file, source, how, trained=False))
@@ -91,9 +97,7 @@ def _first(context: Context, file: str, how: Registration) -> Registered:
             runs.append(_run(context, file, source, how, trained=True))
             if any(version.stage != "None" for version in runs[-1].versions):
                 return runs[-1]
-    if not runs:
-        raise GraderFault(f"there is no {file} to run")
-    return runs[0]
+    return runs[0] if runs else None
 
 
 def _files(context: Context, file: str) -> Iterator[SourceFile]:
@@ -118,19 +122,46 @@ def _run(context: Context, file: str, source: SourceFile, how: Registration, *, 
     scenario = "registration_after_training" if trained else "registration"
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if trained:
-            _register_all(server, context, how)
+            register_versions(server, made, how["model"], _all_versions(how))
         with lab.cell(scenario, mlflow=server, files=_data(context, how)) as cell:
-            answered = answer(
-                cell,
-                context.submission,
-                source,
-                deliverable=file,
-                wanted=how["calls"],
-                enough=lambda _: _asked(server),
-                arguments=how["arguments"],
-                limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
-            )
+            answered = _answer(context, cell, file, source, how, lambda: _asked(server))
+        if not server.requests() and (store := local_store(context.submission, source)):
+            return _run_locally(context, file, source, how, store, trained=trained)
         return _registry(server, source, answered, how, trained=trained)
+
+
+def _run_locally(
+    context: Context, file: str, source: SourceFile, how: Registration, store: LocalStore, *, trained: bool
+) -> Registered:
+    """The same for a script that registers in a store of its own, whatever it is told."""
+    registry = {how["model"]: _all_versions(how)} if trained else {}
+    made = seeds(context, how["world"], store=store, registry=registry)
+    files = {**_data(context, how), **store.files(made.seeded)}
+    with context.require_lab().cell("registration locally", files=files) as cell:
+        answered = _answer(context, cell, file, source, how, lambda: False)
+        asked = {"uri": store.uri, "experiment": how["experiment"], "model": how["model"]}
+        _, told = cell.probe("read_store", asked)
+    return from_store(told, source, answered, how, trained=trained)
+
+
+def _answer(
+    context: Context,
+    cell: Cell,
+    file: str,
+    source: SourceFile,
+    how: Registration,
+    asked: Callable[[], bool],
+) -> Answered:
+    return answer(
+        cell,
+        context.submission,
+        source,
+        deliverable=file,
+        wanted=how["calls"],
+        enough=lambda _: asked(),
+        arguments=how["arguments"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+    )
 
 
 def _registry(
@@ -149,15 +180,64 @@ def _registry(
     )
 
 
-def _register_all(server: MlflowServer, context: Context, how: Registration) -> None:
+def from_store(
+    told: object, source: SourceFile, answered: Answered, how: Registration, *, trained: bool
+) -> Registered:
+    """What a probe says of a store that candidate code wrote: anything may stand in there."""
+    answer: dict[str, Any] = told if isinstance(told, dict) else {}
+    versions = [_version(each, how["model"]) for each in _dicts(answer.get("versions"))]
+    models = answer.get("models")
+    return Registered(
+        file=source.name,
+        answered=answered,
+        versions=tuple(sorted(versions, key=lambda each: each.version.zfill(9))),
+        model=str(answer.get("description", "")),
+        best=best([_run_info(each, how) for each in _dicts(answer.get("runs"))], how["metric"]),
+        sources={str(model): str(run) for model, run in models.items()} if isinstance(models, dict) else {},
+        trained=trained,
+    )
+
+
+def _dicts(found: object) -> list[dict[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _version(entry: Mapping[str, Any], model: str) -> ModelVersion:
+    aliases = entry.get("aliases")
+    names = ("version", "stage", "run_id", "source", "description")
+    return ModelVersion(
+        name=model,
+        status="READY",
+        tags={},
+        aliases=tuple(map(str, aliases)) if isinstance(aliases, list) else (),
+        **{name: str(entry.get(name, "")) for name in names},
+    )
+
+
+def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
+    metrics = entry.get("metrics")
+    numbers = metrics.items() if isinstance(metrics, dict) else ()
+    return RunInfo(
+        id=str(entry.get("id", "")),
+        name=str(entry.get("name", "")),
+        status="FINISHED",
+        experiment=how["experiment"],
+        experiment_id="",
+        params={},
+        metrics={str(name): float(number) for name, number in numbers if isinstance(number, int | float)},
+        tags={},
+        artifact_uri="",
+        artifact_root=Path(),
+    )
+
+
+def _all_versions(how: Registration) -> list[Version]:
     """A version of every run of the experiment, as a training that registers what it logs leaves them."""
-    names = [
-        run["name"]
+    return [
+        {"run": run["name"]}
         for run in how["world"]["runs"]
         if run["experiment"] == how["experiment"] and run.get("model") and not run.get("deleted")
     ]
-    versions: list[Version] = [{"run": name} for name in names]
-    register_versions(server, seeds(context, how["world"]), how["model"], versions)
 
 
 def _asked(server: MlflowServer) -> bool:

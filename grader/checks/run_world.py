@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
+from grader.checks.local_stores import LocalStore
 from grader.checks.python_facts import modules
 from grader.checks.training_runs import read_table
 from grader.documents import SourceFile
@@ -85,21 +88,51 @@ class Seeds:
     """Label of a model -> its prediction for each row."""
     models: Mapping[str, str]
     """Name of a run in the rubric -> what its model was logged as."""
+    runs: tuple[RunInfo, ...]
+    """As they were logged, for a world that is not on a server."""
 
 
-def seeds(context: Context, world: World) -> Seeds:
-    """The world, made in the candidate's environment."""
-    return context.memo.once(("seeds", context.seed, repr(world)), lambda: _make(context, world))
+def seeds(
+    context: Context,
+    world: World,
+    *,
+    store: LocalStore | None = None,
+    deleted: Sequence[str] = (),
+    registry: Mapping[str, Sequence[Version]] | None = None,
+) -> Seeds:
+    """The world, made in the candidate's environment.
+
+    Args:
+        store: where it is made, if not for a server; what a server would be asked later is done at once:
+        deleted: runs by name.
+        registry: versions of registered models.
+    """
+    more: dict[str, Any] = {}
+    if store is not None:
+        numbers = {run["name"]: n for n, run in enumerate(world["runs"])}
+        listed = {
+            name: [{**version, "run": numbers[version["run"]]} for version in versions]
+            for name, versions in (registry or {}).items()
+        }
+        more = {"uri": store.uri, "store": store.path, "registry": listed}
+        gone: list[SeedRun] = [
+            {**run, "deleted": True} if run["name"] in deleted else run for run in world["runs"]
+        ]
+        world = {**world, "runs": gone}
+    key = ("seeds", context.seed, json.dumps([world, more], sort_keys=True))
+    return context.memo.once(key, lambda: _make(context, world, more))
 
 
-def _make(context: Context, world: World) -> Seeds:
+def _make(context: Context, world: World, more: Mapping[str, Any]) -> Seeds:
     columns, rows = input_rows(_given(context, world["data"]), world, context.seed)
+    runs = list(_runs(world, context.seed))
     parameters = {
         "data": {"file": world["data"], "target": world["target"]},
         "models": world["models"],
         "names": model_names(context),
-        "runs": list(_runs(world, context.seed)),
+        "runs": runs,
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
+        **more,
     }
     made = context.require_lab().seeded(world["recipe"], parameters)
     answer = made.answer
@@ -110,10 +143,25 @@ def _make(context: Context, world: World) -> Seeds:
         ids={name: told["id"] for name, told in zip(names, answer["runs"], strict=True)},
         columns=columns,
         rows=tuple(rows[n] for n in keep),
-        predicted={
-            label: tuple(found[n] for n in keep) for label, found in answer["models"].items() if found
-        },
+        predicted={label: tuple(found[n] for n in keep) for label, found in answer["models"].items()},
         models={name: told["model"] for name, told in zip(names, answer["runs"], strict=True)},
+        runs=tuple(_info(told["id"], run) for told, run in zip(answer["runs"], runs, strict=True)),
+    )
+
+
+def _info(identity: str, run: Mapping[str, Any]) -> RunInfo:
+    return RunInfo(
+        id=identity,
+        name=run["name"],
+        status=run.get("status", "FINISHED"),
+        experiment=run["experiment"],
+        experiment_id="",
+        params=run["params"],
+        metrics=run["metrics"],
+        tags={},
+        artifact_uri="",
+        artifact_root=Path(),
+        active=not run.get("deleted"),
     )
 
 

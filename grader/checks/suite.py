@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from grader.checks.context import Context
 from grader.checks.registry import check
-from grader.checks.suite_runs import Fault, Observed, Suite, SuiteRun, with_model, without_model
+from grader.checks.suite_events import SuiteRun
+from grader.checks.suite_runs import Fault, Observed, Suite, with_model, without_model
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
 _MOST_NAMED = 5
@@ -190,7 +191,13 @@ def _named(tests: Sequence[str]) -> str:
 
 
 def _last(text: str) -> str:
-    return "\n".join(text.splitlines()[-_MOST_LINES:])
+    """The end of a report, less the frames of libraries, which pytest names by their whole path."""
+    kept: list[str] = []
+    foreign = False
+    for line in text.splitlines():
+        foreign = line.startswith("/") or (foreign and line.startswith(" "))
+        kept += [] if foreign else [line]
+    return "\n".join(kept[-_MOST_LINES:])
 
 
 def _where(context: Context, file: str) -> str:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
+from grader.checks.suite_events import SuiteRun, read_events
 from grader.errors import GraderFault
 from grader.results import Finding
-from grader.runtime.sandbox import Limits, Run
+from grader.runtime.sandbox import Limits
 
 CLEAN = "clean"
 _PROBE = "pytest_faults"
 _PYTEST = "pytest"
-_USAGE_ERROR = 4
+_USAGE_ERROR, _NO_TESTS = 4, 5
 _CONFTEST = "conftest.py"
 
 
@@ -57,50 +58,15 @@ class Suite(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """An answer that the endpoint gave to a test."""
+class Form:
+    """A way to call pytest."""
 
-    test: str
-    status: int
-    own: bool
-    """Whether the suite answered itself."""
-    changed: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteRun:
-    """What one run of pytest came to."""
-
-    run: Run
-    status: int | None = None
-    """pytest's own; None where it did not come to its end."""
-    used: bool = False
-    """Whether the tests had anything to do with the rest of the submission."""
-    tests: Mapping[str, str] = field(default_factory=dict)
-    """passed, failed, skipped, xfailed or xpassed, by test."""
-    texts: Mapping[str, str] = field(default_factory=dict)
-    """What pytest says of a test that did not pass."""
-    errors: tuple[str, ...] = ()
-    """Why something could not be collected."""
-    answers: tuple[Asked, ...] = ()
-    late: frozenset[str] = frozenset()
-    """Tests that failed, or never ended, after the first changed answer."""
-    current: str = ""
-    """The test that was running last."""
-
-    def those(self, *outcomes: str) -> list[str]:
-        """Tests that came out so."""
-        return [test for test, outcome in self.tests.items() if outcome in outcomes]
-
-    @property
-    def green(self) -> bool:
-        """Whether pytest was content, and a test passed."""
-        return self.status == 0 and bool(self.those("passed")) and not self.those("failed")
-
-    @property
-    def plain(self) -> bool:
-        """Whether every test simply passed."""
-        return self.green and set(self.tests.values()) == {"passed"}
+    args: tuple[str, ...]
+    leaves_out: bool = False
+    """Whether options of the suite's own are left out."""
+    paths: tuple[str, ...] = ()
+    """Directories besides the root that Python imports from."""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,81 +76,76 @@ class Observed:
     clean: SuiteRun
     broken: Mapping[str, SuiteRun]
     """By fault; one that could change no answer was not run."""
+    form: Form = Form(args=())
     remarks: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
-    """A way to call pytest."""
-
-    args: tuple[str, ...]
-    paths: tuple[str, ...] = ()
-    remark: str = ""
 
 
 def without_model(context: Context, file: str, how: Suite) -> Observed:
     """The suite where there is neither a model nor a tracking server."""
     key = ("suite without model", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _World(context, file, how, model=False).observe())
+    return context.memo.once(key, lambda: _World(context, file, how).observe())
 
 
 def with_model(context: Context, file: str, how: Suite) -> Observed:
     """The suite where a model is in the registry and in the file."""
+    before = without_model(context, file, how)
     key = ("suite with model", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _World(context, file, how, model=True).observe())
+    return context.memo.once(key, lambda: _World(context, file, how, before).observe())
 
 
 class _World:
-    """What is around the suite while it runs."""
+    """What is around the suite while it runs: a model if it ran without one before."""
 
-    def __init__(self, context: Context, file: str, how: Suite, *, model: bool) -> None:
+    def __init__(self, context: Context, file: str, how: Suite, before: Observed | None = None) -> None:
         path = context.submission.deliverables.get(file)
         if path is None:
             raise GraderFault(f"there is no {file} to run")
-        self._context, self._how, self._model, self._path = context, how, model, path
+        self._context, self._how, self._path, self._before = context, how, path, before
         self._command = context.submission.manifest.commands.get(file, ())
 
     def observe(self) -> Observed:
         """Every run, in one process where that is as good as in many."""
-        form = next(self._forms())
+        form = self._before.form if self._before else next(self._forms())
         runs = self._ask(form)
+        if self._before and _same(runs[CLEAN], self._before.clean):
+            return self._before
         if not runs[CLEAN].green:
-            form, runs = self._tried()
-        clean = runs[CLEAN]
+            form, runs = self._confirmed(form, runs)
         for name, fault in self._how["faults"].items():
-            if name not in runs and _changes_anything(clean, fault):
+            if name not in runs and _changes_anything(runs[CLEAN], fault):
                 runs |= self._ask(form, only=name)
         remarks = (Finding(message=form.remark, where=str(self._path)),) if form.remark else ()
-        return Observed(clean=clean, broken={**runs, CLEAN: clean}, remarks=remarks)
+        return Observed(clean=runs[CLEAN], broken=runs, form=form, remarks=remarks)
 
-    def _tried(self) -> tuple[_Form, dict[str, SuiteRun]]:
-        """The first form in which tests are collected, in a process that does nothing else."""
-        first: tuple[_Form, dict[str, SuiteRun]] | None = None
-        for form in self._forms():
-            runs = self._ask(form, only=CLEAN)
-            first = first or (form, runs)
-            if runs[CLEAN].tests:
-                return form, runs
-            if runs[CLEAN].status is None:
-                break
-        if first is None:
-            raise ValueError("there is no way to run the suite")
-        return first
+    def _confirmed(self, form: Form, runs: dict[str, SuiteRun]) -> tuple[Form, dict[str, SuiteRun]]:
+        """What is not green, seen again where it cannot be the copying's fault, or called in another way."""
+        if runs[CLEAN].forked or runs[CLEAN].status is None:  # a busy machine may have been too slow
+            again = self._ask(form, only=CLEAN)
+            return form, runs if _same(again[CLEAN], runs[CLEAN]) else again
+        if not runs[CLEAN].tests and runs[CLEAN].status != _NO_TESTS:
+            for other in self._forms():
+                if other != form and (not other.leaves_out or runs[CLEAN].status == _USAGE_ERROR):
+                    tried = self._ask(other)
+                    if tried[CLEAN].tests:
+                        return other, tried
+        return form, runs
 
-    def _forms(self) -> Iterator[_Form]:
+    def _forms(self) -> Iterator[Form]:
         """As the candidate says, else by its name; then without what may keep pytest from starting."""
         args: tuple[str, ...] = (str(self._path),)
-        if _PYTEST in self._command:
-            args = tuple(self._command[self._command.index(_PYTEST) + 1 :]) or args
-        yield _Form(args=args)
-        yield _Form(
+        words = [PurePosixPath(word).name for word in self._command]
+        if _PYTEST in words:
+            args = self._command[words.index(_PYTEST) + 1 :] or args
+        yield Form(args=args)
+        yield Form(
             args=(*args, "-o", "addopts="),
+            leaves_out=True,
             remark="pytest does not take its configured addopts here: they were left out",
         )
         folders = {str(path.parent) for path in self._context.submission.deliverables.values()}
         sources = tuple(sorted(folder for folder in folders if self._has_modules(folder)))
         if sources:
-            yield _Form(args=args, paths=sources, remark=f"it needs PYTHONPATH={':'.join(sources)}")
+            yield Form(args=args, paths=sources, remark=f"it needs PYTHONPATH={':'.join(sources)}")
 
     def _has_modules(self, folder: str) -> bool:
         inside = PurePosixPath(folder)
@@ -192,7 +153,7 @@ class _World:
             path.suffix == ".py" and path.parent == inside for path in self._context.submission.files
         )
 
-    def _ask(self, form: _Form, only: str | None = None) -> dict[str, SuiteRun]:
+    def _ask(self, form: Form, only: str | None = None) -> dict[str, SuiteRun]:
         """Runs in a fresh workspace; there is always a clean one, or the one that was asked for."""
         how, lab = self._how, self._context.require_lab()
         limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
@@ -210,7 +171,7 @@ class _World:
         }
         with ExitStack() as stack:
             name = "suite"
-            if self._model:
+            if self._before:
                 seed = lab.seeded(how["recipe"], how["seed"])
                 server = stack.enter_context(lab.mlflow(name, seeded=seed.store))
                 model = {how["model_file"]: Path(seed.files) / Path(how["model_file"]).name}
@@ -228,55 +189,11 @@ def _runs(answer: object) -> Iterator[tuple[str, Sequence[object]]]:
             yield from ((name, events) for name, events in runs.items() if isinstance(events, list))
 
 
+def _same(one: SuiteRun, other: SuiteRun) -> bool:
+    return (one.status, one.tests, one.errors) == (other.status, other.tests, other.errors)
+
+
 def _changes_anything(clean: SuiteRun, fault: Fault) -> bool:
     return bool(clean.those("passed")) and any(
         answer.status == fault["answered"] and not answer.own for answer in clean.answers
-    )
-
-
-# --- reading what the probe saw -------------------------------------------------------------------
-
-_OUTCOMES = ("passed", "xpassed", "xfailed", "skipped", "failed")
-"""The mildest first: a test is as bad as the worst of its reports."""
-_NAMES = {"xskipped": "xfailed"}
-
-
-def read_events(run: Run, events: Sequence[object]) -> SuiteRun:
-    """One run of pytest from its events, which the suite may have had its hands in."""
-    tests: dict[str, str] = {}
-    texts: dict[str, str] = {}
-    errors: list[str] = []
-    answers: list[Asked] = []
-    late: set[str] = set()
-    status, used, current = None, False, ""
-    for event in events:
-        match event:
-            case {"start": str(test)}:
-                current = test
-            case {"error": str(text)}:
-                errors.append(text)
-            case {"answer": int(code), "own": bool(own), "changed": bool(changed)}:
-                answers.append(Asked(test=current, status=code, own=own, changed=changed))
-            case {"report": str(test), "outcome": str(said), "text": str(text)}:
-                outcome = _NAMES.get(said, said)
-                if outcome not in _OUTCOMES:
-                    continue  # such as a plugin's "rerun": another report follows
-                tests[test] = max(tests.get(test, outcome), outcome, key=_OUTCOMES.index)
-                if outcome == "failed":
-                    texts.setdefault(test, text)
-                    late |= {test} if any(answer.changed for answer in answers) else set()
-            case {"end": int(code), "used": bool(touched)}:
-                status, used = code, touched
-    if status is None and any(answer.changed for answer in answers):
-        late.add(current)
-    return SuiteRun(
-        run=run,
-        status=status,
-        used=used,
-        tests=tests,
-        texts=texts,
-        errors=tuple(errors),
-        answers=tuple(answers),
-        late=frozenset(late),
-        current=current,
     )

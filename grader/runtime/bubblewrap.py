@@ -96,7 +96,7 @@ class Bubblewrap:
             )
             words = ["--json-status-fd", str(information_end), *self._words(job, nested)]
             init = [os.fspath(launch.PYTHON), *launch.START, f"{mounts.INSIDE}/init.py"]
-            user = hand_over(job)
+            user = hand_over(job, all_of_it=not nested)
             if nested and os.geteuid() == 0 and user is None:
                 raise GraderFault("no sandbox within a sandbox for root")
             argv = command(self.program, words, init, user=user)
@@ -139,15 +139,20 @@ def command(program: Path, words: mounts.Words, inner: list[str], *, user: int |
     return [*lower, str(user), str(len(sources)), *sources, os.fspath(program), *staged, "--", *inner]
 
 
-def hand_over(job: Job) -> int | None:
-    """The user that a job is to run as, if not ours; what it may write becomes that user's."""
+def hand_over(job: Job, *, all_of_it: bool = True) -> int | None:
+    """The user that a job is to run as, if not ours; what it may write becomes that user's.
+
+    Args:
+        all_of_it: not only the workspace, but the other places to write as well.
+    """
     if os.geteuid() != 0:
         return None
     user = unprivileged_user(find_bubblewrap())
     readable = [bind.source for bind in job.binds if not bind.writable]
     if not all(map(ownership.all_may_read, readable)):
         user = None
-    for directory in (job.workspace, *(bind.source for bind in job.binds if bind.writable)):
+    writable = [bind.source for bind in job.binds if bind.writable and all_of_it]
+    for directory in (job.workspace, *writable):
         ownership.give(directory, user or 0)
     for path in job.outbound.values():
         ownership.let_connect(path)

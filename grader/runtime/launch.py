@@ -98,6 +98,10 @@ class Sockets:
         path = os.fspath(self._directory / name)
         return path if len(os.fsencode(path)) < LONGEST_SOCKET else f"/proc/self/fd/{self._handle}/{name}"
 
+    def file(self, path: str) -> Path:
+        """Where the socket of a path really is, for whoever has not our descriptors."""
+        return self._directory / Path(path).name
+
     def close(self) -> None:
         """Nothing more is made."""
         with contextlib.suppress(OSError):

@@ -58,7 +58,8 @@ class Warm:
         Args:
             arena: the directory below which every workspace lies, and nothing that a program may not see.
         """
-        arena.mkdir(mode=0o700, parents=True, exist_ok=True)
+        arena.mkdir(parents=True, exist_ok=True)
+        arena.chmod(0o755)
         self._inner = inner
         self._arena = arena
         self._living = launch.Living()

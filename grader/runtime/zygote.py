@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ ARENA = "/grader/arena"
 CONTROL = "/grader/control"
 IMPORT_SECONDS = 180
 ANSWER_SECONDS = 30
+TICK = 0.1
 MOST_ANSWER = 2**20
 CREDENTIALS = struct.Struct("3i")
 LIMITS = Limits(
@@ -72,13 +74,10 @@ class Zygote:
             undo.callback(Path(path).unlink, missing_ok=True)
             Path(path).chmod(0o777)
             server.listen(1)
-            server.settimeout(IMPORT_SECONDS)
-            process = inner.start(self._job(Path(path), modules), nested=True)
+            process = inner.start(self._job(inner.sockets.file(path), modules), nested=True)
             self._undo.callback(process.stop)
             try:
-                self._control, _ = server.accept()
-                self._undo.enter_context(self._control)
-                self._control.settimeout(IMPORT_SECONDS)
+                self._control = self._undo.enter_context(_accept(server, process))
                 told = json.loads(self._control.recv(MOST_ANSWER))
             except (OSError, ValueError) as error:
                 self.close()
@@ -202,6 +201,18 @@ class Zygote:
             "inbound": list(job.inbound),
             "rlimits": launch.resource_limits(job.limits, own_user=True),
         }
+
+
+def _accept(server: socket.socket, process: Process) -> socket.socket:
+    """The connection of a process that is just starting, unless it ends before it makes one."""
+    server.settimeout(TICK)
+    deadline = time.monotonic() + IMPORT_SECONDS
+    while not process.over and time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            control, _ = server.accept()
+            control.settimeout(IMPORT_SECONDS)
+            return control
+    raise ConnectionError("it never asked for orders")
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from grader.bundled import RUBRICS
+from grader.checks import dvc_command
 from grader.checks.dvc_runs import push_round_trip, repro, repro_again
-from grader.errors import NothingRuns
+from grader.errors import NothingRuns, ToolMissing
 from grader.results import Evidence, Outcome, Verdict
+from grader.submission import Manifest
 from tests.builders import decide, make_context
 from tests.checks.laboratory import laboratory, parameters
 
@@ -116,7 +119,7 @@ ROUND_TRIPS: dict[str, dict[str, str | bytes]] = {
     "cache-elsewhere": {
         ".dvc/config": remote() + '[cache]\n    dir = /data/cache\n    type = "symlink,hardlink"\n',
     },
-    "wrong-hash": {"data/train.csv.dvc": TRACK.replace(MD5, "0" * 32)},
+    "wrong-hash": {"data/train.csv.dvc": TRACK.replace(MD5, "a" * 32)},
     "hidden-by-git": {".gitignore": "data/\n.dvc/\n*.dvc\n"},
     "broken-neighbours": {
         "dvc.yaml": "stages: [",
@@ -256,7 +259,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
         ("fails at stage train", "fails at stage train"),
     ),
     "outputs-elsewhere": (
-        {"dvc.yaml": STAGES.replace("models/model.pkl", "/tmp/model.pkl").replace("src/train.py\n", "-c 0\n")},
+        {"dvc.yaml": STAGES.replace("models/model.pkl", "/tmp/m.pkl").replace("src/train.py\n", "-c 0\n")},
         ("fails", "fails"),
     ),
     "touches-only": (
@@ -265,7 +268,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
     ),
     "no-outputs": (
         {"dvc.yaml": "stages: {train: {cmd: echo, deps: [params.yaml]}}"},
-        ("no stage declares an output", "runs stage train again"),
+        ("no stage declares an output", "passed"),
     ),
     "always": (
         {"dvc.yaml": STAGES.replace("  train:\n", "  train:\n    always_changed: true\n")},
@@ -328,7 +331,24 @@ def test_a_stage_that_hangs_is_named(root: Path) -> None:
 @pytest.mark.slow
 def test_an_environment_without_dvc_decides_nothing(root: Path) -> None:
     how = {**AGAIN["how"], "packages": ["dvc", "no-such-package"]}
-    with laboratory(root, PIPELINE, deliverables=ids(PIPELINE)) as context:
-        outcome = decide(repro, context, **{**OUTPUTS, "how": how})
-    assert outcome.verdict is Verdict.UNVERIFIED
-    assert "no-such-package cannot be installed" in message(outcome)
+    with (
+        laboratory(root, PIPELINE, deliverables=ids(PIPELINE)) as context,
+        pytest.raises(ToolMissing, match="no-such-package cannot be installed"),
+    ):
+        decide(repro, context, **{**OUTPUTS, "how": how})
+
+
+@pytest.mark.slow
+def test_a_dvc_that_does_not_work_decides_nothing(root: Path) -> None:
+    """As one that the candidate's lock gives no company that it can live with."""
+    files = PIPELINE | {"broken/dvc/__init__.py": "import nothing_of_the_kind"}
+    with laboratory(root, files, deliverables=ids(files)) as context, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dvc_command, "_UNLOCKED", "exit 1")
+        assert "ended with status 1" in message(decide(repro, context, **OUTPUTS))
+    manifest = Manifest(environment={"PYTHONPATH": "/workspace/broken"})
+    with laboratory(root, files, deliverables=ids(files)) as context:
+        broken = replace(context, submission=replace(context.submission, manifest=manifest))
+        assert broken.lab is not None
+        broken.lab._submission = broken.submission
+        with pytest.raises(ToolMissing, match=r"DVC does not work .*nothing_of_the_kind"):
+            decide(repro, broken, **OUTPUTS)

@@ -102,7 +102,7 @@ def test_the_answer_among_several_lists(named: list[RunInfo], expected: list[Run
 def shown(*runs: RunInfo, asked: tuple[RunInfo, ...] = (), ok: bool = True, **fields: Any) -> Shown:
     ended = Run(argv=("x",), ended=Ended.EXITED, returncode=0 if ok else 1)
     called = Called(argv=("python", "q.py"), run=ended, traceback=None)
-    fields = {"contacted": True, "searched": True, **fields}
+    fields = {"contacted": True, **fields}
     return Shown(
         file="q.py",
         answered=Answered(called=called),

@@ -5,7 +5,8 @@ from typing import Any, cast
 import pytest
 
 from grader.checks import suite
-from grader.checks.suite_runs import CLEAN, Observed, Suite, SuiteRun, read_events
+from grader.checks.suite_events import SuiteRun, read_events
+from grader.checks.suite_runs import CLEAN, Observed, Suite
 from grader.results import Verdict
 from grader.runtime.sandbox import Ended, Run
 from tests.checks.laboratory import parameters
@@ -97,6 +98,14 @@ def test_a_good_suite() -> None:
 def test_what_does_not_pass(events: tuple[object, ...], said: str) -> None:
     outcome = suite.judge_passes(observed(read(*events)), WHERE)
     assert outcome.findings[0].message == said
+
+
+def test_findings_do_not_name_files_of_libraries() -> None:
+    text = (
+        "Traceback:\n/usr/lib/x.py:1: in y\n    z()\ntests/test_api.py:1: in <module>\n    import a\nE  Error"
+    )
+    finding = suite.problem(read({"error": text}, {"end": 2, "used": False}), WHERE)
+    assert finding.detail == "Traceback:\ntests/test_api.py:1: in <module>\n    import a\nE  Error"
 
 
 def test_a_run_that_the_sandbox_ended() -> None:

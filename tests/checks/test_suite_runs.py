@@ -68,6 +68,12 @@ API = """
 
     app = create_app()
 """
+LOADING = """
+    import mlflow
+    from src import api
+    mlflow.set_tracking_uri("http://localhost:5000")
+    api.model = mlflow.pyfunc.load_model("models:/ExamClassifier/Production")
+"""
 MOCKED = """
     import pytest
     from fastapi.testclient import TestClient
@@ -122,7 +128,13 @@ def marked(mark: str) -> str:
 def decided(root: Path, tests: str, files: dict[str, str] | None = None) -> dict[str, Any]:
     """What a suite of the small application loses; `tests` after the usual mock where they have no import."""
     whole = dedent(tests) if "import" in tests else dedent(MOCKED) + dedent(tests)
-    given = {"src/__init__.py": "", "src/api.py": API, WHERE: whole, **(files or {})}
+    given = {
+        "src/__init__.py": "",
+        "src/api.py": API,
+        "src/loading.py": LOADING,
+        WHERE: whole,
+        **(files or {}),
+    }
     with laboratory(root, given, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
         return lost(context, "5.2")
 
@@ -275,6 +287,17 @@ HONEST = {
             assert client.post("/predict", json={}).status_code == 422
             assert threading.active_count() > 1
     """,
+    "a model that is loaded at import": """
+        from unittest.mock import MagicMock, patch
+        from fastapi.testclient import TestClient
+        with patch("mlflow.pyfunc.load_model", return_value=MagicMock(**{"predict.return_value": [1]})):
+            from src import loading
+        client = TestClient(loading.api.app)
+        def test_predict():
+            assert client.post("/predict", json={"features": [[1]]}).json()["predictions"] == [1]
+        def test_invalid():
+            assert client.post("/predict", json={}).status_code == 422
+    """,
     "files left behind": """
         from pathlib import Path
         from fastapi.testclient import TestClient
@@ -303,7 +326,7 @@ def test_honest_suites_keep_everything(root: Path, style: str) -> None:
     [
         {"pytest.ini": "[pytest]\naddopts = -x --no-such-option\n"},
         {"setup.cfg": "[tool:pytest]\naddopts = --cov=src --cov-fail-under=99 -W error\n"},
-        {"pyproject.toml": '[tool.pytest.ini_options]\nfilterwarnings = ["error"]\npythonpath = ["src"]\n'},
+        {"pytest.ini": "[pytest]\nfilterwarnings =\n  error\n  ignore:Using .httpx.\n"},
         {"tests/__init__.py": "", "tests/conftest.py": "import fastapi, warnings\n"},
     ],
     ids=["an unknown option", "coverage", "warnings", "packages"],
@@ -458,7 +481,7 @@ def test_a_red_suite_that_calls_itself_green(root: Path, conftest: str) -> None:
 
 def test_a_suite_that_hangs(root: Path) -> None:
     tests = "import time\ndef test_predict():\n    time.sleep(600)\n"
-    how = cast("Suite", {**HOW, "idle_seconds": 3})
+    how = cast("Suite", {**HOW, "idle_seconds": 12})
     with laboratory(root, {WHERE: tests}, deliverables={"api_test": WHERE}) as context:
         outcome = suite.suite_passes.function(context, file="api_test", how=how)
     assert outcome.findings[0].message == "the tests do not come to their end"

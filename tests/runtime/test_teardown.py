@@ -20,10 +20,11 @@ DRIVER = """
     import os, signal, sys, threading
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
-    from grader.runtime.cell import Cell
+    from grader.runtime.cell import Cell, environment_of
     from grader.runtime.launch import PYTHON
     from grader.runtime.sandbox import open_sandbox
     from grader.runtime.scratch import scratch_directory
+    from grader.runtime.warm import Preload, Warm
 
     isolation, mark, parent, how = sys.argv[1:]
 
@@ -34,18 +35,29 @@ DRIVER = """
     signal.signal(signal.SIGINT, interrupted)
     DAEMON = "setsid sh -c 'setsid sleep 600 & sleep 600' >/dev/null 2>&1 & sleep 600"
     with scratch_directory(Path(parent)) as scratch:
-        sandbox = open_sandbox(isolation, scratch=scratch / "sandbox")
+        warm = isolation == "warm"
+        sandbox = open_sandbox("bubblewrap" if warm else isolation, scratch=scratch / "sandbox")
+        sandbox = Warm(sandbox, scratch / "arena") if warm else sandbox
         try:
-            (scratch / "w").mkdir()
-            cell = Cell(scratch / "w", sandbox=sandbox, python=PYTHON, scratch=scratch / "c",
-                        readable=(PYTHON.parents[1],), env={"CONFORMANCE_MARK": mark})
+            workspace = scratch / "arena/w"
+            workspace.mkdir(parents=True)
+            more = {"CONFORMANCE_MARK": mark}
+            cell = Cell(workspace, sandbox=sandbox, python=PYTHON, scratch=scratch / "arena/c",
+                        readable=(PYTHON.parents[1],), env=more)
+            run = lambda: cell.run(["sh", "-c", DAEMON])
+            if warm:
+                sandbox.prepare(Preload(python=PYTHON, env=environment_of(PYTHON, more),
+                                        readable=(PYTHON.parents[1],)))
+                assert sandbox.ready(30)
+                (workspace / "script.py").write_text(f"import os; os.system({DAEMON!r})")
+                run = lambda: cell.python("script.py")
             with ThreadPoolExecutor(3) as threads:
                 try:
-                    threads.submit(cell.run, ["sh", "-c", DAEMON])
+                    threads.submit(run)
                     with cell.serve([str(PYTHON), "-m", "http.server", "47021"], port=47021):
                         print("ready", flush=True)
                         if how == "exception": raise ValueError("x")
-                        if how == "run": cell.run(["sh", "-c", DAEMON])
+                        if how == "run": run()
                         threading.Event().wait()
                 finally:
                     sandbox.close()
@@ -72,14 +84,15 @@ def driven(tmp_path: Path, isolation: str, mark: str, how: str) -> Iterator[subp
             if driver.stdout.readline() != "ready\n":
                 assert driver.stderr is not None
                 pytest.fail(driver.stderr.read())
-            assert eventually(lambda: len(marked(mark)) >= (8 if how == "run" else 5)), marked(mark)
+            enough = {"exception": 0, "wait": 5, "run": 8}[how]  # an exception may end them before we look
+            assert eventually(lambda: len(marked(mark)) >= enough), marked(mark)
             yield driver
         finally:
             driver.kill()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("isolation", ALL)
+@pytest.mark.parametrize("isolation", [*ALL, "warm"])
 @pytest.mark.parametrize(
     ("how", "number"),
     [

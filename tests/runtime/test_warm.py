@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -128,7 +129,7 @@ SURROUNDINGS = """
     print(os.getpid(), os.getppid(), os.getpgid(0), os.getsid(0))
     print(os.getuid(), os.getgid(), os.getgroups(), oct(os.umask(0)), socket.gethostname())
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        print(stream.encoding, stream.errors, stream.line_buffering, stream.isatty(), stream.name, stream.mode)
+        print(stream.encoding, stream.errors, stream.line_buffering, stream.isatty(), stream.name)
     print(sorted(os.listdir("/proc/self/fd")), locale.getlocale(), threading.active_count())
     limits = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     print({name: resource.getrlimit(getattr(resource, name)) for name in limits})
@@ -451,14 +452,38 @@ def test_imports_that_never_end_or_end_it_all(tmp_path: Path, monkeypatch: pytes
             warm.close()
 
 
+def test_a_long_path_is_no_obstacle(tmp_path: Path) -> None:
+    top = tmp_path / ("long" * 20) / ("longer" * 10)
+    warm = Warm(Counting(top / "scratch"), top / "arena")
+    try:
+        prepare(warm)
+    finally:
+        warm.close()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.1, 0.5])
+def test_closing_does_not_wait_for_imports(tmp_path: Path, seconds: float) -> None:
+    warm = Warm(Counting(tmp_path / "scratch"), tmp_path / "arena")
+    slow = tmp_path / "site/slow.py"
+    slow.parent.mkdir()
+    slow.write_text("import time; time.sleep(600)")
+    readable = (PYTHON.parents[1], slow.parent)
+    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(slow.parent)}
+    warm.prepare(Preload(python=PYTHON, env=env, readable=readable, modules=("slow",)))
+    time.sleep(seconds)
+    begin = time.monotonic()
+    warm.close()
+    assert time.monotonic() - begin < 5
+
+
 def test_closing_ends_what_runs(tmp_path: Path) -> None:
     inner = Counting(tmp_path / "scratch")
     warm = Warm(inner, tmp_path / "arena")
     prepare(warm)
     pair = Pair(warm, inner, tmp_path / "arena", "x")
-    pair.write("script.py", "import time; time.sleep(600)")
+    pair.write("script.py", "import time; open('running', 'w').close(); time.sleep(600)")
     with ThreadPoolExecutor(1) as threads:
         future = threads.submit(pair.warm.python, "script.py", limits=Limits())
-        assert eventually(lambda: warm._living._processes != set())
+        assert eventually((pair.warm.workspace / "running").exists)
         warm.close()
         assert future.result(10).ended is Ended.STOPPED

@@ -77,9 +77,10 @@ def answer(request):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        asked = json.load(file)
-    told = answer(asked)
+    asked, answered = sys.argv[1:3]
+    with open(asked) as file:
+        request = json.load(file)
+    told = answer(request)
     sys.stdout.flush()
-    with open(sys.argv[2], "w") as file:
+    with open(answered, "w") as file:
         json.dump(told, file)

@@ -9,7 +9,7 @@ Request: {args: [...], paths: [...], own: [...], method, path, clean: name, only
   own: the suite's own files: an application that is defined there is none of the submission
   only: make this run alone, in a process of its own
 Answer: {runs: {name: [event, ...]}}, each event being one of
-  {collected: count} {error: text} {start: test} {report: test, outcome, text}
+  {forked: true} {error: text} {start: test} {report: test, outcome, text}
   {answer: status, own, changed} {end: status, used}
 
 The suite shares its process with all this and could forge it, so it is evidence, not truth. What is cheap to
@@ -110,9 +110,10 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: Any) -> bool | None:
         """Run the tests here (None), or in copies of this process (and then no more here)."""
-        self.log.tell(collected=len(session.items))
-        if self.request.get("only") or session.testsfailed or not session.items or not self.can_fork():
+        alone = self.request.get("only") or session.testsfailed or not session.items
+        if alone or not self.can_fork():
             return None
+        self.log.tell(forked=True)
         if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
             reporter.flush()
         before = state()

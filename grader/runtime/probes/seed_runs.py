@@ -6,19 +6,23 @@ Request:
   names: ["model", ...]                 under which each run logs its model
   runs: [{experiment, name, params?, metrics?, status?, model?: label, deleted?: true}]    logged in this order
   rows: [[number or null, ...], ...]    for predictions
-  uri?: a tracking URI to fill instead of the server
+  uri?, store?: a tracking URI to fill instead of the server, and its path in the workspace; handed on in files/
+  registry?: {model name: [{run: index, stage?, aliases?}, ...]}       versions, registered in this order
 Answer: {runs: [{id, experiment, name, model: URI or null}], models: {label: [prediction, ...]},
          blanks: whether rows with null were predicted too, or left null}
 """
 
 import inspect
 import json
+import os
+import shutil
 import sys
 
 import seed_model
 
 
 def log_model(model, name):
+    """Log a model in the running run; returns its URI."""
     import mlflow.sklearn
 
     accepted = inspect.signature(mlflow.sklearn.log_model).parameters
@@ -33,6 +37,7 @@ def log_model(model, name):
 
 
 def log_run(spec, models, names, experiments):
+    """One run, from its start to its end."""
     import mlflow
 
     name = spec["experiment"]
@@ -61,15 +66,40 @@ def predict(model, columns, rows):
         return [next(found) if each else None for each in complete]
 
 
+def register(registry, runs):
+    """Versions of models, as the candidate's own client registers them."""
+    for name, versions in registry.items():
+        for spec in versions:
+            run = runs[spec["run"]]
+            seed_model.register({"name": name, **spec}, run, run["model"])
+
+
+def keep(store):
+    """Hand on what a store below the workspace consists of: its own path, and where MLflow puts artifacts."""
+    os.makedirs("files", exist_ok=True)
+    for path in {store, "mlruns"}:
+        target = os.path.join("files", path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(path):
+            shutil.copytree(path, target)
+        elif os.path.isfile(path):
+            shutil.copyfile(path, target)
+
+
 def answer(request):
+    """Everything that was asked for."""
     import mlflow
 
     if request.get("uri"):
+        os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
         mlflow.set_tracking_uri(request["uri"])
     features, target = seed_model.read(request["data"])
     models = {label: seed_model.fit(spec, features, target) for label, spec in request["models"].items()}
     experiments = {}
     runs = [log_run(spec, models, request["names"], experiments) for spec in request["runs"]]
+    register(request.get("registry", {}), runs)
+    if request.get("uri"):
+        keep(request["store"])
     rows = request.get("rows", [])
     predicted = {
         label: predict(model, list(features.columns), rows) if rows else [] for label, model in models.items()

@@ -1,0 +1,70 @@
+"""Say what a tracking store in the workspace holds, in the candidate's own version of MLflow.
+
+Request: {"uri": tracking URI, "experiment": name, "model": name}
+Answer: {"runs": [{id, name, metrics}], "description": of the registered model,
+         "versions": [{version, stage, run_id, source, description, aliases}], "models": {id: run}}
+"""
+
+import json
+import os
+import sys
+import warnings
+
+warnings.simplefilter("ignore")
+os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+
+
+def runs(client, name):
+    """The active runs of an experiment."""
+    experiment = client.get_experiment_by_name(name)
+    found = client.search_runs([experiment.experiment_id], max_results=1000) if experiment else []
+    return [
+        {"id": run.info.run_id, "name": run.info.run_name or "", "metrics": dict(run.data.metrics)}
+        for run in found
+    ]
+
+
+def versions(client, name):
+    """Every version of a model."""
+    return [
+        {
+            "version": str(each.version),
+            "stage": each.current_stage or "None",
+            "run_id": each.run_id or "",
+            "source": each.source or "",
+            "description": each.description or "",
+            "aliases": [str(alias) for alias in getattr(each, "aliases", ())],
+        }
+        for each in client.search_model_versions(f"name='{name}'")
+    ]
+
+
+def logged(client, name):
+    """Runs of the models that MLflow 3 logs beside them."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None or not hasattr(client, "search_logged_models"):
+        return {}
+    found = client.search_logged_models(experiment_ids=[experiment.experiment_id])
+    return {each.model_id: each.source_run_id for each in found if each.source_run_id}
+
+
+def answer(request):
+    """Everything that was asked for."""
+    import mlflow
+
+    client = mlflow.MlflowClient(request["uri"])
+    models = {each.name: each.description or "" for each in client.search_registered_models()}
+    return {
+        "runs": runs(client, request["experiment"]),
+        "description": models.get(request["model"], ""),
+        "versions": versions(client, request["model"]) if request["model"] in models else [],
+        "models": logged(client, request["experiment"]),
+    }
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as file:
+        asked = json.load(file)
+    told = answer(asked)
+    with open(sys.argv[2], "w") as file:
+        json.dump(told, file)
