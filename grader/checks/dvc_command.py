@@ -76,10 +76,8 @@ def first(cell: Cell, how: Limited, *words: str) -> Called:
 
 def _complaint(run: Run) -> str:
     """The line that says what is wrong, which DVC follows with an offer to help."""
-    lines = [line for line in plain(run.stderr).splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if "Error" in line or "ERROR" in line), run.describe())[
-        :300
-    ]
+    errors = [line for line in plain(run.stderr).splitlines() if "error" in line.lower()]
+    return errors[-1][:300] if errors else run.describe()
 
 
 def dvc(cell: Cell, how: Limited, *words: str) -> Called:

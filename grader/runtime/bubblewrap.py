@@ -11,14 +11,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import grader
 from grader.errors import GraderFault, ToolMissing
 from grader.runtime import launch, mounts, ownership
-from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run
+from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run, SandboxClosed
 from grader.runtime.supervise import Process, Started
 
 SOCKETS = "/grader/services"
@@ -50,9 +50,14 @@ class Bubblewrap:
             nested: whether the program may make sandboxes of its own inside this one.
         """
         self._living.check()
-        future = self._starter.submit(self._start, job, nested)
+        try:
+            future = self._starter.submit(self._start, job, nested)
+        except RuntimeError as error:
+            raise SandboxClosed("the sandbox was closed") from error
         try:
             process = future.result()
+        except CancelledError as error:
+            raise SandboxClosed("the sandbox was closed") from error
         except BaseException:
             if not future.cancel():
                 with contextlib.suppress(Exception):

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from grader.runtime import launch
-from grader.runtime.limits import children
 from grader.runtime.ports import Ports
 from grader.runtime.sandbox import Bind, Job, Run
 from grader.runtime.scratch import remove_tree
@@ -99,22 +98,10 @@ class Direct:
                     **launch.watched(popen),
                     status=status,
                     sockets=sockets,
-                    kill=end_tree,
+                    kill=launch.end_tree,
                     cleanup=undo.pop_all().close,
                 ),
             )
-
-
-def end_tree(root: int) -> None:
-    """Kill a process and all under it, the children of those that end meanwhile too."""
-    _signal(root, signal.SIGSTOP)  # it would take over its children's orphans faster than we count them
-    waiting = list(children(root))
-    while waiting:
-        pid = waiting.pop()
-        _signal(pid, signal.SIGSTOP)
-        waiting.extend(children(pid))
-        _signal(pid, signal.SIGKILL)
-    _signal(root, signal.SIGKILL)
 
 
 def end_marked(mark: str) -> None:
@@ -123,7 +110,7 @@ def end_marked(mark: str) -> None:
     deadline = time.monotonic() + SWEEP_SECONDS
     while (pids := _marked(wanted)) and time.monotonic() < deadline:
         for pid in pids:
-            _signal(pid, signal.SIGKILL)
+            launch.send(pid, signal.SIGKILL)
         time.sleep(0.01)
 
 
@@ -134,8 +121,3 @@ def _marked(wanted: bytes) -> list[int]:
             if wanted in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
                 found.append(int(name))
     return found
-
-
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)

@@ -244,7 +244,9 @@ class Lab:
         for part in (
             self.environment.key,
             importlib.metadata.version("mlflow"),
-            (PROBES / f"{recipe}.py").read_text(encoding="utf-8"),
+            recipe,
+            # One recipe may borrow from another.
+            *(path.read_text(encoding="utf-8") for path in sorted(PROBES.glob("seed_*.py"))),
             json.dumps(parameters, sort_keys=True),
             *(f"{name} {_digest(path)}" for name, path in sorted(self._exam.data.items())),
         ):

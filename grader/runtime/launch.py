@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.errors import GraderFault
-from grader.runtime.limits import Limits
+from grader.runtime.limits import Limits, children
 from grader.runtime.sandbox import Job, Run, SandboxClosed
 from grader.runtime.supervise import Process
 
@@ -179,6 +179,11 @@ def watched(popen: subprocess.Popen[bytes]) -> dict[str, Any]:
     assert popen.stdout is not None  # noqa: S101
     assert popen.stderr is not None  # noqa: S101
 
+    def abort() -> None:
+        # Not it alone: a bubblewrap that is just beginning has a child that would wait for it for ever.
+        if popen.poll() is None:
+            end_tree(popen.pid)
+
     def reap() -> None:
         popen.wait()
         for stream in (popen.stdout, popen.stderr):
@@ -189,9 +194,27 @@ def watched(popen: subprocess.Popen[bytes]) -> dict[str, Any]:
         "pid": popen.pid,
         "stdout": popen.stdout.fileno(),
         "stderr": popen.stderr.fileno(),
-        "abort": popen.kill,
+        "abort": abort,
         "reap": reap,
     }
+
+
+def end_tree(root: int) -> None:
+    """Kill a process and all under it, the children of those that end meanwhile too."""
+    send(root, signal.SIGSTOP)  # it would take over its children's orphans faster than we count them
+    waiting = list(children(root))
+    while waiting:
+        pid = waiting.pop()
+        send(pid, signal.SIGSTOP)
+        waiting.extend(children(pid))
+        send(pid, signal.SIGKILL)
+    send(root, signal.SIGKILL)
+
+
+def send(pid: int, number: int) -> None:
+    """Signal a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
 
 
 def kill_child(parent: int, pid: int) -> None:

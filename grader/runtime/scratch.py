@@ -9,6 +9,7 @@ import errno
 import fcntl
 import itertools
 import os
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -36,8 +37,19 @@ def sweep(parent: Path) -> None:
     for directory in parent.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if directory.lstat().st_uid == os.geteuid() and (lock := _take(directory)) is not None:
+                end_beginners(directory)
                 remove_tree(directory)
                 os.close(lock)
+
+
+def end_beginners(directory: Path) -> None:
+    """Kill sandboxes that were just beginning when their grader was killed, and wait for it for ever."""
+    wanted = os.fsencode(directory) + b"/"
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError):
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"/bwrap") and any(word.startswith(wanted) for word in words):
+                os.kill(int(name), signal.SIGKILL)
 
 
 def _make(parent: Path) -> tuple[Path, int]:

@@ -300,6 +300,17 @@ END
 """,
         set(),
     ),
+    "request.sh": (
+        """
+id=$(python -c "
+import mlflow
+print(mlflow.get_experiment_by_name('exam-training').experiment_id)")
+curl -s -X POST "$MLFLOW_TRACKING_URI/api/2.0/mlflow/runs/search" -H 'Content-Type: application/json' -d '{
+  "experiment_ids": ["'$id'"], "filter": "metrics.accuracy > 0.85",
+  "order_by": ["metrics.accuracy DESC"], "max_results": 3}'
+""",
+        set(),
+    ),
     "everywhere.py": (
         prints("experiment_names=['exam-training']", "search_all_experiments=True"),
         {"3.2.experiment", "3.2.top3"},
@@ -378,3 +389,22 @@ def of(context: Context, deliverable: str, path: str, seed: int = 0) -> Context:
 def test_real_queries(world: Context, name: str) -> None:
     found = lost(of(world, "query", name), "3.2")
     assert set(found) == VARIANTS[name][1], json.dumps({k: str(v) for k, v in found.items()}, indent=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["printed_table.py", "by_f1.py", "everywhere.py"])
+def test_another_seed_gives_the_same(world: Context, name: str) -> None:
+    assert set(lost(of(world, "query", name, seed=1), "3.2")) == VARIANTS[name][1]
+
+
+@pytest.mark.slow
+def test_one_of_two_files_answers(root: Path) -> None:
+    files = {
+        "find_best.py": "import mlflow\ndef find(client, name):\n    return client.search_runs(name)\n",
+        "report.py": VARIANTS["printed_table.py"][0],
+        "register.py": VARIANTS["registers_the_best.py"][0],
+    }
+    with laboratory(root, files, deliverables={"query": "find_best.py"}) as context:
+        alternatives = {"query": tuple(map(PurePosixPath, ("find_best.py", "register.py", "report.py")))}
+        submission = replace(context.submission, alternatives=alternatives)
+        assert lost(replace(context, submission=submission), "3.2") == {}

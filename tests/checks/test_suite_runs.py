@@ -325,7 +325,7 @@ def test_honest_suites_keep_everything(root: Path, style: str) -> None:
     "files",
     [
         {"pytest.ini": "[pytest]\naddopts = -x --no-such-option\n"},
-        {"setup.cfg": "[tool:pytest]\naddopts = --cov=src --cov-fail-under=99 -W error\n"},
+        {"setup.cfg": "[tool:pytest]\naddopts = --cov=src --cov-fail-under=99\n"},
         {"pytest.ini": "[pytest]\nfilterwarnings =\n  error\n  ignore:Using .httpx.\n"},
         {"tests/__init__.py": "", "tests/conftest.py": "import fastapi, warnings\n"},
     ],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -220,6 +222,31 @@ def test_closing_ends_what_runs_and_starts_nothing_more(tmp_path: Path, bench: B
         assert other.survivors() == []
         with pytest.raises(SandboxClosed):
             other.run("true")
+
+
+@pytest.mark.slow
+def test_closing_while_something_starts_leaves_nothing(tmp_path: Path, bench: Bench) -> None:
+    for number in range(20):
+        with opened(bench.sandbox.name, tmp_path / str(number)) as sandbox, ThreadPoolExecutor(2) as threads:
+            other = Bench(sandbox, bench.workspace)
+            futures = [threads.submit(other.run, "sleep", "60") for _ in range(2)]
+            time.sleep(0.003 * number)
+            sandbox.close()
+            for future in futures:
+                assert (
+                    isinstance(future.exception(10), SandboxClosed) or future.result().ended is Ended.STOPPED
+                )
+    assert eventually(lambda: using(bench.workspace) == [], 2), using(bench.workspace)
+
+
+def using(directory: Path) -> list[str]:
+    """Command lines that name a directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_text(errors="replace").replace("\0", " ")
+            found += [words] if str(directory) in words else []
+    return found
 
 
 def test_nothing_stays_open_in_the_grader(bench: Bench) -> None:

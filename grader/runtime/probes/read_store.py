@@ -9,12 +9,14 @@ import json
 import os
 import sys
 import warnings
+from pathlib import Path
+from typing import Any
 
 warnings.simplefilter("ignore")
 os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
 
 
-def runs(client, name):
+def runs(client: Any, name: str) -> list[dict[str, Any]]:
     """The active runs of an experiment."""
     experiment = client.get_experiment_by_name(name)
     found = client.search_runs([experiment.experiment_id], max_results=1000) if experiment else []
@@ -24,7 +26,7 @@ def runs(client, name):
     ]
 
 
-def versions(client, name):
+def versions(client: Any, name: str) -> list[dict[str, Any]]:
     """Every version of a model."""
     return [
         {
@@ -39,7 +41,7 @@ def versions(client, name):
     ]
 
 
-def logged(client, name):
+def logged(client: Any, name: str) -> dict[str, str]:
     """Runs of the models that MLflow 3 logs beside them."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None or not hasattr(client, "search_logged_models"):
@@ -48,7 +50,7 @@ def logged(client, name):
     return {each.model_id: each.source_run_id for each in found if each.source_run_id}
 
 
-def answer(request):
+def answer(request: dict[str, str]) -> dict[str, Any]:
     """Everything that was asked for."""
     import mlflow
 
@@ -63,8 +65,5 @@ def answer(request):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        asked = json.load(file)
-    told = answer(asked)
-    with open(sys.argv[2], "w") as file:
-        json.dump(told, file)
+    told = answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")

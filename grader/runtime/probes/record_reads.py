@@ -9,45 +9,49 @@ import json
 import os
 import sys
 import types
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
 
 WATCHED = "pandas.io.parsers.readers"
-RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "reads.jsonl")
+RECORD = Path(__file__).absolute().with_name("reads.jsonl")
 MOST = 10_000
 
 
 class Finder:
     """Wraps the loader of the one module that it waits for, and steps aside."""
 
-    def find_spec(self, name, _path=None, _target=None):
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
         if name != WATCHED:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
+        loader: Any = spec.loader if spec is not None else None
+        if loader is not None:
+            load = loader.exec_module
 
-            def exec_module(module):
+            def exec_module(module: types.ModuleType) -> None:
                 load(module)
                 watch(module)
 
-            spec.loader.exec_module = exec_module
+            loader.exec_module = exec_module
         return spec
 
 
-def watch(module):
+def watch(module: types.ModuleType) -> None:
     """Have pandas' reader tell what it read."""
-    reader = getattr(module, "TextFileReader", None)
+    reader: Any = getattr(module, "TextFileReader", None)
     begin, read = getattr(reader, "__init__", None), getattr(reader, "read", None)
     if begin is None or read is None:
         return
     left = [MOST]
 
-    def begun(self, f, *args, **kwargs):
+    def begun(self: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         self._recorded = f
         begin(self, f, *args, **kwargs)
 
-    def recorded(self, *args, **kwargs):
+    def recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
         frame = read(self, *args, **kwargs)
         left[0] -= 1
         if left[0] > 0:
@@ -57,36 +61,35 @@ def watch(module):
     reader.__init__, reader.read = begun, recorded
 
 
-def note(source, rows):
+def note(source: Any, rows: int) -> None:
     """Add a line; a record that cannot be written is none."""
-    name = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", "")
-    path = os.path.abspath(os.fspath(name)) if isinstance(name, (str, os.PathLike)) and name else ""
+    name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
+    path = str(Path(name).resolve()) if isinstance(name, str | os.PathLike) and name else ""
     try:
-        with open(RECORD, "a") as record:
+        with RECORD.open("a", encoding="utf-8") as record:
             record.write(json.dumps({"path": path, "rows": rows}) + "\n")
     except OSError:
         pass
 
 
-def run(module, words):
+def run(module: types.ModuleType, words: list[str]) -> None:
     """What the interpreter does with these words."""
     if words[0] == "-m":
         import runpy
 
         sys.argv = ["-m", *words[2:]]
-        sys.path[0] = os.getcwd()
-        runpy._run_module_as_main(words[1])
+        sys.path[0] = str(Path.cwd())
+        runpy._run_module_as_main(words[1])  # type: ignore[attr-defined]
         return
-    path = os.path.abspath(words[0])
+    path = Path(words[0]).absolute()
     sys.argv = list(words)
-    sys.path[0] = os.path.dirname(os.path.realpath(path))
-    module.__dict__.update(__file__=path, __builtins__=sys.modules["builtins"])
-    with open(path, "rb") as file:
-        source = file.read()
-    exec(compile(source, path, "exec", dont_inherit=True), vars(module))
+    sys.path[0] = str(path.resolve().parent)
+    module.__dict__.update(__file__=str(path), __builtins__=sys.modules["builtins"])
+    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
+    exec(code, vars(module))  # noqa: S102
 
 
-def main(words):
+def main(words: list[str]) -> int:
     """Run, and report an exception as if nothing stood before the program's own frames."""
     module = sys.modules["__main__"] = types.ModuleType("__main__")
     try:

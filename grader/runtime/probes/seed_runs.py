@@ -1,27 +1,34 @@
 """Fill a tracking server with finished experiments, in the candidate's own versions.
 
 Request:
-  data: {file, target, columns?}        a CSV in the workspace; rows with blanks and repeated rows are dropped
-  models: {label: {labels?, params?}}   fitted as seed_model does
+  data: {file, target, columns?}        a CSV in the workspace, less blanks and repetitions
+  models: {label: {labels?, params?}}   fitted as `seed_model` does
   names: ["model", ...]                 under which each run logs its model
-  runs: [{experiment, name, params?, metrics?, status?, model?: label, deleted?: true}]    logged in this order
+  runs: [{experiment, name, params?, metrics?, status?, model?: label, deleted?: true}]  logged in this order
   rows: [[number or null, ...], ...]    for predictions
-  uri?, store?: a tracking URI to fill instead of the server, and its path in the workspace; handed on in files/
-  registry?: {model name: [{run: index, stage?, aliases?}, ...]}       versions, registered in this order
+  uri?, store?                          to fill instead of the server: a tracking URI, and its path in the
+                                        workspace, handed on in files/
+  registry?: {model name: [{run: index, stage?, aliases?}, ...]}    versions, registered in this order
 Answer: {runs: [{id, experiment, name, model: URI or null}], models: {label: [prediction, ...]},
          blanks: whether rows with null were predicted too, or left null}
 """
 
+import importlib
 import inspect
 import json
 import os
 import shutil
 import sys
+from pathlib import Path
+from typing import Any
 
-import seed_model
+seed_model: Any = importlib.import_module("seed_model")
+FILES = Path("files")
+ARTIFACTS = "mlruns"
+"""Where MLflow puts artifacts without a server, next to a database."""
 
 
-def log_model(model, name):
+def log_model(model: Any, name: str) -> str:
     """Log a model in the running run; returns its URI."""
     import mlflow.sklearn
 
@@ -33,10 +40,13 @@ def log_model(model, name):
         # Without these MLflow starts a second interpreter for each model, to see what it imports.
         "pip_requirements": [f"{package}=={version}" for package, version in seed_model.packages().items()],
     }
-    return mlflow.sklearn.log_model(model, **given).model_uri
+    uri: str = mlflow.sklearn.log_model(model, **given).model_uri
+    return uri
 
 
-def log_run(spec, models, names, experiments):
+def log_run(
+    spec: dict[str, Any], models: dict[str, Any], names: list[str], experiments: dict[str, str]
+) -> dict[str, Any]:
     """One run, from its start to its end."""
     import mlflow
 
@@ -53,20 +63,20 @@ def log_run(spec, models, names, experiments):
     return {"id": run.info.run_id, "experiment": name, "name": spec["name"], "model": uris[0]}
 
 
-def predict(model, columns, rows):
+def predict(model: Any, columns: list[str], rows: list[list[float | None]]) -> list[Any]:
     """A prediction for each row; None for rows with blanks where this scikit-learn refuses them."""
     import pandas
 
     frame = pandas.DataFrame(rows, columns=columns).astype(float)
     try:
-        return model.predict(frame).tolist()
+        return list(model.predict(frame).tolist())
     except ValueError:
         complete = frame.notna().all(axis=1)
         found = iter(model.predict(frame[complete]).tolist())
         return [next(found) if each else None for each in complete]
 
 
-def register(registry, runs):
+def register(registry: dict[str, list[dict[str, Any]]], runs: list[dict[str, Any]]) -> None:
     """Versions of models, as the candidate's own client registers them."""
     for name, versions in registry.items():
         for spec in versions:
@@ -74,19 +84,18 @@ def register(registry, runs):
             seed_model.register({"name": name, **spec}, run, run["model"])
 
 
-def keep(store):
-    """Hand on what a store below the workspace consists of: its own path, and where MLflow puts artifacts."""
-    os.makedirs("files", exist_ok=True)
-    for path in {store, "mlruns"}:
-        target = os.path.join("files", path)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        if os.path.isdir(path):
+def keep(store: str) -> None:
+    """Hand on what a store below the workspace consists of."""
+    for path in {Path(store), Path(ARTIFACTS)}:
+        target = FILES / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
             shutil.copytree(path, target)
-        elif os.path.isfile(path):
+        elif path.is_file():
             shutil.copyfile(path, target)
 
 
-def answer(request):
+def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Everything that was asked for."""
     import mlflow
 
@@ -95,15 +104,13 @@ def answer(request):
         mlflow.set_tracking_uri(request["uri"])
     features, target = seed_model.read(request["data"])
     models = {label: seed_model.fit(spec, features, target) for label, spec in request["models"].items()}
-    experiments = {}
+    experiments: dict[str, str] = {}
     runs = [log_run(spec, models, request["names"], experiments) for spec in request["runs"]]
     register(request.get("registry", {}), runs)
     if request.get("uri"):
         keep(request["store"])
-    rows = request.get("rows", [])
-    predicted = {
-        label: predict(model, list(features.columns), rows) if rows else [] for label, model in models.items()
-    }
+    columns, rows = list(features.columns), request["rows"]
+    predicted = {label: predict(model, columns, rows) for label, model in models.items()}
     return {
         "runs": runs,
         "models": predicted,
@@ -112,8 +119,5 @@ def answer(request):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        asked = json.load(file)
-    told = answer(asked)
-    with open(sys.argv[2], "w") as file:
-        json.dump(told, file)
+    told = answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")
