@@ -112,7 +112,7 @@ def free_port() -> int:
     return port
 
 
-def wait_for(url: str, process: subprocess.Popen[str], log: Path, seconds: float = 60) -> None:
+def wait_for(url: str, process: subprocess.Popen[str], log: Path, seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:

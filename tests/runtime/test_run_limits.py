@@ -35,7 +35,7 @@ def limited(**limits: float) -> Limits:
     return replace(SMALL, **limits)  # type: ignore[arg-type]
 
 
-def ends(run: Run, why: Ended, *, within: float = 10) -> None:
+def ends(run: Run, why: Ended, *, within: float = 60) -> None:
     assert (run.ended, run.returncode, run.ok, run.seconds < within) == (why, None, False, True), run
 
 
