@@ -6,9 +6,11 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import typer
 
@@ -17,6 +19,15 @@ from grader.errors import GraderFault, UsageError
 WrongWords: type[Exception] = typer.BadParameter.__mro__[2]
 """Click's base of every complaint about the command line; typer may bring a Click of its own."""
 PASSED, NOT_PASSED, UNUSABLE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+_asked_to_stop = threading.Event()
+
+
+def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """For SIGINT and SIGTERM: end as by Ctrl-C."""
+    _asked_to_stop.set()
+    raise KeyboardInterrupt
 
 
 def exit_code_of(command: Callable[[], object]) -> int:
@@ -43,8 +54,14 @@ def exit_code_of(command: Callable[[], object]) -> int:
         _say(f"the grader failed: {fault}" + (f"\n{fault.log_tail}" if fault.log_tail else ""))
         return INCOMPLETE
     except Exception as surprise:  # a bug of ours: one line here, everything else in a file
+        if _asked_to_stop.is_set():
+            # The interrupt struck where Python cannot cope with one, as when a thread was being started.
+            _say("interrupted")
+            return INTERRUPTED
         _say(f"the grader failed: {type(surprise).__name__}: {surprise} (details: {_report()})")
         return INCOMPLETE
+    if result == INTERRUPTED:  # typer turned a KeyboardInterrupt into its code, in silence
+        _say("interrupted")
     return result if isinstance(result, int) else PASSED
 
 

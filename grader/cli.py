@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Literal
 
 import typer
 
 from grader import __version__
-from grader.boundary import INTERRUPTED, exit_code_of
+from grader.boundary import INTERRUPTED, exit_code_of, interrupt
 
 app = typer.Typer(
     name="grader",
@@ -32,17 +31,14 @@ ExamOption = Annotated[
 
 def main() -> None:
     """The `grader` command."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, interrupt)
     code = exit_code_of(lambda: app(standalone_mode=False))
     if code == INTERRUPTED:
         # Everything is cleaned up; a thread that is still deep in a check must not hold up the end.
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from grader.bundled import REFERENCE_SOLUTION
+from tests.runtime.isolation import eventually
 
 
 def survivors(mark: str) -> list[int]:
@@ -56,4 +57,4 @@ def test_it_ends_at_once_and_leaves_nothing(tmp_path: Path, stop: signal.Signals
     assert process.returncode == 130, err
     assert (out, err) == ("", "grader: interrupted\n")
     assert list(scratch.iterdir()) == []
-    assert survivors(str(scratch)) == []
+    assert eventually(lambda: survivors(str(scratch)) == [])

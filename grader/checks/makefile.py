@@ -35,7 +35,7 @@ class Plan:
     """What make says where it cannot make the target at all."""
 
 
-@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",))
+@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_lab=True)
 def runs(
     context: Context,
     *,

@@ -123,11 +123,10 @@ def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
 
 
 def judge_description(seen: Registered, model: str, metric: str, text: str) -> Outcome:
-    """On the version judged, on the model, or on another version of it."""
-    version = judged(seen)
-    if version is None or seen.best is None:
+    """On the model, or on a version of it."""
+    said = [seen.model, *(each.description for each in seen.versions)]
+    if seen.best is None or not (seen.versions or seen.model):
         return _no_version(seen, model)
-    said = [version.description, seen.model, *(each.description for each in seen.versions)]
     value = seen.best.metrics[metric]
     if any(describes(each, text, value) for each in said):
         return passed()

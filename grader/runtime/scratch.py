@@ -12,11 +12,14 @@ import os
 import signal
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 PREFIX = "grader-"
 LOCK = ".lock"
+PATIENCE = 10.0
+"""Seconds that a removal is tried again while something still writes into the directory."""
 
 
 @contextlib.contextmanager
@@ -28,8 +31,22 @@ def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        remove_tree(directory)
+        _remove_patiently(directory)
         os.close(lock)
+
+
+def _remove_patiently(directory: Path) -> None:
+    """After an interrupt a thread may still be writing; it stops as soon as it asks the lab for anything."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            remove_tree(directory)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def sweep(parent: Path) -> None:

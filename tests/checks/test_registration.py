@@ -130,6 +130,7 @@ GOOD = "Best model from exam, accuracy=0.95"
         (seen(version(1, stage="Staging"), version(2, "b" * 32, stage="Staging"), model=GOOD), {"best"}),
         (seen(version(1, stage="Staging", description="the best")), {"description"}),
         (seen(others=("Other",)), {"registered", "best", "staging", "description"}),
+        (seen(model=GOOD), {"registered", "best", "staging"}),
         (seen(ok=False), {"registered", "best", "staging", "description"}),
         (seen(version(1), best=None), {"best", "staging", "description"}),
     ],
