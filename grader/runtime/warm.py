@@ -66,15 +66,20 @@ class Warm:
         self._zygote: Zygote | None = None
         self._preload: Preload | None = None
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._closed = False
         self.problem = ""
         """Why runs are cold, if they are."""
 
     def prepare(self, preload: Preload) -> None:
         """Begin to import; returns at once. Only the first call counts."""
-        if self._thread is None:
+        with self._starting:
+            if self._thread is not None or self._closed:
+                return
             self._preload = preload
-            self._thread = threading.Thread(target=self._prepare, args=(preload,), name="warm", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._prepare, args=(preload,), name="warm", daemon=True)
+            thread.start()
+            self._thread = thread  # not before: who closes meanwhile would wait for what never began
 
     def ready(self, seconds: float) -> bool:
         """Whether runs are warm now or within so many seconds."""
@@ -106,6 +111,8 @@ class Warm:
         """See `Sandbox.close`."""
         self._living.close()
         self._inner.close()
+        with self._starting:
+            self._closed = True
         if self._thread is not None:
             self._thread.join()
         if self._zygote is not None:
