@@ -7,10 +7,12 @@ import os
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import typer
 
@@ -27,7 +29,19 @@ _asked_to_stop = threading.Event()
 def interrupt(_signal: int, _frame: FrameType | None) -> None:
     """For SIGINT and SIGTERM: end as by Ctrl-C."""
     _asked_to_stop.set()
+    # What ends under a thread's feet from now on is no news.
+    threading.excepthook = lambda _arguments: None
     raise KeyboardInterrupt
+
+
+def end_now(code: int, *, patience: float = 5.0) -> NoReturn:
+    """End the process; threads that are still in a check get some seconds to tidy up, and no more."""
+    deadline = time.monotonic() + patience
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def exit_code_of(command: Callable[[], object]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from grader import __version__
-from grader.boundary import INTERRUPTED, exit_code_of, interrupt
+from grader.boundary import INTERRUPTED, end_now, exit_code_of, interrupt
 
 app = typer.Typer(
     name="grader",
@@ -35,9 +34,7 @@ def main() -> None:
         signal.signal(stop, interrupt)
     code = exit_code_of(lambda: app(standalone_mode=False))
     if code == INTERRUPTED:
-        # Everything is cleaned up; a thread that is still deep in a check must not hold up the end.
-        sys.stdout.flush()
-        os._exit(code)
+        end_now(code)
     sys.exit(code)
 
 
