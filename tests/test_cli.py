@@ -12,7 +12,7 @@ import pytest
 
 from grader.bundled import REFERENCE_SOLUTION
 from grader.schemas import load
-from tests.editing import reference_copy
+from tests.editing import reference_copy, without_times
 
 
 def grader(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -98,13 +98,6 @@ def test_the_same_submission_gives_the_same_document_but_for_times(tmp_path: Pat
         result = json.loads(grader("score", str(root), "--static", "--format", "json").stdout)
         documents.append(without_times(result))
     assert documents[1:] == documents[:1] * 2
-
-
-def without_times(value: object) -> object:
-    """A result document as it was, less every `seconds`."""
-    if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key != "seconds"}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
 
 
 def test_doctor_says_what_each_tool_decides() -> None:

@@ -88,7 +88,7 @@ def test_only_one_exact_version_is_a_pin(text: str, pin: str | None) -> None:
         ("-r other.txt", "-r", "other.txt"),
         ("-rother.txt", "-r", "other.txt"),
         ("--constraint=pins.txt", "--constraint", "pins.txt"),
-        ("--index-url https://example.org/simple", "--index-url", "https://example.org/simple"),
+        ("--index-url https://example.org/index", "--index-url", "https://example.org/index"),
         ("--no-index", "--no-index", ""),
     ],
 )

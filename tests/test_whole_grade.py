@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
 from grader.bundled import REFERENCE_SOLUTION
 from grader.report.document import document
 from grader.results import Grade
-from tests.editing import grade, losses, still_open
-
-
-def without_times(value: Any) -> Any:
-    """A result document as it was, less every `seconds`."""
-    if isinstance(value, dict):
-        return {key: without_times(item) for key, item in value.items() if key != "seconds"}
-    return [without_times(item) for item in value] if isinstance(value, list) else value
+from tests.editing import grade, losses, still_open, without_times
 
 
 def everything(graded: Grade) -> str:

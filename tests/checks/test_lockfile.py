@@ -55,7 +55,7 @@ PINNED = {
     "arbitrary": "pandas===2.2.0",
     "hashes": "pandas==2.2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n    # via x\nnumpy==1.26.4\n",
     "markers": "pandas==2.2.0 ; python_version >= '3.9'\npandas==1.5.3 ; python_version < '3.9'",
-    "options": "--index-url https://example.org/simple\n--no-binary :none:\npandas==2.2.0  # via x",
+    "options": "--index-url https://example.org/index\n--no-binary :none:\npandas==2.2.0  # via x",
     "extras": "dvc[s3]==3.50.0",
     "local version": "torch==2.3.0+cpu",
     "byte order mark": "\ufeffpandas==2.2.0\r\nnumpy==1.26.4\r\n",

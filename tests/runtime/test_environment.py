@@ -77,7 +77,7 @@ def test_the_exams_environment_serves_where_the_lock_does_not(
 def test_an_index_that_does_not_answer_is_no_fault_of_the_candidate(
     tmp_path: Path, spec: EnvironmentSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/index")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
     with pytest.raises(GraderFault, match="cannot be reached"):
