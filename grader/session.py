@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +26,7 @@ from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
     from grader.runtime.lab import Lab
+    from grader.runtime.workshop import Workshop
 
 STATIC = "static"
 """The isolation of a grade that ran nothing."""
@@ -47,20 +48,31 @@ class Options:
     """Tools to do without, as if this machine did not have them."""
 
 
-def score_submission(source: str, options: Options, observe: Observer = ignore) -> Grade:
+def score_submission(
+    source: str,
+    options: Options,
+    observe: Observer = ignore,
+    *,
+    exam: Exam | None = None,
+    workshop: Workshop | None = None,
+) -> Grade:
     """Grade one submission: a folder, an archive or a git revision.
+
+    Args:
+        exam: loaded already; else the one that the options name.
+        workshop: shared with other grades; else one of its own.
 
     Raises:
         UsageError: the source, the exam or an option is unusable.
     """
     started = time.perf_counter()
-    exam = load_exam(options.exam or RUBRICS, ALL)
+    exam = exam or load_exam(options.exam or RUBRICS, ALL)
     tasks = chosen_tasks(exam, options.tasks, options.sections)
     tools = Tools(options.without)
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_directory())
         submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
-        lab = _lab(stack, submission, exam, options, tasks)
+        lab = _lab(stack, submission, exam, options, tasks, workshop)
         context = Context(submission=submission, exam=exam, tools=tools, seed=options.seed, lab=lab)
         results = grade_tasks(tasks, context, ALL, observe)
         sections = tuple(
@@ -79,7 +91,7 @@ def score_submission(source: str, options: Options, observe: Observer = ignore) 
             score=total(sections, pass_mark=_pass_mark(exam, tasks, options.pass_mark)),
             sections=sections,
             environment=_environment(lab),
-            isolation=STATIC if lab is None else options.isolation,
+            isolation=options.isolation,
             seed=options.seed,
             tools={name: str(tools.version(name)) for name in KNOWN if tools.find(name)},
             remarks=(*submission.remarks, *_lab_remarks(lab)),
@@ -116,21 +128,39 @@ def _pass_mark(exam: Exam, tasks: tuple[Task, ...], chosen: float | None) -> flo
 
 
 def _lab(
-    stack: ExitStack, submission: Submission, exam: Exam, options: Options, tasks: tuple[Task, ...]
+    stack: ExitStack,
+    submission: Submission,
+    exam: Exam,
+    options: Options,
+    tasks: tuple[Task, ...],
+    workshop: Workshop | None,
 ) -> Lab | None:
     """What runs candidate code, where that was asked for and some check may need it."""
     if options.isolation == STATIC or not _may_run(tasks):
         return None
     from grader.runtime.lab import Lab
 
-    lab = Lab(submission, exam, isolation=options.isolation, tools=Tools(options.without))
+    tools = Tools(options.without)
+    lab = Lab(submission, exam, isolation=options.isolation, tools=tools, workshop=workshop)
     stack.enter_context(lab)
     if len(tasks) == len(tuple(exam.tasks)):
         lab.warm_up()
     return lab
 
 
-def _may_run(tasks: tuple[Task, ...]) -> bool:
+@contextmanager
+def workshop_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterator[Workshop | None]:
+    """A workshop for many grades of these tasks; None where none of them runs anything."""
+    if options.isolation == STATIC or not _may_run(tasks):
+        yield None
+        return
+    from grader.runtime.workshop import Workshop
+
+    with Workshop(isolation=options.isolation, hidden=(exam.directory.resolve(),)) as workshop:
+        yield workshop
+
+
+def _may_run(tasks: Iterable[Task]) -> bool:
     parts = (part for task in tasks for criterion in task.criteria for part in criterion.parts)
     return any(ALL[part.check].needs_lab for part in parts)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,27 +15,24 @@ from threading import Lock
 from typing import Any
 
 from grader import process
-from grader.errors import GraderFault, ToolMissing, UsageError
+from grader.errors import GraderFault
 from grader.exam import Exam
 from grader.results import Finding
 from grader.runtime import environment, files
-from grader.runtime.bubblewrap import Bubblewrap
 from grader.runtime.cache import Cache
-from grader.runtime.cell import PROBES, Cell, environment_of
+from grader.runtime.cell import PROBES, Cell
 from grader.runtime.environment import Environment
-from grader.runtime.object_store import ObjectStore, open_store
-from grader.runtime.sandbox import Limits, Run, Sandbox, open_sandbox
-from grader.runtime.scratch import remove_tree, scratch_directory
-from grader.runtime.services import MlflowHost, MlflowServer
-from grader.runtime.slots import Queued, Slots
-from grader.runtime.warm import Preload, Warm
+from grader.runtime.object_store import ObjectStore
+from grader.runtime.sandbox import Limits, Run, Sandbox
+from grader.runtime.scratch import remove_tree
+from grader.runtime.services import MlflowServer
+from grader.runtime.workshop import Workshop
 from grader.runtime.workspace import assemble, replaced_data
 from grader.submission import Submission
 from grader.tools import Tools
 
 MLFLOW_PORT = 5000
 S3_PORT = 9000
-ISOLATIONS = ("bubblewrap", "none")
 VARIABLES: Mapping[str, str] = {
     "MLFLOW_TRACKING_URI": f"http://localhost:{MLFLOW_PORT}",
     "AWS_ENDPOINT_URL": f"http://localhost:{S3_PORT}",
@@ -49,21 +45,6 @@ UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLO
 """By default MLflow's client tries an absent server for minutes."""
 _SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
 _SEED_FILES = "files"
-_CELLS = "cells"
-PRELOADED = (
-    "mlflow",
-    "mlflow.sklearn",
-    "sklearn.ensemble",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "pandas",
-    "matplotlib.pyplot",
-    "fastapi",
-    "uvicorn",
-    "prometheus_client",
-    "evidently",
-)
-"""What scripts of this trade take seconds to import, each anew; whatever of it there is, is imported once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,31 +81,29 @@ class Lab:
         isolation: str = "bubblewrap",
         tools: Tools | None = None,
         cache: Cache | None = None,
-        slots: Slots | None = None,
+        workshop: Workshop | None = None,
     ) -> None:
-        self.isolation = isolation
+        """Nothing starts before it is asked for.
+
+        Args:
+            isolation, cache: of the workshop that it opens for itself, where none is given.
+            workshop: open as long as this is.
+        """
         self._submission = submission
         self._exam = exam
         self._tools = tools or Tools()
-        self._cache = cache or Cache()
-        self.slots = slots or Slots()
+        self._shared = workshop
+        self._own = Workshop(isolation=isolation, hidden=(exam.directory.resolve(),), cache=cache)
         self._stack = contextlib.ExitStack()
         self._lock = Lock()
+        self._opening = Lock()
         self._environment: Future[Environment] | None = None
-        self._numbers = itertools.count()
-        self._warm: Warm | None = None
+        self._leased: Sandbox | None = None
 
     def __enter__(self) -> Lab:
         with contextlib.ExitStack() as stack:
-            self._scratch = stack.enter_context(scratch_directory())
-            sandbox = choose_sandbox(self.isolation, self._scratch, (self._exam.directory.resolve(),))
-            if isinstance(sandbox, Bubblewrap):
-                sandbox = self._warm = Warm(sandbox, self._scratch / _CELLS)
-            self._sandbox = Queued(sandbox, self.slots)
+            self._workshop = self._shared or stack.enter_context(self._own)
             self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lab"))
-            self._bwrap = _bwrap() if self.isolation == "bubblewrap" else None
-            self._host = stack.enter_context(MlflowHost(self._scratch / "mlflow", self._cache, self._bwrap))
-            stack.callback(sandbox.close)
             self._stack = stack.pop_all()
         return self
 
@@ -141,8 +120,8 @@ class Lab:
 
     def warm_up(self) -> None:
         """Begin at once with what takes long; returns immediately."""
-        self._host.start()
-        self._preparing()
+        self._workshop.host.start()
+        self._preparing().add_done_callback(self._preload)
 
     @property
     def environment(self) -> Environment:
@@ -204,13 +183,13 @@ class Lab:
     @contextlib.contextmanager
     def mlflow(self, name: str, *, seeded: Path | None = None) -> Iterator[MlflowServer]:  # noqa: ARG002
         """A tracking server on an empty store, or on a copy of a seeded one, as long as the block lasts."""
-        with self._host.open(seeded) as server:
+        with self._workshop.host.open(seeded) as server:
             yield server
 
     @contextlib.contextmanager
     def object_store(self) -> Iterator[ObjectStore]:
         """An S3 endpoint without buckets, as long as the block lasts; only in the thread that it began in."""
-        with open_store(self._scratch / f"s3-{next(self._numbers)}", self._bwrap) as store:
+        with self._workshop.objects() as store:
             yield store
 
     def seeded(self, recipe: str, parameters: Mapping[str, Any]) -> Seeded:
@@ -221,7 +200,7 @@ class Lab:
         Raises:
             SeedFailed: it did not get through.
         """
-        entry = self._cache.get(
+        entry = self._workshop.cache.get(
             "seeds",
             self._seed_key(recipe, parameters),
             lambda directory: self._seed(recipe, parameters, directory),
@@ -266,14 +245,14 @@ class Lab:
         outbound: Mapping[int, Path] | None,
     ) -> Iterator[Cell]:
         prepared = self.environment
-        directory = self._scratch / _CELLS / f"{next(self._numbers)}-{_plain(name)}"
+        directory = self._workshop.directory(_plain(name))
         workspace = directory / "workspace"
-        workspace.mkdir(parents=True)
+        workspace.mkdir()
         told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
         try:
             yield Cell(
                 workspace,
-                sandbox=self._sandbox,
+                sandbox=self._sandbox(prepared),
                 python=prepared.python,
                 scratch=directory,
                 readable=prepared.readable,
@@ -290,48 +269,23 @@ class Lab:
                     environment.prepare,
                     self._submission,
                     self._exam.environment,
-                    self._cache,
-                    self._bwrap,
+                    self._workshop.cache,
+                    self._workshop.bwrap,
                 )
-                self._environment.add_done_callback(self._preload)
             return self._environment
 
     def _preload(self, future: Future[Environment]) -> None:
         """Have the candidate's Python import what most runs will, as soon as there is one."""
-        if self._warm is None or future.cancelled() or future.exception() is not None:
-            return
-        prepared = future.result()
-        told = {**VARIABLES, **self._submission.manifest.environment}
-        self._warm.prepare(
-            Preload(
-                python=prepared.python,
-                env=environment_of(prepared.python, told),
-                readable=prepared.readable,
-                shown=(PROBES,),
-                modules=PRELOADED,
-                programs=("uvicorn",),
-            )
-        )
+        if not future.cancelled() and future.exception() is None:
+            self._sandbox(future.result())
 
-
-def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ()) -> Sandbox:
-    """The sandbox of that name.
-
-    Raises:
-        UsageError: there is none, or this machine cannot isolate in that way.
-    """
-    if isolation not in ISOLATIONS:
-        raise UsageError(f"no isolation is named {isolation!r}: there are {', '.join(ISOLATIONS)}")
-    try:
-        return open_sandbox(isolation, scratch=scratch, hidden=hidden)
-    except ToolMissing as missing:
-        raise UsageError(f"{isolation} does not isolate on this machine: {missing}") from missing
-
-
-def _bwrap() -> Path:
-    from grader.runtime.bubblewrap import find_bubblewrap
-
-    return find_bubblewrap()
+    def _sandbox(self, prepared: Environment) -> Sandbox:
+        """Where this submission's programs run: the same for all of them."""
+        with self._opening:
+            if self._leased is None:
+                told = {**VARIABLES, **self._submission.manifest.environment}
+                self._leased = self._stack.enter_context(self._workshop.sandbox(prepared, told))
+            return self._leased
 
 
 def _copy_files(source: Path, target: Path) -> None:

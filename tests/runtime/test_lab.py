@@ -18,7 +18,8 @@ from grader.exam import EnvironmentSpec, Exam
 from grader.runtime import environment
 from grader.runtime.cache import Cache
 from grader.runtime.environment import Environment
-from grader.runtime.lab import Lab, SeedFailed, choose_sandbox
+from grader.runtime.lab import Lab, SeedFailed
+from grader.runtime.workshop import choose_sandbox
 from grader.submission import Manifest
 from tests.builders import EXAM, make_submission
 
@@ -148,7 +149,7 @@ def test_nothing_of_a_lab_is_left(open_lab: Callable[..., Lab]) -> None:
             assert cell.python("-S", "a.py").stdout == "1\n"
             workspace = cell.workspace
         assert not workspace.exists()
-    assert not lab._scratch.exists()
+    assert not workspace.parents[2].exists()
 
 
 def test_a_cell_has_the_submission_and_no_answers(open_lab: Callable[..., Lab], exam: Exam) -> None:
