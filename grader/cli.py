@@ -26,6 +26,10 @@ ExamOption = Annotated[
     Path | None,
     typer.Option("--exam", metavar="DIR", help="Directory with exam.yaml; default: the bundled exam."),
 ]
+IsolationOption = Annotated[
+    Literal["bubblewrap", "none"],
+    typer.Option(help="How candidate code is kept apart; `none` runs it as you, with your rights."),
+]
 
 
 def main() -> None:
@@ -75,10 +79,7 @@ def score(
             min=0, help="What seeded data, models and runs derive from. The score does not depend on it."
         ),
     ] = 0,
-    isolation: Annotated[
-        Literal["bubblewrap", "none"],
-        typer.Option(help="How candidate code is kept apart; `none` runs it as you, with your rights."),
-    ] = "bubblewrap",
+    isolation: IsolationOption = "bubblewrap",
     static: Annotated[bool, typer.Option("--static", help="Read only: run no candidate code.")] = False,
     fail_under: Annotated[
         float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark instead of the exam's.")
@@ -111,6 +112,52 @@ def score(
     )
     code = score_command(submission, options, form=format_, output=output, quiet=quiet, verbose=verbose)
     raise typer.Exit(code)
+
+
+@app.command()
+def verify(
+    exam: ExamOption = None,
+    only: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Only these cases: a task, a glob or a piece of a name.")
+    ] = "",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Cases at a time; 0: as many as pay.")
+    ] = 0,
+    full: Annotated[
+        bool, typer.Option("--full", help="Grade every task of every case, not only those it can change.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="What seeded data, models and runs derive from.")] = 0,
+    isolation: IsolationOption = "bubblewrap",
+    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="What to write.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the JSON results here too.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the cases that agree.")] = False,
+) -> None:
+    """Prove the rubrics: grade the reference solution, known defects and honest variants.
+
+    Exit status: 0 every case lost exactly what it must, 1 some did not, 2 an option, rubric or case is
+    unusable, 3 some case could not be decided on this machine, 130 interrupted.
+    """
+    from grader.commands.verify import verify_command
+    from grader.session import Options
+
+    options = Options(exam=exam, seed=seed, isolation=isolation)
+    code = verify_command(
+        options, only=only, jobs=jobs, full=full, form=format_, output=output, verbose=verbose
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    exam: ExamOption = None,
+) -> None:
+    """Make a folder to start from: the exam's text, the given data, an annotated submission.yaml."""
+    from grader.commands.init import init_command
+
+    raise typer.Exit(init_command(directory, exam))
 
 
 @app.command()

@@ -61,6 +61,8 @@ class Task:
     deliverables: tuple[Deliverable, ...]
     criteria: tuple[Criterion, ...]
     notes: str = ""
+    reads: tuple[str, ...] = ()
+    """Globs of files besides the deliverables on which its criteria depend."""
 
     @property
     def points(self) -> float:
@@ -93,6 +95,16 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Where the cases are that prove the rubrics."""
+
+    defects: Path | None = None
+    variants: Path | None = None
+    submissions: Path | None = None
+    """A folder of whole submissions, each worth full marks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Exam:
     """A whole exam."""
 
@@ -110,6 +122,9 @@ class Exam:
     """Given data: path in a submission -> file of the exam."""
     reference: Path | None
     environment: EnvironmentSpec
+    text: Path | None = None
+    """The exam as candidates get it."""
+    corpus: Corpus = Corpus()
 
     @property
     def tasks(self) -> Iterator[Task]:

@@ -16,7 +16,7 @@ from grader.checks.registry import Check
 from grader.complaints import Complaint, Sheet
 from grader.documents import Problem, YamlDocument, parse_yaml
 from grader.errors import RubricError, UsageError
-from grader.exam import Criterion, Deliverable, EnvironmentSpec, Exam, Part, Section, Task
+from grader.exam import Corpus, Criterion, Deliverable, EnvironmentSpec, Exam, Part, Section, Task
 from grader.schema_check import against_schema
 
 EXAM_FILE = "exam.yaml"
@@ -147,6 +147,8 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], directory: Path) -> 
             fallback=directory / environment["fallback"],
             provides=environment.get("provides", {}),
         ),
+        text=directory / data["text"] if "text" in data else None,
+        corpus=Corpus(**{kind: directory / folder for kind, folder in data.get("corpus", {}).items()}),
     )
 
 
@@ -171,6 +173,7 @@ def build_task(document: YamlDocument) -> Task:
         id=data["task"],
         title=data["title"],
         notes=data.get("notes", ""),
+        reads=tuple(data.get("reads", ())),
         deliverables=tuple(
             Deliverable(
                 id=name,

@@ -28,7 +28,7 @@ def score_command(
 ) -> int:
     """Grade, report, and say by the exit code how it went."""
     if output is not None:
-        _refuse_unwritable(output)
+        refuse_unwritable(output)
     with Progress(quiet=quiet) as progress:
         grade = score_submission(source, options, progress.observe)
     if output is not None:
@@ -50,17 +50,22 @@ def exit_code(grade: Grade) -> int:
 
 
 def write_file(path: Path, grade: Grade, form: str) -> None:
-    """Write a report whole or not at all: a reader never sees half of it."""
+    """Write a report; a reader never sees half of it."""
     text = io.StringIO()
     WRITERS[form](grade, text)
+    write_whole(path, text.getvalue())
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-        file.write(text.getvalue())
+        file.write(text)
     Path(name).chmod(0o644)
     Path(name).replace(path)
 
 
-def _refuse_unwritable(path: Path) -> None:
+def refuse_unwritable(path: Path) -> None:
     """Better now than after a minute of grading."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise UsageError(f"cannot write to {path}: it needs to be a file in a folder that exists")

@@ -1,0 +1,69 @@
+"""`grader verify`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from grader.boundary import INCOMPLETE, NOT_PASSED, PASSED
+from grader.bundled import RUBRICS
+from grader.checks import ALL
+from grader.commands.score import refuse_unwritable, write_whole
+from grader.corpus import chosen, load_cases
+from grader.errors import UsageError
+from grader.exam_loader import load_exam
+from grader.report.confusion import document, write_text
+from grader.session import Options
+from grader.verify import Verdict, Verification, built_in, verify
+
+
+def verify_command(
+    options: Options, *, only: str, jobs: int, full: bool, form: str, output: Path | None, verbose: bool
+) -> int:
+    """Grade the corpus, print how far it agrees, and say so by the exit code."""
+    if output is not None:
+        refuse_unwritable(output)
+    exam = load_exam(options.exam or RUBRICS, ALL)
+    cases = (*(case for case in built_in(exam) if chosen(case.name, only)), *load_cases(exam, only))
+    if not cases:
+        raise UsageError(f"no case is meant by {only!r}: it is a task, a glob or a piece of a case's name")
+    with _progress() as progress:
+        task = progress.add_task("cases", total=len(cases))
+
+        def observe(verdict: Verdict) -> None:
+            progress.advance(task)
+            if not verdict.agrees:
+                progress.console.print(f"✘ {verdict.case.name}", style="red", highlight=False)
+
+        result = verify(exam, cases, options, jobs=jobs, full=full, whole=not only, observe=observe)
+    text = json.dumps(document(result), indent=2, ensure_ascii=False) + "\n"
+    if output is not None:
+        write_whole(output, text)
+    if form == "json":
+        sys.stdout.write(text)
+    else:
+        write_text(result, sys.stdout, verbose=verbose)
+    return exit_code(result)
+
+
+def exit_code(result: Verification) -> int:
+    """The contract of `grader verify`."""
+    wrong = [verdict for verdict in result.verdicts if not verdict.agrees]
+    if not wrong:
+        return PASSED
+    return INCOMPLETE if all(verdict.undecided for verdict in wrong) else NOT_PASSED
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
