@@ -93,6 +93,11 @@ def score(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also what earned its points, all details.")
     ] = False,
+    solution: Annotated[
+        bool,
+        typer.Option("--solution", help="Also show the reference's files for what was lost."),
+    ] = False,
+    timings: Annotated[bool, typer.Option("--timings", help="Also print where the time went.")] = False,
 ) -> None:
     """Grade one submission.
 
@@ -109,8 +114,17 @@ def score(
         seed=seed,
         pass_mark=fail_under,
         isolation=STATIC if static else isolation,
+        solution=solution,
     )
-    code = score_command(submission, options, form=format_, output=output, quiet=quiet, verbose=verbose)
+    code = score_command(
+        submission,
+        options,
+        form=format_,
+        output=output,
+        quiet=quiet,
+        verbose=verbose,
+        timings=timings,
+    )
     raise typer.Exit(code)
 
 

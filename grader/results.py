@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from grader.timeline import Span
+
 
 class Status(StrEnum):
     """What became of a criterion (or of one part of it)."""
@@ -137,6 +139,19 @@ class SectionResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A deliverable as it was handed in, beside the reference solution's."""
+
+    task: str
+    deliverable: str
+    path: str
+    """Empty where it was not handed in."""
+    text: str
+    reference_path: str
+    reference_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """The totals; `lowest` and `highest` differ while something is open."""
 
@@ -167,4 +182,8 @@ class Grade:
     tools: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Finding, ...] = ()
     """What collecting and preparing noticed and no criterion is about."""
+    comparisons: tuple[Comparison, ...] = ()
+    """How the reference solution does what was lost, where that was asked for."""
     seconds: float = 0.0
+    spans: tuple[Span, ...] = ()
+    """Where the time went; no report depends on it but the one of `--timings`."""

@@ -18,10 +18,12 @@ from grader.errors import UsageError
 from grader.exam import Exam, Task
 from grader.exam_loader import load_exam
 from grader.grading import Observer, grade_tasks, ignore
-from grader.results import Finding, Grade, SectionResult
+from grader.results import Comparison, Finding, Grade, SectionResult
 from grader.runtime.scratch import scratch_directory
 from grader.score import add, total
+from grader.solution import comparisons
 from grader.submission import Submission
+from grader.timeline import Timeline
 from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Options:
     pass_mark: float | None = None
     isolation: str = "bubblewrap"
     """`bubblewrap`, `none`, or `static` for no execution at all."""
+    solution: bool = False
+    """Also show how the reference solution does what was lost."""
     without: frozenset[str] = frozenset()
     """Tools to do without, as if this machine did not have them."""
 
@@ -68,13 +72,27 @@ def score_submission(
     started = time.perf_counter()
     exam = exam or load_exam(options.exam or RUBRICS, ALL)
     tasks = chosen_tasks(exam, options.tasks, options.sections)
+    if options.solution and exam.reference is None:
+        raise UsageError("there is no solution to show: this exam.yaml names no reference")
     tools = Tools(options.without)
+    timeline = Timeline()
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_directory())
-        submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
-        lab = _lab(stack, submission, exam, options, tasks, workshop)
-        context = Context(submission=submission, exam=exam, tools=tools, seed=options.seed, lab=lab)
+        with timeline.span("collect", source):
+            submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
+        lab = _lab(stack, submission, exam, options, tasks, workshop, timeline)
+        context = Context(
+            submission=submission,
+            exam=exam,
+            tools=tools,
+            seed=options.seed,
+            lab=lab,
+            runs=options.isolation != STATIC,
+        )
         results = grade_tasks(tasks, context, ALL, observe)
+        shown: tuple[Comparison, ...] = ()
+        if options.solution:
+            shown = comparisons(tasks, results, submission, exam, scratch=scratch, tools=tools)
         sections = tuple(
             SectionResult(
                 id=section.id,
@@ -93,9 +111,11 @@ def score_submission(
             environment=_environment(lab),
             isolation=options.isolation,
             seed=options.seed,
-            tools={name: str(tools.version(name)) for name in KNOWN if tools.find(name)},
+            tools={name: str(tools.version(name)) for name in KNOWN if not tools.lacks(name)},
             remarks=(*submission.remarks, *_lab_remarks(lab)),
+            comparisons=shown,
             seconds=time.perf_counter() - started,
+            spans=timeline.spans,
         )
 
 
@@ -134,6 +154,7 @@ def _lab(
     options: Options,
     tasks: tuple[Task, ...],
     workshop: Workshop | None,
+    timeline: Timeline,
 ) -> Lab | None:
     """What runs candidate code, where that was asked for and some check may need it."""
     if options.isolation == STATIC or not _may_run(tasks):
@@ -141,7 +162,14 @@ def _lab(
     from grader.runtime.lab import Lab
 
     tools = Tools(options.without)
-    lab = Lab(submission, exam, isolation=options.isolation, tools=tools, workshop=workshop)
+    lab = Lab(
+        submission,
+        exam,
+        isolation=options.isolation,
+        tools=tools,
+        workshop=workshop,
+        timeline=timeline,
+    )
     stack.enter_context(lab)
     if len(tasks) == len(tuple(exam.tasks)):
         lab.warm_up()

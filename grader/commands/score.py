@@ -16,7 +16,9 @@ from grader.boundary import INCOMPLETE, NOT_PASSED, PASSED
 from grader.errors import UsageError
 from grader.report.document import write_json
 from grader.report.progress import Progress
+from grader.report.solution import write_solutions
 from grader.report.text import summary, write_text
+from grader.report.timings import write_timings
 from grader.results import Grade
 from grader.session import Options, score_submission
 
@@ -24,7 +26,14 @@ WRITERS: dict[str, Callable[[Grade, TextIO], None]] = {"text": write_text, "json
 
 
 def score_command(
-    source: str, options: Options, *, form: str, output: Path | None, quiet: bool, verbose: bool
+    source: str,
+    options: Options,
+    *,
+    form: str,
+    output: Path | None,
+    quiet: bool,
+    verbose: bool,
+    timings: bool,
 ) -> int:
     """Grade, report, and say by the exit code how it went."""
     if output is not None:
@@ -39,6 +48,10 @@ def score_command(
         Console(highlight=False).print(summary(grade))
     else:
         write_text(grade, sys.stdout, verbose=verbose)
+        write_solutions(grade, sys.stdout)
+    if timings:
+        # Standard output may be a document for another program.
+        write_timings(grade, sys.stderr)
     return exit_code(grade)
 
 

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from grader import __version__
 from grader.report.safe import safe
-from grader.results import CriterionResult, Finding, Grade, PartResult, Score
+from grader.results import Comparison, CriterionResult, Finding, Grade, PartResult, Score
 
 VERSION = 1
 """Of the document's form; it rises when a key changes its meaning or goes."""
@@ -41,6 +41,7 @@ def document(grade: Grade) -> dict[str, Any]:
         "isolation": grade.isolation,
         "seed": grade.seed,
         "tools": dict(grade.tools),
+        **({"solutions": list(map(_comparison, grade.comparisons))} if grade.comparisons else {}),
         "remarks": [_finding(remark) for remark in grade.remarks],
         "seconds": round(grade.seconds, 2),
     }
@@ -83,6 +84,17 @@ def _criterion(criterion: CriterionResult) -> dict[str, Any]:
 
 def _part(part: PartResult) -> dict[str, Any]:
     return {"id": part.id, "title": part.title, "points": part.points, "status": part.status.value}
+
+
+def _comparison(comparison: Comparison) -> dict[str, str]:
+    return {
+        "task": comparison.task,
+        "deliverable": comparison.deliverable,
+        "path": safe(comparison.path),
+        "text": safe(comparison.text, longest=40_000),
+        "reference_path": comparison.reference_path,
+        "reference_text": comparison.reference_text,
+    }
 
 
 def _finding(finding: Finding) -> dict[str, str]:

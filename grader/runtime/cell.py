@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from grader.runtime import files
 from grader.runtime.limits import Limits
 from grader.runtime.sandbox import Bind, Job, Run, Sandbox
 from grader.runtime.supervise import Process
+from grader.timeline import Timeline
 
 if TYPE_CHECKING:
     import httpx
@@ -77,6 +79,7 @@ class Cell:
         outbound: Mapping[int, Path] | None = None,
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         """Set the scene.
 
@@ -87,6 +90,7 @@ class Cell:
             readable: directories that runs see at their own paths, such as the environment and its Python.
             outbound: port on the loopback -> Unix socket that answers there.
             env: variables besides the usual ones.
+            timeline: told how long its runs take.
         """
         self.workspace = workspace
         self.limits = limits or Limits()
@@ -97,6 +101,7 @@ class Cell:
         self._outbound = dict(outbound or {})
         self._env = environment_of(python, env)
         self._numbers = itertools.count()
+        self._timeline = timeline or Timeline()
 
     @property
     def root(self) -> str:
@@ -115,7 +120,7 @@ class Cell:
         Raises:
             GraderFault: the sandbox failed, which is not the candidate's fault.
         """
-        return self._sandbox.run(self._job(argv, env=env, limits=limits))
+        return self._run(self._job(argv, env=env, limits=limits), " ".join(argv))
 
     def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
         """Run the candidate's Python: `cell.python("src/train.py")`."""
@@ -148,8 +153,16 @@ class Cell:
             see(asked),
             f"{see(answered)}/answer.json",
         )
-        run = self._sandbox.run(self._job(argv, env=env, limits=limits, binds=(probes, asked, answered)))
+        job = self._job(argv, env=env, limits=limits, binds=(probes, asked, answered))
+        run = self._run(job, f"{script} (probe)")
         return run, _parse(files.read_inside(result, "answer.json", MOST_ANSWER))
+
+    def _run(self, job: Job, title: str) -> Run:
+        begin = time.perf_counter()
+        run = self._sandbox.run(job)
+        name = f"{self._scratch.name}: {title.replace(f'{self._python.parent}/', '')}"
+        self._timeline.note("run", name, begin, waited=max(0.0, time.perf_counter() - begin - run.seconds))
+        return run
 
     @contextlib.contextmanager
     def serve(
@@ -165,7 +178,8 @@ class Cell:
 
         process = self._sandbox.start(self._job(argv, env=env, limits=limits, inbound=(port,)))
         try:
-            with client(process.connection(port), port) as http:
+            title = f"{self._scratch.name}: {argv[0].rpartition('/')[2]} (as long as it served)"
+            with client(process.connection(port), port) as http, self._timeline.span("run", title):
                 yield Server(process, http)
         finally:
             process.stop()

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from grader.runtime.services import MlflowServer
 from grader.runtime.workshop import Workshop
 from grader.runtime.workspace import assemble, replaced_data
 from grader.submission import Submission
+from grader.timeline import Timeline
 from grader.tools import Tools
 
 MLFLOW_PORT = 5000
@@ -82,18 +84,21 @@ class Lab:
         tools: Tools | None = None,
         cache: Cache | None = None,
         workshop: Workshop | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         """Nothing starts before it is asked for.
 
         Args:
             isolation, cache: of the workshop that it opens for itself, where none is given.
             workshop: open as long as this is.
+            timeline: told how long everything takes.
         """
         self._submission = submission
         self._exam = exam
         self._tools = tools or Tools()
         self._shared = workshop
         self._own = Workshop(isolation=isolation, hidden=(exam.directory.resolve(),), cache=cache)
+        self._timeline = timeline or Timeline()
         self._stack = contextlib.ExitStack()
         self._lock = Lock()
         self._opening = Lock()
@@ -181,15 +186,19 @@ class Lab:
             yield cell
 
     @contextlib.contextmanager
-    def mlflow(self, name: str, *, seeded: Path | None = None) -> Iterator[MlflowServer]:  # noqa: ARG002
+    def mlflow(self, name: str, *, seeded: Path | None = None) -> Iterator[MlflowServer]:
         """A tracking server on an empty store, or on a copy of a seeded one, as long as the block lasts."""
+        begin = time.perf_counter()
         with self._workshop.host.open(seeded) as server:
+            self._timeline.note("service", f"tracking server for {name}", begin)
             yield server
 
     @contextlib.contextmanager
     def object_store(self) -> Iterator[ObjectStore]:
         """An S3 endpoint without buckets, as long as the block lasts; only in the thread that it began in."""
+        begin = time.perf_counter()
         with self._workshop.objects() as store:
+            self._timeline.note("service", "S3 endpoint", begin)
             yield store
 
     def seeded(self, recipe: str, parameters: Mapping[str, Any]) -> Seeded:
@@ -200,11 +209,11 @@ class Lab:
         Raises:
             SeedFailed: it did not get through.
         """
-        entry = self._workshop.cache.get(
-            "seeds",
-            self._seed_key(recipe, parameters),
-            lambda directory: self._seed(recipe, parameters, directory),
-        )
+        key = self._seed_key(recipe, parameters)
+        with self._timeline.span("seed", recipe):
+            entry = self._workshop.cache.get(
+                "seeds", key, lambda directory: self._seed(recipe, parameters, directory)
+            )
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
@@ -258,6 +267,7 @@ class Lab:
                 readable=prepared.readable,
                 outbound={**({MLFLOW_PORT: mlflow.socket} if mlflow else {}), **(outbound or {})},
                 env={**told, **self._submission.manifest.environment, **(env or {})},
+                timeline=self._timeline,
             )
         finally:
             remove_tree(directory)
@@ -265,14 +275,14 @@ class Lab:
     def _preparing(self) -> Future[Environment]:
         with self._lock:
             if self._environment is None:
-                self._environment = self._pool.submit(
-                    environment.prepare,
-                    self._submission,
-                    self._exam.environment,
-                    self._workshop.cache,
-                    self._workshop.bwrap,
-                )
+                self._environment = self._pool.submit(self._prepare)
             return self._environment
+
+    def _prepare(self) -> Environment:
+        with self._timeline.span("environment", self._submission.name):
+            return environment.prepare(
+                self._submission, self._exam.environment, self._workshop.cache, self._workshop.bwrap
+            )
 
     def _preload(self, future: Future[Environment]) -> None:
         """Have the candidate's Python import what most runs will, as soon as there is one."""

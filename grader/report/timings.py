@@ -1,0 +1,67 @@
+"""Where the time of a grade went: what `--timings` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from grader.report.safe import one_line
+from grader.results import Grade
+from grader.timeline import Span
+
+KINDS = {
+    "start-up": "the grader's own start, in processor time",
+    "collect": "copying the submission",
+    "environment": "the candidate's packages",
+    "service": "servers: until each was ready",
+    "seed": "what the grader put into servers",
+    "run": "programs that ran",
+    "check": "criteria, with what they waited for",
+}
+"""Kinds of spans in the order in which they are shown; several of them go on at the same time."""
+SHORTEST = 0.05
+"""Seconds of a span that is worth a line."""
+MOST_NAME = 70
+
+
+def write_timings(grade: Grade, stream: TextIO) -> None:
+    """One table: when each thing began, how long it took, and how long of that it waited for its turn."""
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=stream, no_color=True, highlight=False, width=110)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("began", "seconds", "of that waiting"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for kind, title in KINDS.items():
+        spans = [span for span in (*grade.spans, *_checks(grade)) if span.kind == kind]
+        _add(table, title, spans)
+    console.print()
+    console.print(table)
+    console.print(f"{grade.seconds:.1f} s in all")
+
+
+def _checks(grade: Grade) -> Iterable[Span]:
+    return (
+        Span(kind="check", name=criterion.id, start=-1, seconds=criterion.seconds)
+        for section in grade.sections
+        for task in section.tasks
+        for criterion in task.criteria
+    )
+
+
+def _add(table: Table, title: str, spans: list[Span]) -> None:
+    shown = [span for span in spans if span.seconds >= SHORTEST]
+    if not spans:
+        return
+    table.add_row("", f"{sum(span.seconds for span in spans):.1f}", "", title, style="bold")
+    for span in shown:
+        table.add_row(
+            f"{span.start:.1f}" if span.start >= 0 else "",
+            f"{span.seconds:.2f}",
+            f"{span.waited:.2f}" if span.waited >= SHORTEST else "",
+            f"  {one_line(span.name, longest=MOST_NAME)}",
+        )
