@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ class Slots:
         self._count = count or os.cpu_count() or 1
         self._changed = threading.Condition()
         self._taken: list[Place] = []
+        self._queue: deque[Place] = deque()
+        """First come, first served: a long run that came early must not begin last."""
         self._loners = 0
         """Runs that are alone or wait for it: as long as there are any, nothing else begins."""
 
@@ -39,8 +42,13 @@ class Slots:
         """One of the slots."""
         place = Place()
         with self._changed:
-            self._changed.wait_for(lambda: not self._loners and len(self._taken) < self._count)
-            self._enter(place)
+            self._queue.append(place)
+            try:
+                self._changed.wait_for(lambda: self._may_enter(place))
+                self._enter(place)
+            finally:
+                self._queue.remove(place)
+                self._changed.notify_all()
         try:
             yield place
         finally:
@@ -79,6 +87,9 @@ class Slots:
         with self.alone():
             return attempt()
 
+    def _may_enter(self, place: Place) -> bool:
+        return not self._loners and len(self._taken) < self._count and self._queue[0] is place
+
     def _enter(self, place: Place) -> None:
         self._taken.append(place)
         if len(self._taken) > 1:
@@ -94,17 +105,25 @@ class Slots:
 class Queued:
     """A sandbox whose runs wait for a slot; see `grader.runtime.sandbox.Sandbox`."""
 
-    def __init__(self, inner: Sandbox, slots: Slots) -> None:
+    def __init__(self, inner: Sandbox, slots: Slots, before: Callable[[Job], None] | None = None) -> None:
+        """Queue for a sandbox.
+
+        Args:
+            before: waits for what a job had better wait for, outside of the queue.
+        """
         self._inner = inner
+        self._before = before or _no_wait
         self._slots = slots
         self.name = inner.name
 
     def start(self, job: Job) -> Process:
         """See `Sandbox.start`; a process that is to serve takes no slot."""
+        self._before(job)
         return self._inner.start(job)
 
     def run(self, job: Job) -> Run:
         """See `Sandbox.run`."""
+        self._before(job)
         return self._slots.run(lambda: self._inner.run(job))
 
     def sees(self, bind: Bind) -> str:
@@ -118,3 +137,7 @@ class Queued:
     def close(self) -> None:
         """See `Sandbox.close`."""
         self._inner.close()
+
+
+def _no_wait(_: Job) -> None:
+    """Nothing to wait for."""

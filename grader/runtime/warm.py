@@ -29,6 +29,8 @@ MINDFUL = frozenset({"pytest"})
 MOST_SOURCE = 2**20
 ROUNDS = 3
 MOST_FILES = 5000
+LONGEST_WAIT = 30.0
+"""Seconds; the imports take five on an idle machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,12 @@ class Warm:
         if self._thread is not None:
             self._thread.join(seconds)
         return self._zygote is not None
+
+    def wait_for(self, job: Job) -> None:
+        """Wait for the imports, where a job would do them all anew and slow both down."""
+        preload, thread = self._preload, self._thread
+        if preload is not None and thread is not None and self._zygote is None and _gains(job, preload):
+            thread.join(LONGEST_WAIT)
 
     def start(self, job: Job) -> Process:
         """See `Sandbox.start`."""
@@ -150,14 +158,21 @@ class Warm:
         preload = zygote.preload
         return (
             job.workspace.is_relative_to(self._arena)
-            and _same_start(job.env, preload.env)
-            and _is_python(job, preload)
-            and _runs_a_script(job, preload)
-            and not _minds(job)
+            and _gains(job, preload)
             and all(zygote.place(bind) is not None for bind in job.binds)
             and not _shadows(job.workspace, zygote.modules)
             and (os.geteuid() != 0 or hand_over(job) is not None)
         )
+
+
+def _gains(job: Job, preload: Preload) -> bool:
+    """Whether a job is a script that may find its imports done."""
+    return (
+        _same_start(job.env, preload.env)
+        and _is_python(job, preload)
+        and _runs_a_script(job, preload)
+        and not _minds(job)
+    )
 
 
 def _same_start(env: Mapping[str, str], ahead: Mapping[str, str]) -> bool:

@@ -134,7 +134,7 @@ class Workshop:
         warm = None
         if isinstance(sandbox, Bubblewrap):
             sandbox = warm = Warm(sandbox, self._scratch / _CELLS)
-        return _Kept(Queued(sandbox, self.slots), warm)
+        return _Kept(Queued(sandbox, self.slots, warm.wait_for if warm else None), warm)
 
     def _take_spare(self) -> list[_Kept]:
         """The idle ones used longest ago, but for those worth keeping."""

@@ -103,3 +103,16 @@ def test_an_attempt_that_raises_gives_its_slot_back() -> None:
     with pytest.raises(KeyError):
         slots.run(lambda: {}["nothing"])  # type: ignore[index]
     assert slots.run(lambda: FINE) is FINE
+
+
+def test_who_comes_first_is_served_first() -> None:
+    slots, order = Slots(1), list[int]()
+    threads = []
+    with slots.shared():
+        for number in range(5):
+            threads.append(in_thread(lambda number=number: slots.run(lambda: order.append(number) or FINE)))  # type: ignore[misc,func-returns-value]
+            while len(slots._queue) <= number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]

@@ -433,6 +433,26 @@ def test_without_it_runs_are_cold(tmp_path: Path) -> None:
         warm.close()
 
 
+def test_a_script_waits_for_the_imports_and_nothing_else_does(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "slow.py").write_text("import time; time.sleep(1)")
+    warm = Warm(Counting(tmp_path / "scratch"), tmp_path / "arena")
+    try:
+        pair = Pair(warm, Counting(tmp_path / "other"), tmp_path / "arena", "x")
+        pair.write("script.py", "print(1)")
+        script = pair.warm._job((os.fspath(PYTHON), "script.py"), env={"PYTHONPATH": str(site)}, limits=None)
+        warm.wait_for(script)  # nothing was asked for: nothing to wait for
+        readable = (PYTHON.parents[1], site)
+        warm.prepare(Preload(python=PYTHON, env=script.env, readable=readable, modules=("slow",)))
+        warm.wait_for(replace(script, argv=("make", "all")))
+        assert not warm.ready(0)
+        warm.wait_for(script)
+        assert warm.ready(0), warm.problem
+    finally:
+        warm.close()
+
+
 def test_imports_that_never_end_or_end_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grader.runtime.zygote.IMPORT_SECONDS", 2)
     for number, code in enumerate(("import os; os._exit(3)", "import time; time.sleep(600)")):
