@@ -13,13 +13,10 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from grader.complaints import Complaint, Sheet, unknown
-from grader.documents import Problem, parse_yaml
 from grader.errors import RubricError
 from grader.exam import Exam
-from grader.schema_check import against_schema
+from grader.schema_check import read_sheet
 
 _PATHS = ("file", "delete", "move", "to")
 """Keys of an edit that name a place in the submission."""
@@ -48,9 +45,7 @@ class Case:
     @property
     def touched(self) -> tuple[str, ...]:
         """Paths that differ from the base's."""
-        return tuple(
-            path for edit in self.edits for key in _PATHS if (path := edit.get(key))
-        )
+        return tuple(path for edit in self.edits for key in _PATHS if (path := edit.get(key)))
 
 
 def load_cases(exam: Exam, only: str = "") -> tuple[Case, ...]:
@@ -96,28 +91,11 @@ def _whole(exam: Exam, only: str) -> Iterator[Case]:
 
 
 def _read(path: Path, name: str, kind: str, exam: Exam, complaints: list[Complaint]) -> Case | None:
-    found = list(_sheet(path))
-    if not isinstance(sheet := found[-1], Sheet):
-        complaints += [complaint for complaint in found if isinstance(complaint, Complaint)]
-        return None
-    wrong = against_schema(sheet, "case") or list(_rules(sheet, kind, exam))
+    sheet, wrong = read_sheet(path, "case")
+    if sheet is not None and not wrong:
+        wrong = list(_rules(sheet, kind, exam))
     complaints += wrong
-    return None if wrong else _case(sheet.data, path, name, kind, exam)
-
-
-def _sheet(path: Path) -> Iterator[Sheet | Complaint]:
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        yield Complaint(file=str(path), message=f"cannot be read: {error}")
-        return
-    documents = parse_yaml(text, str(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    if isinstance(documents, Problem):
-        yield Complaint(file=str(path), line=documents.line or 0, message=documents.message)
-    elif len(documents) != 1:
-        yield Complaint(file=str(path), message=f"expected one YAML document, found {len(documents)}")
-    else:
-        yield Sheet(str(path), documents[0])
+    return None if wrong or sheet is None else _case(sheet.data, path, name, kind, exam)
 
 
 def _rules(sheet: Sheet, kind: str, exam: Exam) -> Iterator[Complaint]:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from grader import exam_rules, rubric_rules
 from grader.checks.registry import Check
 from grader.complaints import Complaint, Sheet
-from grader.documents import Problem, YamlDocument, parse_yaml
+from grader.documents import YamlDocument
 from grader.errors import RubricError, UsageError
 from grader.exam import Corpus, Criterion, Deliverable, EnvironmentSpec, Exam, Part, Section, Task
-from grader.schema_check import against_schema
+from grader.schema_check import read_sheet
 
 EXAM_FILE = "exam.yaml"
 
@@ -57,7 +55,7 @@ def examine(directory: Path, checks: Mapping[str, Check]) -> Examination:
     path = directory / EXAM_FILE
     if not path.is_file():
         raise UsageError(f"no exam in {directory}: it has no {EXAM_FILE}")
-    sheet, complaints = _read(path, "exam")
+    sheet, complaints = read_sheet(path, "exam")
     if sheet is None or complaints:
         return Examination(None, tuple(complaints))
     complaints += exam_rules.complaints(sheet, directory)
@@ -65,7 +63,7 @@ def examine(directory: Path, checks: Mapping[str, Check]) -> Examination:
     complaints += _stray_files(sheet, directory, tasks)
     rubrics = {}
     for task in tasks:
-        rubric, found = _read(directory / f"{task.id}.yaml", "rubric") if task.present else (None, [])
+        rubric, found = read_sheet(directory / f"{task.id}.yaml", "rubric") if task.present else (None, [])
         complaints += found
         if rubric is not None and not found:
             rubrics[task.id] = rubric
@@ -77,27 +75,6 @@ def examine(directory: Path, checks: Mapping[str, Check]) -> Examination:
     if all(complaint.warning for complaint in order):
         exam = _build_exam(sheet, rubrics, directory)
     return Examination(exam, order)
-
-
-def _read(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
-    """A file's only document; no sheet where it cannot be read at all."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return None, [Complaint(file=str(path), message=f"cannot be read: {error}")]
-    # libyaml reads all rubrics in the time in which pure Python reads one; the two agree on marks.
-    documents = parse_yaml(text, str(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    if isinstance(documents, Problem):
-        return None, [Complaint(file=str(path), line=documents.line or 0, message=documents.message)]
-    if len(documents) != 1:
-        said = f"expected one YAML document, found {len(documents)}"
-        return None, [Complaint(file=str(path), message=said)]
-    sheet = Sheet(str(path), documents[0])
-    twice = [
-        Complaint(file=sheet.file, line=line, message=f"the key {key!r} stands twice in one mapping")
-        for key, line in sheet.document.duplicates
-    ]
-    return sheet, twice + against_schema(sheet, schema)
 
 
 def _stray_files(sheet: Sheet, directory: Path, tasks: Sequence[exam_rules.TaskEntry]) -> Iterator[Complaint]:

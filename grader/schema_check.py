@@ -1,20 +1,45 @@
-"""JSON Schema over YAML, with complaints that point at lines."""
+"""An exam's own YAML files read, and JSON Schema over them, with complaints that point at lines."""
 
 from __future__ import annotations
 
 import functools
 import json
 from collections.abc import Hashable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from grader.bundled import SCHEMAS
 from grader.complaints import Complaint, Sheet, unknown
+from grader.documents import Problem, parse_yaml
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
 MOST_MESSAGE = 200
+
+
+def read_sheet(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
+    """A file's only document; no sheet where it cannot be read at all."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return None, [Complaint(file=str(path), message=f"cannot be read: {error}")]
+    # libyaml reads all rubrics in the time in which pure Python reads one; the two agree on marks.
+    documents = parse_yaml(text, str(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    if isinstance(documents, Problem):
+        return None, [Complaint(file=str(path), line=documents.line or 0, message=documents.message)]
+    if len(documents) != 1:
+        said = f"expected one YAML document, found {len(documents)}"
+        return None, [Complaint(file=str(path), message=said)]
+    sheet = Sheet(str(path), documents[0])
+    twice = [
+        Complaint(file=sheet.file, line=line, message=f"the key {key!r} stands twice in one mapping")
+        for key, line in sheet.document.duplicates
+    ]
+    return sheet, twice + against_schema(sheet, schema)
 
 
 def against_schema(sheet: Sheet, schema: str) -> list[Complaint]:

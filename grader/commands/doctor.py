@@ -27,17 +27,17 @@ def doctor_command(directory: Path | None) -> int:
     for column in ("Tool", "Version", "For", "Decides", "Without it"):
         table.add_column(column, overflow="fold")
     for name, tool in KNOWN.items():
-        version = tools.version(name)
+        complaint = tools.lacks(name)
         table.add_row(
             f"[bold]{name}[/]",
-            f"[green]{version or 'found'}[/]" if tools.find(name) else f"[red]missing[/]: {tool.install}",
+            f"[red]{complaint}[/]" if complaint else f"[green]{tools.version(name) or 'found'}[/]",
             tool.purpose,
             ", ".join(abbreviated(exam, decides(exam, name))) or "—",
             without(exam, name),
         )
     console = Console(highlight=False)
     console.print(table)
-    missing = [name for name in KNOWN if not tools.find(name)]
+    missing = [name for name in KNOWN if tools.lacks(name)]
     console.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
     return PASSED
 

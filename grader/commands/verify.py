@@ -36,7 +36,7 @@ def verify_command(
 
         def observe(verdict: Verdict) -> None:
             progress.advance(task)
-            if not verdict.agrees:
+            if not verdict.agrees and not progress.disable:
                 progress.console.print(f"✘ {verdict.case.name}", style="red", highlight=False)
 
         result = verify(exam, cases, options, jobs=jobs, full=full, whole=not only, observe=observe)
@@ -59,11 +59,13 @@ def exit_code(result: Verification) -> int:
 
 
 def _progress() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
+        disable=not console.is_terminal,
         transient=True,
     )
