@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,23 @@ from grader.checks.context import Context
 from grader.exam import EnvironmentSpec
 from grader.results import Outcome, Verdict
 from grader.runtime.lab import Lab
+from grader.runtime.workshop import Workshop
 from grader.tools import Tools
 from tests.builders import EXAM, make_submission
+
+_shared = contextlib.ExitStack()
+
+
+@functools.cache
+def workshop() -> Workshop:
+    """One for all tests of a process: the servers and the imports that they share take most of the time."""
+    return _shared.enter_context(Workshop(hidden=(RUBRICS.resolve(),)))
+
+
+def close() -> None:
+    """End what `workshop` began, if anything."""
+    _shared.close()
+    workshop.cache_clear()
 
 
 @contextlib.contextmanager
@@ -30,7 +46,7 @@ def laboratory(
     environment = {**spec["environment"], "fallback": RUBRICS / spec["environment"]["fallback"]}
     exam = replace(EXAM, directory=RUBRICS, data=given, environment=EnvironmentSpec(**environment))
     submission = replace(make_submission(root, files, deliverables=deliverables), given=given)
-    with Lab(submission, exam) as lab:
+    with Lab(submission, exam, workshop=workshop()) as lab:
         yield Context(submission=submission, exam=exam, tools=Tools(), seed=seed, lab=lab)
 
 
