@@ -6,17 +6,25 @@ ARGS ?=
 READY := .venv/.ready
 UV := .venv/bin/uv
 
-.PHONY: score test quick lint tools lock bench clean
+.PHONY: score test quick verify lint tools lock bench clean
 
 score: $(READY) tools
 	.venv/bin/grader score $(SUBMISSION) $(ARGS)
 
+# A file's tests stay together: they share services, and some want a port or the machine to themselves.
+PYTEST := .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: $(READY) tools
-	.venv/bin/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+	$(if $(ARGS),,.venv/bin/grader verify)
 
 # What a developer runs all day: nothing that boots services or runs candidate code.
 quick: $(READY)
-	.venv/bin/python -m pytest -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+# Every known defect must lose its points, and no honest variant any.
+verify: $(READY) tools
+	.venv/bin/grader verify $(ARGS)
 
 lint: $(READY)
 	.venv/bin/ruff format --check .
