@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from grader.bundled import ROOT, RUBRICS
+from grader.commands.score import exit_code
 from grader.results import Grade, Status
+from grader.runtime import services
 from grader.session import STATIC, Options, score_submission
 from tests.editing import losses, reference_copy, still_open
 
 
-def quick_exam(root: Path) -> Path:
+def quick_exam(root: Path, *, cpu: int = 20, wall: int = 60) -> Path:
     """The bundled exam with limits that a test can wait for."""
     shutil.copytree(RUBRICS, root / "rubrics")
     for name in ("fixtures", "reference_solution"):
         (root / name).symlink_to(ROOT / name)
     for path in (root / "rubrics").glob("[0-9]*.yaml"):
-        text = path.read_text()
-        for old, new in (
-            ("cpu_seconds: 240", "cpu_seconds: 20"),
-            ("wall_seconds: 300", "wall_seconds: 60"),
-            ("cpu_seconds: 120", "cpu_seconds: 20"),
-            ("wall_seconds: 240", "wall_seconds: 60"),
-        ):
-            text = text.replace(old, new)
-        path.write_text(text)
+        text = re.sub(r"cpu_seconds: \d+", f"cpu_seconds: {cpu}", path.read_text())
+        path.write_text(re.sub(r"wall_seconds: \d+", f"wall_seconds: {wall}", text))
     return root / "rubrics"
 
 
@@ -119,3 +115,49 @@ def test_hostile_training_loses_its_task_and_leaves_nothing(tmp_path: Path, atta
     assert {name.rpartition(".")[0] for name in losses(graded)} == {"3.1"}, attack
     assert graded.score.earned == 5
     assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
+
+
+READ_ONLY = {"1.1", "1.2", "1.3", "2.1", "4.2", "5.1", "6.1", "B2"}
+EVERYWHERE = [row for row in HOSTILE_TRAINING if row[0] not in ("a fork bomb", "memory without end")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("attack", "code"), EVERYWHERE, ids=[row[0] for row in EVERYWHERE])
+def test_where_every_program_attacks_the_rest_keeps_its_points(
+    tmp_path: Path, attack: str, code: str
+) -> None:
+    root = reference_copy(tmp_path / "submission")
+    for path in (*root.glob("src/*.py"), *root.glob("tests/*.py")):
+        path.write_text(code)
+    graded = grade(root, exam=quick_exam(tmp_path, cpu=4, wall=20), static=False)
+    assert still_open(graded) == {}
+    earned = {
+        task.id: {criterion.status for criterion in task.criteria}
+        for section in graded.sections
+        for task in section.tasks
+        if task.id in READ_ONLY
+    }
+    assert earned == {task: {Status.EARNED} for task in READ_ONLY}, attack
+    assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
+
+
+@pytest.mark.slow
+def test_a_server_of_ours_that_does_not_start_costs_nobody_a_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "server.py"
+    broken.write_text("import sys\nprint('the disk is full', file=sys.stderr)\nsys.exit(1)\n")
+    monkeypatch.setattr(services, "_SCRIPT", broken)
+    graded = grade(reference_copy(tmp_path / "submission"), "3.2", static=False)
+    assert losses(graded) == {}
+    assert set(still_open(graded).values()) == {Status.ERROR}
+    assert (graded.score.complete, exit_code(graded)) == (False, 3)
+    findings = [
+        finding
+        for section in graded.sections
+        for task in section.tasks
+        for criterion in task.criteria
+        for finding in criterion.findings
+    ]
+    assert all("tracking server" in finding.message for finding in findings)
+    assert all("the disk is full" in finding.detail for finding in findings)
