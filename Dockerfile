@@ -2,10 +2,12 @@
 #
 #   docker build -t grader .
 #   docker run --rm --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
+#       --security-opt systempaths=unconfined \
 #       -v "$PWD/submission:/submission:ro" grader score /submission
 #
-# The two options let bubblewrap make its namespaces inside the container. `--network none` works as well once
-# the environments are in a cache that is mounted at /cache.
+# The options let bubblewrap make its namespaces inside the container, and mount a /proc in them (the last one:
+# the kernel lets nobody do that where parts of the container's own are covered). `grader score --static` needs
+# none of them. `--network none` works as well once the environments are in a cache that is mounted at /cache.
 FROM python:3.11-slim AS builder
 WORKDIR /src
 RUN python -m venv /opt/grader && /opt/grader/bin/pip install --no-cache-dir --quiet uv

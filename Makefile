@@ -14,7 +14,8 @@ score: $(READY) tools
 # A file's tests stay together: they share services, and some want a port or the machine to themselves.
 PYTEST := .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test: $(READY) tools
+test: $(READY)
+	@sh .ci/tools engine
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,.venv/bin/grader verify)
 

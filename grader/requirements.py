@@ -13,7 +13,8 @@ from packaging.version import Version
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _URL = re.compile(r"^(?:[a-z][a-z0-9+.]*:/{1,3}|file:)\S", re.IGNORECASE)
-_PATH = re.compile(r"^(?:\.{1,2}(?:/|$)|/|~/|[A-Za-z]:\\)|\.(?:whl|tar\.gz|zip)$")
+_PATH = re.compile(r"^(?:\.{1,2}(?:[/\[]|$)|/|~/|[A-Za-z]:\\)|\.(?:whl|tar\.gz|zip)$")
+_ITSELF = re.compile(r"\./?(?:\[[\w\s.,-]*\])?")
 _TRAILING = re.compile(r"\s--?[a-zA-Z]")
 _HASH = re.compile(r"--hash[=\s]\s*(\S+)")
 _OPTION = re.compile(r"^(--[A-Za-z][\w-]*|-[A-Za-z])(?:\s*=\s*|\s*)(.*)$", re.DOTALL)
@@ -71,6 +72,11 @@ class Line:
         return self.reference is not None and (
             self.reference.lower().startswith("file:") or not _URL.match(self.reference)
         )
+
+    @property
+    def itself(self) -> bool:
+        """Whether it is the project that the file belongs to (`-e .`, as uv exports it): no dependency."""
+        return self.reference is not None and _ITSELF.fullmatch(self.reference) is not None
 
     def applies(self, environment: Mapping[str, str] | None = None) -> bool:
         """Whether its marker, if any, is true (in this interpreter, or with `environment`'s values)."""

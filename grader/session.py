@@ -45,7 +45,7 @@ class Options:
     seed: int = 0
     pass_mark: float | None = None
     isolation: str = "bubblewrap"
-    """`bubblewrap`, `none`, or `static` for no execution at all."""
+    """`bubblewrap`, `docker`, `none`, or `static` for no execution at all."""
     solution: bool = False
     """Also show how the reference solution does what was lost."""
     without: frozenset[str] = frozenset()

@@ -9,9 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grader.errors import GraderFault, ToolMissing
 from grader.process import run
+
+if TYPE_CHECKING:
+    from grader.runtime.engine import Engine
+
+ENGINE = "docker"
+"""Not a program but what answers behind it: a client alone builds and isolates nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,11 @@ KNOWN: Mapping[str, Tool] = {
         Tool("promtool", "whether alert rules are valid and when they fire", "apt-get install prometheus"),
         Tool("bwrap", "isolation of candidate code", "apt-get install bubblewrap"),
         Tool("uv", "environments from lock files", "it comes with the grader's packages"),
-        Tool("docker", "real image builds, isolation by containers", "apt-get install docker.io"),
+        Tool(
+            ENGINE,
+            "real image builds, --isolation docker",
+            "apt-get install docker.io, and start dockerd",
+        ),
     )
 }
 
@@ -50,13 +61,27 @@ class Tools:
             raise KeyError(name)
         return None if name in self._hidden else _find(name)
 
+    def lacks(self, name: str) -> str:
+        """Why a tool is of no use here; empty where it is."""
+        if name != ENGINE:
+            return "" if self.find(name) else f"missing: {KNOWN[name].install}"
+        try:
+            self.engine()
+        except ToolMissing as missing:
+            return f"only a client: {missing}" if self.find(name) else str(missing)
+        return ""
+
     def version(self, name: str) -> str:
-        """What the program says of its own version, on one line; empty where it is missing or silent."""
+        """What the tool says of its own version, on one line; empty where it is missing or silent."""
+        if self.lacks(name):
+            return ""
+        if name == ENGINE:
+            return self.engine().version
         path = self.find(name)
         return "" if path is None else _version(path, KNOWN[name].version)
 
     def require(self, name: str) -> Path:
-        """The same, for a check that cannot decide without it.
+        """The program, for a check that cannot decide without it.
 
         Raises:
             ToolMissing: it is not on this machine.
@@ -65,6 +90,29 @@ class Tools:
         if found is None:
             raise ToolMissing(name, install=KNOWN[name].install)
         return found
+
+    def engine(self) -> Engine:
+        """The Docker engine, asked once.
+
+        Raises:
+            ToolMissing: none answers here.
+        """
+        if ENGINE in self._hidden:
+            raise ToolMissing("a Docker engine", install=KNOWN[ENGINE].install)
+        answer = _engine()
+        if isinstance(answer, ToolMissing):
+            raise answer
+        return answer
+
+
+@cache
+def _engine() -> Engine | ToolMissing:
+    from grader.runtime.engine import find_engine
+
+    try:
+        return find_engine()
+    except ToolMissing as missing:
+        return missing
 
 
 @cache

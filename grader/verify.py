@@ -145,19 +145,24 @@ def _longest_first(case: Case) -> tuple[bool, str]:
 
 
 def _scope(case: Case, exam: Exam, *, full: bool) -> tuple[str, ...]:
-    """The tasks that have to be graded: those that read an edited file, and those that it must cost."""
+    """The tasks that have to be graded: those that read an edited file, and those that it must cost.
+
+    What a defect costs tasks that only use the file by the way, its author says; honest work is graded
+    wherever it is used.
+    """
     every = tuple(task.id for task in exam.tasks)
     if full or case.everything or case.kind == "whole" or case.base != exam.reference:
         return every
     owners = {criterion.id: task.id for task in exam.tasks for criterion in task.criteria}
     wanted = {*case.tasks, *(owners[criterion] for criterion in case.loses)}
-    wanted |= {task.id for task in exam.tasks if any(_reads(task, path) for path in case.touched)}
+    honest = case.kind == "variant"
+    wanted |= {task.id for task in exam.tasks if any(_reads(task, path, honest) for path in case.touched)}
     return tuple(task for task in every if task in wanted)
 
 
-def _reads(task: Task, path: str) -> bool:
+def _reads(task: Task, path: str, by_the_way: bool) -> bool:
     """Whether a file is one of a task's, or a folder holds one."""
-    patterns = [*task.reads]
+    patterns = [*task.reads] if by_the_way else []
     for deliverable in task.deliverables:
         patterns += [deliverable.path, *deliverable.accept]
     return any(

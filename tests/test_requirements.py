@@ -101,6 +101,7 @@ def test_options(text: str, option: str, value: str) -> None:
     ("text", "reference", "local"),
     [
         ("-e .", ".", True),
+        (".[dev]", ".[dev]", True),
         ("-e file:///home/me/project", "file:///home/me/project", True),
         ("--editable git+https://example.org/x.git#egg=x", "git+https://example.org/x.git#egg=x", False),
         (
@@ -116,6 +117,17 @@ def test_options(text: str, option: str, value: str) -> None:
 def test_references(text: str, reference: str, local: bool) -> None:
     line = only(text)
     assert (line.reference, line.local, line.pin, line.error) == (reference, local, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "itself"),
+    [
+        *(("-e .", True), ("-e ./", True), ("--editable=.[dev, test]", True), (".", True), (".[dev]", True)),
+        *(("-e ..", False), ("-e ./lib", False), ("-e file:///home/me/project", False), ("six==1.0", False)),
+    ],
+)
+def test_the_project_itself(text: str, itself: bool) -> None:
+    assert only(text).itself is itself
 
 
 def test_markers_are_evaluated_for_the_environment_asked_about() -> None:

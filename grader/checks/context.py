@@ -60,6 +60,8 @@ class Context:
     seed: int = 0
     lab: Lab | None = None
     """Runs candidate code; None with `--static`."""
+    runs: bool = False
+    """Whether anything of the submission may run at all: a check that needs no lab asks this."""
     memo: Memo = field(default_factory=Memo)
 
     def require_lab(self) -> Lab:

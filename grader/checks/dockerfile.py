@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.checks import dockerfile_facts, dockerfile_programs
+from grader.checks import dockerfile_facts, dockerfile_programs, image_build
 from grader.checks.docker_context import BuildContext, ignore_patterns
-from grader.checks.dockerfile_facts import Dockerfile, Stage, expand
+from grader.checks.dockerfile_facts import Dockerfile, Stage
 from grader.checks.dockerfile_image import Builder
 from grader.checks.registry import check
 from grader.documents import Problem
-from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.errors import ToolMissing
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
@@ -101,19 +102,8 @@ def _at(dockerfile: Dockerfile, stage: Stage) -> str:
     return dockerfile.file.where(stage.line)
 
 
-def _sources(stage: Stage) -> Iterator[tuple[str, int]]:
-    """What a stage copies or mounts from: a stage's name or index, or an image; with the line."""
-    for instruction in stage.instructions:
-        if instruction.name == "COPY" and (source := instruction.flag("from")):
-            yield expand(source, stage.arguments), instruction.line
-        for name, value in instruction.flags:
-            found = re.search(r"(?:^|,)\s*from=([^,]+)", value) if name == "mount" else None
-            if found:
-                yield expand(found[1], stage.arguments), instruction.line
-
-
 def _taken(dockerfile: Dockerfile, stage: Stage) -> Iterator[Stage]:
-    for source, _ in _sources(stage):
+    for source, _ in image_build.sources(stage):
         if (earlier := dockerfile.stage(source, before=stage.index)) is not None:
             yield earlier
 
@@ -230,30 +220,47 @@ def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
 
 
 @check("dockerfile.builds", tools=("docker",), falls_back=True)
-def builds(context: Context, *, file: str, images: list[str]) -> Outcome:
-    """The image builds; read without a Docker engine: stages and COPY sources are there.
+def builds(context: Context, *, file: str, images: list[str], keep: list[str], control: list[str]) -> Outcome:
+    """The image builds on a Docker engine; read without one: stages and COPY sources are there.
 
-    `images` are names that a COPY --from may give without a tag and that are images, not stages.
+    Args:
+        images: names that a COPY --from may give without a tag and that are images, not stages.
+        keep: repositories whose images stay on the engine once they were pulled.
+        control: a command that works in the base image if builds have the network that they need.
     """
 
     def judge(dockerfile: Dockerfile) -> Outcome:
-        findings = [problem.finding() for problem in dockerfile.problems]
-        build_context = _build_context(context, dockerfile)
-        builder = Builder(dockerfile, build_context)
-        for stage in dockerfile.stages:
-            findings += _unknown_stages(dockerfile, stage, images)
-            findings += _missing_sources(dockerfile, stage, build_context, builder)
-        if findings:
-            return failed(*findings, evidence=Evidence.STATIC)
-        return passed(
-            Finding(message="No image was built: the Dockerfile was read"), evidence=Evidence.STATIC
-        )
+        by_reading = _read(context, dockerfile, images)
+        if not context.runs:
+            return image_build.read_instead(by_reading, "nothing was to run")
+        try:
+            engine = context.tools.engine()
+        except ToolMissing as missing:
+            return image_build.read_instead(by_reading, str(missing))
+        from grader.runtime.image_build import build
+
+        if new := image_build.too_new(dockerfile, engine):
+            return image_build.read_instead(by_reading, f"this engine's BuildKit is too old for {new}")
+        files = _build_context(context, dockerfile)
+        request = image_build.request(context, dockerfile, files, keep=keep, control=control)
+        return image_build.verdict(build(request, engine), dockerfile, by_reading)
 
     return _decide(context, file, judge)
 
 
+def _read(context: Context, dockerfile: Dockerfile, images: list[str]) -> Outcome:
+    """What a builder would stumble over, as far as reading tells."""
+    findings = [problem.finding() for problem in dockerfile.problems]
+    build_context = _build_context(context, dockerfile)
+    builder = Builder(dockerfile, build_context)
+    for stage in dockerfile.stages:
+        findings += _unknown_stages(dockerfile, stage, images)
+        findings += _missing_sources(dockerfile, stage, build_context, builder)
+    return failed(*findings) if findings else passed()
+
+
 def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: list[str]) -> Iterator[Finding]:
-    for source, line in _sources(stage):
+    for source, line in image_build.sources(stage):
         image = re.search(r"[/:.@]", source) or source in images
         if not image and dockerfile.stage(source, before=stage.index) is None:
             yield Finding(

@@ -101,6 +101,8 @@ class Dockerfile:
     stages: tuple[Stage, ...]
     problems: tuple[Problem, ...] = ()
     """What a builder would refuse before it looked at any file."""
+    arguments_at: tuple[int, ...] = ()
+    """Lines of the ARGs above the first FROM."""
 
     def stage(self, name: str, *, before: int) -> Stage | None:
         """The stage that `--from=` or FROM names, by name or index, among those before another."""
@@ -170,7 +172,8 @@ def _staged(file: SourceFile, instructions: tuple[Instruction, ...]) -> Dockerfi
         stages.append(_stage(stages, instructions[start], arguments, instructions[start + 1 : end]))
         if not stages[-1].image:
             problems.append(Problem(file.name, "FROM names no image", stages[-1].line))
-    return Dockerfile(file, tuple(stages), tuple(problems))
+    above = tuple(each.line for each in instructions[: starts[0]])
+    return Dockerfile(file, tuple(stages), tuple(problems), above)
 
 
 def _stage(

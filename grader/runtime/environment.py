@@ -20,6 +20,7 @@ from grader.exam import EnvironmentSpec
 from grader.requirements import Line
 from grader.runtime import uv
 from grader.runtime.cache import Cache
+from grader.runtime.jail import Wall
 from grader.runtime.metadata import USUAL, Installed
 from grader.runtime.plan import Plan, exam_plan, lock_plan
 from grader.runtime.wheels import WheelBuilder
@@ -56,7 +57,7 @@ class Environment:
         return (self.root,) if base.is_relative_to("/usr") else (self.root, base)
 
 
-def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: Path | None) -> Environment:
+def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: Wall | None) -> Environment:
     """The environment of a submission, built or reused.
 
     Args:
@@ -85,7 +86,7 @@ def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: 
 
 
 def _exams_own(
-    submission: Submission, spec: EnvironmentSpec, python: uv.Interpreter, cache: Cache, bwrap: Path | None
+    submission: Submission, spec: EnvironmentSpec, python: uv.Interpreter, cache: Cache, bwrap: Wall | None
 ) -> Environment:
     if not spec.fallback.is_file():
         raise GraderFault(f"the exam's own lock file is missing: {spec.fallback.name}")
@@ -95,11 +96,11 @@ def _exams_own(
         raise GraderFault("the exam's own lock cannot be installed", log_tail=refused.output) from refused
 
 
-def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Path | None) -> Environment:
+def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> Environment:
     key = plan.key(python.version)
     builder = _Build(plan, python, WheelBuilder(cache, python, bwrap))
     entry = cache.get(_KIND, key, builder, partial(_starts, python))
-    return _load(entry, key)
+    return _load(entry, key, plan)
 
 
 def _starts(python: uv.Interpreter, entry: Path) -> bool:
@@ -111,7 +112,8 @@ def _starts(python: uv.Interpreter, entry: Path) -> bool:
     return done.returncode == 0 and done.stdout.startswith(python.version)
 
 
-def _load(entry: Path, key: str) -> Environment:
+def _load(entry: Path, key: str, plan: Plan) -> Environment:
+    """What lines were left out is the submission's own: others with the same packages share the rest."""
     facts = json.loads((entry / _FACTS).read_text())
     root = entry / "venv"
     return Environment(
@@ -120,8 +122,8 @@ def _load(entry: Path, key: str) -> Environment:
         key=key,
         source=facts["source"],
         packages=MappingProxyType(facts["packages"]),
-        reason=facts["reason"],
-        installs=facts["installs"],
+        reason="; ".join(filter(None, (*plan.left_out, facts["reason"]))),
+        installs=not plan.left_out,
         missing=tuple(facts["missing"]),
         log_tail=facts["log_tail"],
     )
@@ -134,7 +136,6 @@ class _Facts:
     source: str
     packages: dict[str, str]
     reason: str
-    installs: bool
     missing: tuple[str, ...]
     log_tail: str
 
@@ -165,8 +166,7 @@ class _Build:
         facts = _Facts(
             source=self._plan.source,
             packages=installed.versions,
-            reason="; ".join((*self._plan.left_out, *remarks)),
-            installs=not self._plan.left_out,
+            reason="; ".join(remarks),
             missing=installed.missing(self._wanted(names)),
             log_tail=log[-_TAIL:],
         )

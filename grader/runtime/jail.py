@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import grader
+from grader.runtime.contained import Contained
 
+Wall = Path | Contained
+"""What keeps a helper to itself."""
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/mime.types", "/etc/localtime")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "TZ": "UTC"}  # noqa: S108
@@ -20,7 +23,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "
 def jailed(
     argv: Sequence[str | Path],
     *,
-    bwrap: Path | None,
+    bwrap: Wall | None,
     readable: Sequence[Path] = (),
     writable: Sequence[Path] = (),
     hidden: Sequence[Path] = (),
@@ -29,13 +32,16 @@ def jailed(
     """The words that run `argv` without network, seeing the system and `readable`, writing to `writable`.
 
     Args:
-        bwrap: None runs it in the open, which is what `--isolation none` asks for.
+        bwrap: bubblewrap, or an engine for containers; None runs it in the open, which is what
+            `--isolation none` asks for.
         hidden: directories under `readable` that are empty inside.
     """
     variables = ENVIRONMENT | dict(env or {})
     words = [str(word) for word in argv]
     if bwrap is None:
         return ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in variables.items()), *words]
+    if isinstance(bwrap, Contained):
+        return bwrap.command(words, readable=readable, writable=writable, hidden=hidden, env=variables)
     flags = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
     for name, value in variables.items():
         flags += ["--setenv", name, value]

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import object_server
-from grader.runtime.jail import interpreter_paths, jailed
+from grader.runtime.jail import Wall, interpreter_paths, jailed
 
 if TYPE_CHECKING:
     import httpx
@@ -90,7 +90,7 @@ class ObjectStore:
 
 
 @contextlib.contextmanager
-def open_store(directory: Path, bwrap: Path | None) -> Iterator[ObjectStore]:
+def open_store(directory: Path, bwrap: Wall | None) -> Iterator[ObjectStore]:
     """An empty endpoint, as long as the block lasts; only in the thread that it began in.
 
     Args:
@@ -119,7 +119,7 @@ def open_store(directory: Path, bwrap: Path | None) -> Iterator[ObjectStore]:
                 stream.close()
 
 
-def _start(directory: Path, bwrap: Path | None, errors: int) -> subprocess.Popen[bytes]:
+def _start(directory: Path, bwrap: Wall | None, errors: int) -> subprocess.Popen[bytes]:
     readable, hidden = interpreter_paths()
     # The script is handed over as text: the package that it lies in stays out of the server's sight.
     argv = jailed(

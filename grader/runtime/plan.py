@@ -113,6 +113,8 @@ def _installable(submission: Submission, file: SourceFile) -> tuple[tuple[Line, 
     left_out: list[str] = []
     for name, line in _lines(submission, file, [file.path]):
         where = f"{name}:{line.number}"
+        if line.itself:
+            continue  # every script runs in its tree
         if line.error:
             left_out.append(f"{where} is not a requirement: {line.raw[:80]}")
         elif line.local:

@@ -171,6 +171,10 @@ def open_sandbox(isolation: str, *, scratch: Path, hidden: tuple[Path, ...] = ()
         from grader.runtime.bubblewrap import Bubblewrap
 
         return Bubblewrap(scratch, hidden=hidden)
+    if isolation == "docker":
+        from grader.runtime.containers import Containers
+
+        return Containers(scratch, hidden=hidden)
     raise ValueError(f"no isolation {isolation!r}")
 
 

@@ -20,7 +20,7 @@ from grader import process
 from grader.errors import GraderFault
 from grader.runtime import mlflow_server
 from grader.runtime.cache import Cache
-from grader.runtime.jail import interpreter_paths, jailed
+from grader.runtime.jail import Wall, interpreter_paths, jailed
 from grader.runtime.tracking import (
     ExperimentInfo,
     LoggedModel,
@@ -55,7 +55,7 @@ class MlflowHost:
     Use as a context manager. Starting returns at once; whoever opens a store waits for it.
     """
 
-    def __init__(self, directory: Path, cache: Cache, bwrap: Path | None) -> None:
+    def __init__(self, directory: Path, cache: Cache, bwrap: Wall | None) -> None:
         self._directory = directory.resolve()
         self._cache = cache
         self._bwrap = bwrap

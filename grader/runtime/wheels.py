@@ -11,7 +11,7 @@ from grader import process
 from grader.errors import GraderFault
 from grader.runtime import uv
 from grader.runtime.cache import Cache
-from grader.runtime.jail import jailed
+from grader.runtime.jail import Wall, jailed
 
 BUILD_TOOLS = (
     "pip",
@@ -31,7 +31,7 @@ _TIMEOUT = 300
 class WheelBuilder:
     """Builds each source package once, by the hash of its archive."""
 
-    def __init__(self, cache: Cache, python: uv.Interpreter, bwrap: Path | None) -> None:
+    def __init__(self, cache: Cache, python: uv.Interpreter, bwrap: Wall | None) -> None:
         self._cache = cache
         self._python = python
         self._bwrap = bwrap

@@ -18,6 +18,7 @@ from grader.runtime.bubblewrap import Bubblewrap
 from grader.runtime.cache import Cache
 from grader.runtime.cell import PROBES, environment_of
 from grader.runtime.environment import Environment
+from grader.runtime.jail import Wall
 from grader.runtime.object_store import ObjectStore, open_store
 from grader.runtime.sandbox import Sandbox, open_sandbox
 from grader.runtime.scratch import scratch_directory
@@ -25,7 +26,7 @@ from grader.runtime.services import MlflowHost
 from grader.runtime.slots import Queued, Slots
 from grader.runtime.warm import Preload, Warm
 
-ISOLATIONS = ("bubblewrap", "none")
+ISOLATIONS = ("bubblewrap", "docker", "none")
 PRELOADED = (
     "mlflow",
     "mlflow.sklearn",
@@ -84,7 +85,7 @@ class Workshop:
             self._scratch = stack.enter_context(scratch_directory())
             # Opened at once: a machine that cannot isolate should say so before any work is done.
             self._first: Sandbox | None = choose_sandbox(self.isolation, self._scratch, self._hidden)
-            self.bwrap = _bwrap() if self.isolation == "bubblewrap" else None
+            self.bwrap = stack.enter_context(_wall(self.isolation))
             self.host = stack.enter_context(MlflowHost(self._scratch / "mlflow", self.cache, self.bwrap))
             stack.callback(self._close)
             self._stack = stack.pop_all()
@@ -176,7 +177,15 @@ def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ())
         raise UsageError(f"{isolation} does not isolate on this machine: {missing}") from missing
 
 
-def _bwrap() -> Path:
-    from grader.runtime.bubblewrap import find_bubblewrap
+@contextlib.contextmanager
+def _wall(isolation: str) -> Iterator[Wall | None]:
+    """What walls off the grader's own servers, and the building of wheels."""
+    if isolation == "docker":
+        from grader.runtime.contained import contained
 
-    return find_bubblewrap()
+        with contained() as wall:
+            yield wall
+    else:
+        from grader.runtime.bubblewrap import find_bubblewrap
+
+        yield None if isolation == "none" else find_bubblewrap()

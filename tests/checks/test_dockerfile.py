@@ -5,10 +5,13 @@ from textwrap import dedent
 import pytest
 
 from grader.checks import dockerfile as checks
+from grader.checks import dockerfile_facts, image_build
 from grader.checks.docker_context import BuildContext, ignore_patterns, ignored
 from grader.checks.dockerfile_facts import expand
 from grader.checks.registry import Check
 from grader.results import Outcome, Verdict
+from grader.runtime.engine import Engine
+from grader.runtime.image_build import Request
 from tests.builders import decide, make_context
 
 HONEST = """
@@ -25,7 +28,7 @@ HONEST = """
 LOCK: dict[str, object] = {"file": "dockerfile", "lock": "lock", "path": "requirements-lock.txt"}
 TRAIN = {"file": "dockerfile", "script": "train", "path": "src/train.py"}
 BASE = {"file": "dockerfile", "repositories": ["python"], "tag": r"3\.11(\.\d+)?-slim(-[a-z0-9]+)?"}
-BUILDS = {"file": "dockerfile", "images": ["nginx"]}
+BUILDS: dict[str, object] = {"file": "dockerfile", "images": ["nginx"], "keep": ["python"], "control": []}
 
 
 def _decide(root: Path, check: Check, text: str, parameters: Mapping[str, object], **files: str) -> Outcome:
@@ -325,7 +328,7 @@ BUILD = {
 def test_builds_as_far_as_reading_tells(tmp_path: Path, text: str) -> None:
     outcome = _decide(tmp_path, checks.builds, text, BUILDS)
     assert outcome.verdict is Verdict.PASSED
-    assert outcome.findings[0].message == "No image was built: the Dockerfile was read"
+    assert outcome.findings[0].message == "No image was built, the Dockerfile was read: nothing was to run"
 
 
 BROKEN = {
@@ -416,3 +419,76 @@ def test_sources_of_a_context() -> None:
 )
 def test_expansion(text: str, expected: str) -> None:
     assert expand(text, {"A": "1", "E": ""}) == expected
+
+
+def _request(root: Path, text: str) -> Request:
+    files: dict[str, str | bytes] = {"Dockerfile.train": text, "a": "", "b": "", ".dockerignore": "b\n"}
+    context = make_context(root, files, deliverables={"dockerfile": "Dockerfile.train"})
+    dockerfile = dockerfile_facts.read(context, "dockerfile")
+    assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
+    ignoring = BuildContext((".dockerignore", "Dockerfile.train", "a", "b"), ("b",))
+    return image_build.request(context, dockerfile, ignoring, keep=["python"], control=["true"])
+
+
+def test_what_the_engine_is_given(tmp_path: Path) -> None:
+    text = """\
+        # escape=\\
+        ARG T=3.11-slim
+        FROM python:${T} AS one
+        RUN a \\
+            b
+
+        # unused
+        FROM alpine:3 AS test
+        RUN false
+        FROM one
+        COPY --from=busybox:1 /bin/true /x
+    """
+    request = _request(tmp_path, text)
+    assert request.files == {".dockerignore": tmp_path / ".dockerignore", "a": tmp_path / "a"}
+    assert (request.images, request.keep) == (("python:3.11-slim", "busybox:1"), ("python:3.11-slim",))
+    assert [(step.text, step.line) for step in request.steps] == [
+        ("# escape=\\\nARG T=3.11-slim\n", 2),
+        ("FROM python:${T} AS one\n", 3),
+        ("", 0),
+        ("RUN a \\\n    b\n\n# unused\n", 4),
+        ("FROM scratch AS test\n", 8),
+        ("", 0),
+        ("FROM one\n", 10),
+        ("", 0),
+        ("COPY --from=busybox:1 /bin/true /x\n\n", 11),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "buildkit", "images"),
+    [
+        (
+            "# syntax=docker/dockerfile:1\nFROM a\nRUN --mount=type=cache,target=/c x",
+            True,
+            ("a", "docker/dockerfile:1"),
+        ),
+        ("# syntax=docker/dockerfile:1\nFROM a\nRUN x", False, ("a",)),
+        ("FROM a\n# syntax=b\nCOPY --chmod=755 a /a", True, ("a",)),
+        ("FROM a\nRUN <<E\nx\nE\n", True, ("a",)),
+        ("FROM a AS x\nRUN --mount=type=cache,target=/c x\nFROM a", False, ("a",)),
+    ],
+)
+def test_what_takes_buildkit(tmp_path: Path, text: str, buildkit: bool, images: tuple[str, ...]) -> None:
+    request = _request(tmp_path, text)
+    assert (request.buildkit, request.images) == (buildkit, images)
+
+
+def test_an_engine_may_be_too_old(tmp_path: Path) -> None:
+    text = "FROM a\nRUN <<E\nx\nE\nCOPY --link a /a\n"
+    for syntax, version, wanted in (
+        ("", "20.10.24+dfsg1", "heredoc, link"),
+        ("", "27.1", ""),
+        ("# syntax=docker/dockerfile:1\n", "20.10", ""),
+    ):
+        context = make_context(
+            tmp_path, {"Dockerfile.train": syntax + text}, deliverables={"dockerfile": "Dockerfile.train"}
+        )
+        dockerfile = dockerfile_facts.read(context, "dockerfile")
+        assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
+        assert image_build.too_new(dockerfile, Engine(address="", version=version)) == wanted

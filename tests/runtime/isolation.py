@@ -14,10 +14,12 @@ import pytest
 
 from grader.errors import ToolMissing
 from grader.runtime.launch import PYTHON
+from grader.runtime.ownership import unused_user
 from grader.runtime.sandbox import Bind, Job, Limits, Run, Sandbox, open_sandbox
+from tests.docker_engine import use_engine
 
-ISOLATED = ("bubblewrap",)
-"""What keeps candidate code to itself; `docker` joins here."""
+ISOLATED = ("bubblewrap", pytest.param("docker", marks=pytest.mark.slow))
+"""What keeps candidate code to itself."""
 ALL = (*ISOLATED, pytest.param("none", marks=pytest.mark.slow))
 MARK = "CONFORMANCE_MARK"
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -28,7 +30,10 @@ QUICK = Limits(cpu_seconds=20, wall_seconds=20)
 def opened(isolation: str, scratch: Path, **options: Any) -> Iterator[Sandbox]:
     """A sandbox; skips the test where this machine has none of that kind."""
     try:
-        sandbox = open_sandbox(isolation, scratch=scratch, **options)
+        with pytest.MonkeyPatch.context() as patch:  # no other test shall find this engine
+            if isolation == "docker":
+                use_engine(patch).close()
+            sandbox = open_sandbox(isolation, scratch=scratch, **options)
     except ToolMissing as missing:
         pytest.skip(str(missing))
     try:
@@ -44,6 +49,13 @@ class Bench:
         self.sandbox = sandbox
         self.workspace = workspace
         self.mark = os.urandom(8).hex()
+
+    @property
+    def user(self) -> int:
+        """Who a program is inside: a container has the machine's own numbers."""
+        if self.sandbox.name != "docker":
+            return 1000
+        return os.geteuid() or unused_user()
 
     def job(self, *argv: str, limits: Limits = QUICK, env: dict[str, str] | None = None, **more: Any) -> Job:
         env = {**ENV, MARK: self.mark, **(env or {})}

@@ -107,6 +107,16 @@ def test_a_lock_with_hashes_is_built_once(
     assert marker.exists()
 
 
+def test_what_one_lock_has_besides_is_not_told_of_another(
+    tmp_path: Path, spec: EnvironmentSpec, cache: Cache
+) -> None:
+    text = "six==1.13.0\n"
+    first = prepared(tmp_path, f"{text}-e file:///me/project\n", spec, cache, None)
+    second = prepared(tmp_path, text, spec, cache, None)
+    assert (first.root, first.installs) == (second.root, False)
+    assert (second.installs, second.reason) == (True, "")
+
+
 def test_a_broken_environment_is_built_again(tmp_path: Path, spec: EnvironmentSpec, cache: Cache) -> None:
     lock = "six==1.14.0\n"
     made = prepared(tmp_path, lock, spec, cache, None)

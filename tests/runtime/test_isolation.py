@@ -71,16 +71,16 @@ def test_nothing_of_the_host_is_in_the_usual_places(isolated: Bench) -> None:
     assert inside in {f"[[], [], [], {shown}]\n", "[[], [], []]\n"}
 
 
-def test_what_is_hidden_is_empty_in_a_directory_that_is_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("isolation", ISOLATED)
+def test_what_is_hidden_is_empty_in_a_directory_that_is_shown(isolation: str, tmp_path: Path) -> None:
     shown, secret = tmp_path / "shown", tmp_path / "shown/lib/grader"
     secret.mkdir(parents=True)
     (secret / "answers").write_text("42")
     (shown / "lib/other").write_text("x")
-    for isolation in ISOLATED:
-        with opened(isolation, tmp_path / isolation, hidden=(secret,)) as sandbox:
-            bench = Bench(sandbox, tmp_path)
-            run = bench.run("ls", "-A", str(secret), str(shown / "lib"), binds=(Bind(shown),))
-            assert (run.stdout.split(), run.ok) == ([f"{shown}/lib:", "grader", "other", f"{secret}:"], True)
+    with opened(isolation, tmp_path / isolation, hidden=(secret,)) as sandbox:
+        bench = Bench(sandbox, tmp_path)
+        run = bench.run("ls", "-A", str(secret), str(shown / "lib"), binds=(Bind(shown),))
+        assert (run.stdout.split(), run.ok) == ([f"{shown}/lib:", "grader", "other", f"{secret}:"], True)
 
 
 WRITE = """
@@ -98,7 +98,8 @@ def test_only_the_workspace_is_writable(isolated: Bench, open_air: Bench, tmp_pa
     (tmp_path / "bound").mkdir()
     places = ["/", "/usr", "/etc", "/dev", "/grader/inside", "/var", "/run", "/grader"]
     run = isolated.python(WRITE, *places, str(tmp_path / "bound"), binds=(Bind(tmp_path / "bound"),))
-    assert set(run.stdout.replace("Read-only file system", "RO").split()) == {"RO"}
+    answers = run.stdout.replace("Read-only file system", "no").replace("Permission denied", "no").split()
+    assert answers == ["no"] * 9
     assert isolated.python(WRITE, ".", "/tmp", "/dev/shm", "/var/tmp").stdout == "written " * 4
     assert open_air.python(WRITE, str(tmp_path)).stdout == "written "
 
@@ -179,7 +180,8 @@ def test_there_are_no_privileges_to_be_had(isolated: Bench) -> None:
         print(libc.mount(b"none", b"/tmp", b"tmpfs", 0, None), libc.chroot(b"/tmp"), end=" ")
         print(libc.sethostname(b"x", 1))
     """
-    assert isolated.python(code).stdout == "1000 1000 {'0000000000000000'} 1\n-1 -1 -1 -1 -1 -1\n"
+    user = isolated.user
+    assert isolated.python(code).stdout == f"{user} {user} {{'0000000000000000'}} 1\n-1 -1 -1 -1 -1 -1\n"
 
 
 def test_root_of_the_machine_is_not_root_inside(isolated: Bench) -> None:
@@ -202,7 +204,7 @@ def test_what_a_run_may_write_is_its_own_and_the_graders(isolated: Bench) -> Non
         open("ours/deep/file", "w").write("theirs"); os.mkdir("ours/deep/new"); os.chmod("ours/deep/new", 0)
     """
     first, second = isolated.python(code), isolated.run("rmdir", "ours/deep/new")
-    assert (first.stdout, first.stderr, second.ok) == ("{1000}\n", "", True)
+    assert (first.stdout, first.stderr, second.ok) == (f"{{{isolated.user}}}\n", "", True)
     assert (isolated.workspace / "ours/deep/file").read_text() == "theirs"
     assert Path("/etc/hostname").stat().st_uid == 0
 
@@ -211,21 +213,21 @@ def test_a_file_with_the_set_user_bit_gives_nothing(isolated: Bench) -> None:
     run = isolated.run(
         "sh", "-c", "cp /bin/cat c; chmod 6755 c; ./c /proc/self/status | grep -E '^(Uid|CapEff)'"
     )
-    assert run.stdout.split() == ["Uid:", *["1000"] * 4, "CapEff:", "0" * 16]
+    assert run.stdout.split() == ["Uid:", *[str(isolated.user)] * 4, "CapEff:", "0" * 16]
 
 
 def test_nothing_of_the_grader_is_inherited(isolated: Bench) -> None:
     code = """
         import os
         print(sorted(os.listdir("/proc/self/fd"))[:3], len(os.listdir("/proc/self/fd")))
-        for pid in (1, 2):
+        for pid in (1, os.getpid()):
             variables = open(f"/proc/{pid}/environ").read().split("\\0")
             print(sorted(line.split("=")[0] for line in variables if line))
     """
     run = isolated.python(code)
     assert run.stdout.splitlines() == [
         "['0', '1', '2'] 4",
-        "['PWD']",
+        "['PWD']" if isolated.sandbox.name == "bubblewrap" else "['HOME', 'HOSTNAME', 'PATH']",
         str(sorted(["HOME", "LANG", "PATH", MARK])),
     ]
 

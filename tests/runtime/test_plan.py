@@ -64,6 +64,11 @@ def test_lines_that_nobody_else_can_install_are_left_out_and_said(
     ]
 
 
+def test_the_project_itself_is_passed_over(tmp_path: Path, spec: EnvironmentSpec) -> None:
+    plan = plan_of(tmp_path, spec, {"lock.txt": "-e .\nsix==1.16.0\n.[dev]\n"})
+    assert (names(plan), plan.left_out) == (["six"], ())
+
+
 def test_included_files_belong_to_it_and_only_those_of_the_submission(
     tmp_path: Path, spec: EnvironmentSpec
 ) -> None:

@@ -64,10 +64,10 @@ def execute(orders: dict) -> None:  # type: ignore[type-arg]
 
 
 def prepare(orders: dict) -> None:  # type: ignore[type-arg]
-    """Give this process what a command may expect: a session, no input, its limits, default signals."""
+    """Give this process what a command may expect: a session, its input, its limits, default signals."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    os.dup2(orders.get("stdin", nothing), 0)
     if nothing:
         os.close(nothing)
     os.umask(0o022)

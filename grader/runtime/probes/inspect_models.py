@@ -78,12 +78,20 @@ def chain(model: Any) -> list[list[str]]:
     """Each class with its bases from the outside in: pipeline, search, the estimator at the end."""
     names = []
     for _ in range(MOST_DEPTH):
-        names.append([cls.__name__ for cls in type(model).__mro__ if cls is not object])
+        names.append([named(cls) for cls in type(model).__mro__ if cls is not object])
         inner = inside(model)
         if inner is None or inner is model:
             break
         model = inner
     return names
+
+
+def named(cls: type) -> str:
+    """A library's class by its name; one of the script's own, whose name says nothing, with its module."""
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    own = cls.__module__ == "__main__" or module is None or (file and Path(file).is_relative_to(Path.cwd()))
+    return f"{cls.__module__}.{cls.__name__}" if own else cls.__name__
 
 
 def inside(model: Any) -> Any:

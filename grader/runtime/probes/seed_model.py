@@ -109,9 +109,10 @@ def dump(files: dict[str, str], models: dict[str, Any]) -> None:
     """Leave models as plain files, pickled: joblib reads what pickle wrote, and not the other way round."""
     import pickle
 
-    Path("files").mkdir(exist_ok=True)
     for name, label in files.items():
-        with Path("files", name).open("wb") as file:
+        path = Path("files", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
             pickle.dump(models[label], file)
 
 

@@ -3,6 +3,7 @@
 Request:
   data: {file, target, columns?}        a CSV in the workspace, less blanks and repetitions
   models: {label: {labels?, params?}}   fitted as `seed_model` does
+  files: {"models/model.pkl": label}    pickled into files/
   names: ["model", ...]                 under which each run logs its model
   runs: [{experiment, name, params?, metrics?, status?, model?: label, deleted?: true}]  logged in this order
   rows: [[number or null, ...], ...]    for predictions
@@ -107,6 +108,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     experiments: dict[str, str] = {}
     runs = [log_run(spec, models, request["names"], experiments) for spec in request["runs"]]
     register(request.get("registry", {}), runs)
+    seed_model.dump(request.get("files", {}), models)
     if request.get("uri"):
         keep(request["store"])
     columns, rows = list(features.columns), request["rows"]

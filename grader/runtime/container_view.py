@@ -1,0 +1,169 @@
+"""What a container shows: an image that holds links and empty directories, and what is mounted into it."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grader.runtime import engine, launch
+from grader.runtime.limits import Limits
+from grader.runtime.mounts import INSIDE, OWN_SETTINGS, SETTINGS, SYSTEM
+from grader.runtime.sandbox import HOME, WORKSPACE, Job
+
+if TYPE_CHECKING:
+    import docker
+    from docker.types import Mount
+
+Shown = tuple[str, tuple[Path, bool]]
+"""Where it is seen, where it is, and whether it may be written to."""
+SOCKETS = "/grader/services"
+CONTROL = "/grader/control"
+ACCOUNTS = ("passwd", "group")
+EMPTY = {"tmp": 0o1777, "sys": 0o555, HOME[1:]: 0o700} | dict.fromkeys(
+    ("etc", "home", "proc", "run", "var", WORKSPACE[1:], "grader"), 0o755
+)
+"""With their modes, which a file system in memory takes over from where it is mounted."""
+CLOSED = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger")
+"""Read-only inside: the engine's own list, and what it forgot."""
+
+
+def make_image(client: docker.DockerClient, use: str) -> str:
+    """An image of a few bytes; its name."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, mode in EMPTY.items():
+            _add(tar, name, tarfile.DIRTYPE, mode=mode)
+        for name in SYSTEM:
+            path = Path("/") / name
+            if path.is_symlink():
+                _add(tar, name, tarfile.SYMTYPE, os.fspath(path.readlink()))
+        _add(tar, "var/tmp", tarfile.SYMTYPE, "../tmp")
+    marks = [f'LABEL {name}="{value}"' for name, value in engine.labels(use).items()]
+    name = f"grader-sandbox:{use}"
+    client.api.import_image_from_data(archive.getvalue(), repository="grader-sandbox", tag=use, changes=marks)
+    return name
+
+
+def _add(tar: tarfile.TarFile, name: str, kind: bytes, target: str = "", mode: int = 0o755) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.mode = kind, target, mode
+    tar.addfile(member)
+
+
+def memory(size: int, user: int) -> dict[str, str]:
+    """Private places to write, in memory, of a limited size; /dev/shm is the engine's own business."""
+    options = f"rw,exec,nosuid,nodev,size={size}"
+    return {
+        "/tmp": f"{options},mode=1777",  # noqa: S108
+        HOME: f"{options},mode=0700,uid={user},gid={user}",
+        "/sys": "ro,nosuid,nodev,noexec,size=0,mode=0555",
+    }
+
+
+class View:
+    """The mounts of every container of one sandbox."""
+
+    def __init__(self, directory: Path, hidden: Iterable[Path]) -> None:
+        """Set up.
+
+        Args:
+            directory: a private one, for files of accounts.
+            hidden: directories that no program may see.
+        """
+        directory.mkdir()
+        self._directory = directory
+        self._hidden = tuple(path.resolve() for path in hidden)
+
+    def mounts(self, own: Iterable[Shown], user: int, control: Path) -> list[Mount]:
+        """All of them, one for each place.
+
+        Args:
+            own: what is shown besides the system.
+
+        Raises:
+            FileNotFoundError: what is to be shown is not there.
+        """
+        from docker.types import Mount
+
+        brought = dict(own)
+        shown = {**dict(self._system(user)), **brought, CONTROL: (control, True)}
+        for source, _ in shown.values():
+            source.stat()
+        found = [
+            Mount(target, os.fspath(source), type="bind", read_only=not writable, propagation="rprivate")
+            for target, (source, writable) in shown.items()
+        ]
+        tops = [Path("/usr"), launch.PREFIX, *map(Path, brought)]
+        covered = [path for path in self._hidden if any(path.is_relative_to(top) for top in tops)]
+        covers = (Mount(str(path), None, type="tmpfs", read_only=True, tmpfs_mode=0o555) for path in covered)
+        return [*found, *covers]
+
+    def _system(self, user: int) -> Iterator[Shown]:
+        """The system's programs, libraries and settings, and the grader's own parts."""
+        tops = [Path("/") / name for name in SYSTEM]
+        places = [path for path in tops if path.is_dir() and not path.is_symlink()]
+        places += [path for name in SETTINGS if (path := Path("/etc") / name).exists()]
+        if (cores := Path("/sys/devices/system/cpu")).exists():
+            places.append(cores)
+        if not launch.PREFIX.is_relative_to("/usr"):
+            places.append(launch.PREFIX)
+        for path in places:
+            yield os.fspath(path), (path, False)
+        for name in OWN_SETTINGS:
+            own = self._account(name, user) if name in ACCOUNTS else launch.INSIDE / "etc" / name
+            yield f"/etc/{name}", (own, False)
+        yield INSIDE, (launch.INSIDE, False)
+
+    def _account(self, name: str, user: int) -> Path:
+        """`passwd` or `group` with the candidate's number: a container has the machine's own numbers."""
+        path = self._directory / f"{name}-{user}"
+        if not path.exists():
+            text = (launch.INSIDE / "etc" / name).read_text(encoding="utf-8")
+            aside = path.with_suffix(f".{os.urandom(4).hex()}")
+            aside.write_text(text.replace("1000", str(user)), encoding="utf-8")
+            aside.replace(path)
+        return path
+
+
+def own(job: Job) -> Iterator[Shown]:
+    """What one job brings."""
+    for bind in job.binds:
+        yield bind.target or os.fspath(bind.source), (bind.source, bind.writable)
+    for port, path in job.outbound.items():
+        yield f"{SOCKETS}/{port}", (path, False)
+    yield WORKSPACE, (job.workspace, True)
+
+
+def settings(
+    client: docker.DockerClient, limits: Limits, info: dict[str, Any], mounts: list[Mount], user: int
+) -> dict[str, Any]:
+    """What the engine is told; limits of its own stand behind the grader's, which tell what was hit."""
+    memory_bytes = limits.memory_bytes * 3 // 2 + 3 * limits.scratch_bytes
+    chosen: dict[str, Any] = {
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "ipc_mode": "private",
+        "shm_size": limits.scratch_bytes,
+        "tmpfs": memory(limits.scratch_bytes, user),
+        "mounts": mounts,
+        "auto_remove": True,
+        "init": False,
+    }
+    if info.get("MemoryLimit"):
+        chosen["mem_limit"] = memory_bytes
+        chosen["memswap_limit"] = memory_bytes if info.get("SwapLimit") else None
+    if info.get("PidsLimit"):
+        chosen["pids_limit"] = limits.threads + MORE_THREADS
+    if "name=userns" in (info.get("SecurityOptions") or ()):
+        chosen["userns_mode"] = "host"
+    return {**client.api.create_host_config(**chosen), "ReadonlyPaths": CLOSED}
+
+
+MORE_THREADS = 16
+"""What the first process needs besides the command's own."""
