@@ -140,6 +140,9 @@ def verify(
     full: Annotated[
         bool, typer.Option("--full", help="Grade every task of every case, not only those it can change.")
     ] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="Only the cases that need no candidate code to run: quick.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="What seeded data, models and runs derive from.")] = 0,
     isolation: IsolationOption = "bubblewrap",
     format_: Annotated[Literal["text", "json"], typer.Option("--format", help="What to write.")] = "text",
@@ -160,7 +163,14 @@ def verify(
     without = frozenset({"docker"}) if isolation != "docker" else frozenset()
     options = Options(exam=exam, seed=seed, isolation=isolation, without=without)
     code = verify_command(
-        options, only=only, jobs=jobs, full=full, form=format_, output=output, verbose=verbose
+        options,
+        only=only,
+        jobs=jobs,
+        full=full,
+        static=static,
+        form=format_,
+        output=output,
+        verbose=verbose,
     )
     raise typer.Exit(code)
 

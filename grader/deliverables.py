@@ -21,6 +21,9 @@ _SHELL = ("*.sh", "*.bash")
 _TEXTS = ("*.md", "*.txt", "*.rst", "Makefile", "makefile", "*.mk")
 """Where commands are noted down; a function's name there is only talk."""
 MOST_SOURCES = 500
+_SPACE = r"\s+"
+_LATER = r"\s(?:[^\n\\]|\\.|\\\n){0,500}?"
+"""What may stand between a program and an address that it is given: the rest of a command's lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class _Seen:
     text: str = field(default="", repr=False)
     talk: bool = False
     """A text for people: only commands of several words count."""
+    paths: str = field(default="", repr=False)
+    """Texts in a program that have a slash: a REST interface is asked by its paths, as `runs/search`."""
 
 
 def resolve(submission: Submission, exam: Exam, manifest: Manifest) -> Resolved:
@@ -142,15 +147,21 @@ def _is_test(path: PurePosixPath) -> bool:
 def _uses(seen: _Seen, calls: tuple[str, ...]) -> int:
     """How many of the calls a file makes."""
     return sum(
-        call in seen.names or ((" " in call or not seen.talk) and _mentions(seen.text, call))
+        call in seen.names
+        or ((" " in call or not seen.talk) and _mentions(seen.text, call))
+        or ("/" in call and _mentions(seen.paths, call))
         for call in calls
     )
 
 
 def _mentions(text: str, call: str) -> bool:
-    """Whether a shell script has the words of a command (or a function's name) one after another."""
-    words = r"\s+".join(map(re.escape, call.split()))
-    return re.search(rf"(?<![\w-]){words}(?![\w-])", text) is not None
+    """Whether a shell script has the words of a command (or a function's name) one after another.
+
+    A word with a slash is the end of an address, which may come later in the command.
+    """
+    first, *others = call.split()
+    more = (rf"{_LATER if '/' in word else _SPACE}{re.escape(word)}" for word in others)
+    return re.search(rf"(?<![\w-]){re.escape(first)}{''.join(more)}(?![\w-])", text) is not None
 
 
 def _look(file: SourceFile) -> _Seen:
@@ -168,6 +179,7 @@ def _look(file: SourceFile) -> _Seen:
         names=frozenset(aliases.get(name, name) for name in _called(module)),
         modules=frozenset(_imported(module)),
         runnable=any(map(_acts, module.body)),
+        paths="\n".join(_paths(module)),
     )
 
 
@@ -186,6 +198,15 @@ def _aliases(module: ast.Module) -> Iterator[tuple[str, str]]:
             yield from (
                 (target.id, node.value.attr) for target in node.targets if isinstance(target, ast.Name)
             )
+
+
+def _paths(module: ast.Module) -> Iterator[str]:
+    """Texts with a slash that a program uses, so none that only stands there, as a docstring does."""
+    talk = {node.value for node in ast.walk(module) if isinstance(node, ast.Expr)}
+    for node in ast.walk(module):
+        match node:
+            case ast.Constant(value=str(text)) if node not in talk and "/" in text:
+                yield text
 
 
 def _called(module: ast.Module) -> Iterator[str]:

@@ -157,7 +157,7 @@ def _lab(
     timeline: Timeline,
 ) -> Lab | None:
     """What runs candidate code, where that was asked for and some check may need it."""
-    if options.isolation == STATIC or not _may_run(tasks):
+    if options.isolation == STATIC or not may_run(tasks):
         return None
     from grader.runtime.lab import Lab
 
@@ -179,7 +179,7 @@ def _lab(
 @contextmanager
 def workshop_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterator[Workshop | None]:
     """A workshop for many grades of these tasks; None where none of them runs anything."""
-    if options.isolation == STATIC or not _may_run(tasks):
+    if options.isolation == STATIC or not may_run(tasks):
         yield None
         return
     from grader.runtime.workshop import Workshop
@@ -188,7 +188,8 @@ def workshop_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterato
         yield workshop
 
 
-def _may_run(tasks: Iterable[Task]) -> bool:
+def may_run(tasks: Iterable[Task]) -> bool:
+    """Whether some check of these tasks runs candidate code."""
     parts = (part for task in tasks for criterion in task.criteria for part in criterion.parts)
     return any(ALL[part.check].needs_lab for part in parts)
 

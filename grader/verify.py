@@ -17,7 +17,7 @@ from grader.errors import GraderFault, RubricError, UsageError
 from grader.exam import Exam, Task
 from grader.results import CriterionResult, Status
 from grader.runtime.scratch import scratch_directory
-from grader.session import Options, score_submission, workshop_for
+from grader.session import Options, may_run, score_submission, workshop_for
 from grader.starter import write_starter
 
 if TYPE_CHECKING:
@@ -75,6 +75,12 @@ class Verification:
 
 
 Observer = Callable[[Verdict], None]
+
+
+def only_read(cases: Iterable[Case], exam: Exam) -> tuple[Case, ...]:
+    """The cases that need nothing but reading: no candidate code runs for any task that they can change."""
+    runs = {task.id for task in exam.tasks if may_run((task,))}
+    return tuple(case for case in cases if not runs & set(_scope(case, exam, full=False)))
 
 
 def built_in(exam: Exam) -> tuple[Case, ...]:

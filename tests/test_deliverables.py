@@ -102,6 +102,17 @@ class TestByContent:
         }
         assert found(tmp_path, files, QUERY) == ["a.sh"]
 
+    def test_an_interface_is_asked_by_its_paths(self, tmp_path: Path) -> None:
+        search = Deliverable(id="search", path="", calls=("runs/search", "curl runs/search"))
+        files: dict[str, str | bytes] = {
+            "a.py": "import requests\nrequests.post(f'{BASE}/runs/search', json={})\n",
+            "b.py": '"""POST runs/search"""\nprint("no")\n',
+            "c.sh": "curl -X POST \\\n  $API/runs/search -d '{}'\n",
+            "README.md": "```bash\ncurl -s -X POST \\\n  $API/runs/search\n```\n",
+            "NOTES.md": "Use curl.\nOr runs/search.\n",
+        }
+        assert sorted(found(tmp_path, files, search)) == ["README.md", "a.py", "c.sh"]
+
     def test_names_tests_and_other_jobs_order_them(self, tmp_path: Path) -> None:
         files: dict[str, str | bytes] = {
             "a.py": SEARCH,

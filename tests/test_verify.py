@@ -17,7 +17,7 @@ from grader.exam import Exam
 from grader.exam_loader import load_exam
 from grader.results import Status
 from grader.session import STATIC, Options
-from grader.verify import Verdict, Verification, built_in, verify
+from grader.verify import Verdict, Verification, built_in, only_read, verify
 from tests.test_cli import grader
 
 MANIFEST = "k8s/deployment.yaml"
@@ -88,6 +88,12 @@ def test_only_what_reads_an_edited_file_is_graded_unless_all_is_asked_for(exam: 
     made = case(exam, "replicas: 3", "replicas: 2", {"4.2.replicas": 1}, tasks=("1.3",))
     assert only(verified(exam, made)).tasks == ("1.3", "4.2")
     assert only(verified(exam, made, full=True)).tasks == tuple(task.id for task in exam.tasks)
+
+
+def test_cases_that_are_only_read_can_be_told_from_others(exam: Exam) -> None:
+    read = case(exam, "replicas: 3", "replicas: 2", {"4.2.replicas": 1})
+    runs = Case(name="y", kind="defect", base=exam.reference, edits=({"delete": "src/api.py"},))
+    assert only_read((read, runs, replace(read, tasks=("4.1",))), exam) == (read,)
 
 
 def test_nothing_handed_in_loses_everything(exam: Exam) -> None:

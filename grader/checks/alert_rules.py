@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from grader.checks import promql
-from grader.documents import Problem, SourceFile
+from grader.checks.plain_data import as_json
+from grader.documents import Problem, SourceFile, YamlDocument
 from grader.results import Finding
 
 MOST_RULES = 200
@@ -17,6 +19,9 @@ MOST_SAME = 5
 """Alerts of one name that are tried."""
 MOST_RECORDED = 10
 """How deep recording rules that use each other are followed."""
+MOST_NESTING = 4
+"""How deep rules are looked for in a file that has no groups."""
+NO_GROUPS = "the file has no list of `groups`, which is where Prometheus has its rules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,8 @@ class RuleFile:
     """The rules of a file, in order."""
 
     rules: tuple[Rule, ...]
+    grouped: bool = True
+    """Whether they stand in a list of `groups`: Prometheus takes no others."""
 
     def alerts(self, name: str) -> tuple[Rule, ...]:
         """The alerts of a name."""
@@ -66,17 +73,61 @@ def read(file: SourceFile) -> RuleFile | Problem:
         return Problem(file.name, "the file is empty")
     document = documents[0]
     groups = document.data.get("groups") if isinstance(document.data, dict) else None
-    if not isinstance(groups, list):
-        return Problem(file.name, "the file has no list of `groups`, which is where Prometheus has its rules")
-    found: list[Rule] = []
+    grouped = isinstance(groups, list)
+    places = _in_groups(groups) if isinstance(groups, list) else _ungrouped(document.data)
+    read_rules = (_rule(data, place, file.where(document.line(*path))) for path, place, data in places)
+    found = tuple(itertools.islice((rule for rule in read_rules if rule is not None), MOST_RULES))
+    return RuleFile(found, grouped) if found or grouped else Problem(file.name, NO_GROUPS)
+
+
+_Places = Iterator[tuple[tuple[Hashable, ...], tuple[int, int], Any]]
+"""A rule's path in the document, its group's index and its own, and the rule."""
+
+
+def _in_groups(groups: list[Any]) -> _Places:
     for number, group in enumerate(groups):
         rules = group.get("rules") if isinstance(group, dict) else None
         for index, data in enumerate(rules if isinstance(rules, list) else ()):
-            line = document.line("groups", number, "rules", index)
-            rule = _rule(data, (number, index), file.where(line))
-            if rule is not None and len(found) < MOST_RULES:
-                found.append(rule)
-    return RuleFile(tuple(found))
+            yield ("groups", number, "rules", index), (number, index), data
+
+
+def _ungrouped(data: Any) -> _Places:
+    """Rules outside of any list of groups. A manifest for Kubernetes is no rule file at all."""
+    if isinstance(data, dict) and ("kind" in data or "apiVersion" in data):
+        return
+    waiting: list[tuple[tuple[Hashable, ...], Any]] = [((), data)]
+    number = 0
+    while waiting:
+        path, data = waiting.pop(0)
+        if isinstance(data, dict) and "expr" in data:
+            yield path, (0, number), data
+            number += 1
+        elif len(path) < MOST_NESTING:
+            inner = (
+                data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+            )
+            waiting += [((*path, key), value) for key, value in inner]
+
+
+def for_older(file: SourceFile) -> str:
+    """The rule file less what older Prometheuses do not know yet, empty where there is nothing of that."""
+    documents = file.yaml
+    match documents:
+        case (YamlDocument(data={"groups": list(groups)} as data, duplicates=()), *_):
+            pass
+        case _:
+            return ""
+    kept = [
+        {key: value for key, value in group.items() if not isinstance(value, _NEWER.get(key, ()))}
+        if isinstance(group, dict)
+        else group
+        for group in groups
+    ]
+    return json.dumps(as_json({**data, "groups": kept})) if kept != groups else ""
+
+
+_NEWER: dict[Hashable, type] = {"labels": dict, "query_offset": str}
+"""Keys of a group, since Prometheus 3.0 and 2.53, and what stands there."""
 
 
 def _rule(data: Any, place: tuple[int, int], where: str) -> Rule | None:
@@ -148,7 +199,7 @@ def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:
         for document in (source.yaml if not isinstance(source.yaml, Problem) else ())[:1]
         for key, line in document.duplicates
     ]
-    found += _unknown_keys(source)
+    found += _unknown_keys(source) if file.grouped else [Finding(message=NO_GROUPS, where=source.name)]
     for rule in file.rules:
         read_expr = promql.read(rule.expr)
         if isinstance(read_expr, promql.Unreadable):

@@ -55,6 +55,8 @@ class World:
     """Requests a second; errors come in proportion, so that a ratio stays what it is."""
     unit: float = 1.0
     """How many of the metric's units are a second (1000 for milliseconds)."""
+    exceptions: bool = True
+    """Whether what stands only behind `unless` exists, such as a metric that tells of maintenance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,9 @@ def series(
     selectors: Sequence[Selector], grouping: Iterable[str], signal: Signal, world: World, course: Course
 ) -> list[dict[str, str]]:
     """Everything that an expression with these selectors finds in a world, as `input_series`."""
-    labelled = _labelled(selectors, frozenset(grouping))
-    others = sum(1 for selector, _ in labelled if selector.metric != signal.metric and _counts(selector))
+    found = selectors if world.exceptions else without_exceptions(selectors, signal.metric)
+    labelled = _labelled(found, frozenset(grouping))
+    others = sum(1 for selector, _ in labelled if selector.metric != signal.metric and counts(selector))
     made: list[Series] = []
     for selector, labels in labelled:
         made += _series(selector, labels, _Making(signal, world, course, max(1, others), tuple(selectors)))
@@ -156,7 +159,14 @@ def _labels(selector: Selector, grouping: frozenset[str], picked: Mapping[str, s
     }
 
 
-def _counts(selector: Selector) -> bool:
+def without_exceptions(selectors: Sequence[Selector], watched: str) -> list[Selector]:
+    """The selectors less those of metrics that stand only behind `unless`."""
+    taken = {each.metric for each in selectors if "unless" not in each.within} | {watched}
+    return [each for each in selectors if each.metric in taken]
+
+
+def counts(selector: Selector) -> bool:
+    """Whether a selector takes a counter, by what is done with it or by its name."""
     return bool(_RATES.intersection(selector.within)) or selector.metric.endswith(_COUNTERS)
 
 
@@ -177,7 +187,7 @@ def _series(selector: Selector, labels: dict[str, str], making: _Making) -> list
             return [one(lambda level: _scalar(level) * world.requests, True)]
         case "latency":
             return _latency_series(selector, labels, making)
-    if _counts(selector):
+    if counts(selector):
         return [one(lambda _: world.requests / making.others, True)]
     return [one(lambda _: 1.0, False)]
 
@@ -197,7 +207,7 @@ def _latency_series(selector: Selector, labels: dict[str, str], making: _Making)
         return []  # a histogram has no series of its bare name
     if name.endswith("_sum"):
         return [one(lambda level: world.requests * world.unit * _mean(level), True)]
-    if _counts(selector):
+    if counts(selector):
         return [one(lambda _: world.requests, True)]
     if not _LATENCY.search(name):
         return [one(lambda _: 1.0, False)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from grader.checks import alert_series, promql
 from grader.checks.alert_series import HISTORY, STEP, Course, Latencies, Signal, World
@@ -50,6 +50,16 @@ class Spec:
         return self.threshold / self.near
 
     @property
+    def slow(self) -> float:
+        """A share of slow requests that the quantile notices."""
+        return 1 - self.quantile + min(0.02, (1 - self.quantile) / 2)
+
+    @property
+    def rare(self) -> float:
+        """A share of slow requests that a higher quantile would notice."""
+        return 1 - self.quantile - min(0.02, (1 - self.quantile) / 2)
+
+    @property
     def signal(self) -> Signal:
         """What is watched."""
         return Signal(kind=self.kind, metric=self.metric, scale=self.threshold)
@@ -57,16 +67,24 @@ class Spec:
 
 def worlds(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool = False) -> tuple[World, ...]:
     """The worlds in which an expression may be meant; it has to be right in one of them."""
-    others = [each for each in selectors if each.metric != spec.metric]
+    found = tuple(_usual(spec, selectors, any_unit=any_unit))
+    if len(alert_series.without_exceptions(selectors, spec.metric)) < len(selectors):
+        found += tuple(replace(world, exceptions=False) for world in found)
+    return found
+
+
+def _usual(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool) -> Iterator[World]:
+    counters = [each for each in selectors if each.metric != spec.metric and alert_series.counts(each)]
     match spec.kind:
-        case "rate":
-            return (World(), World(requests=100)) if others else (World(),)
         case "latency":
             names = " ".join(each.metric for each in selectors)
             told = _TELLS_UNIT.search(names) is not None and not any_unit
             units = (1000.0 if _MILLISECONDS.search(names) else 1.0,) if told else (1.0, 1000.0)
-            return tuple(World(requests=100, unit=unit) for unit in units)
-    return (World(),)
+            yield from (World(requests=100, unit=unit) for unit in units)
+        case "rate" if counters:
+            yield from (World(), World(requests=100))
+        case _:
+            yield World()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +116,8 @@ def scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
 def quantile_scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
     """What tells the wanted quantile (`slow` 0, `few` 0) from a higher one, a lower one and the mean."""
     fast: Latencies = {spec.threshold / 25: 1.0}
-    margin = min(0.02, (1 - spec.quantile) / 2)
-    many, few = 1 - spec.quantile + margin, 1 - spec.quantile - margin
-    slow: Latencies = {spec.threshold / 25: 1 - many, spec.threshold * 4: many}
-    rare: Latencies = {spec.threshold / 25: 1 - few, spec.threshold * 50: few}
+    slow: Latencies = {spec.threshold / 25: 1 - spec.slow, spec.threshold * 4: spec.slow}
+    rare: Latencies = {spec.threshold / 25: 1 - spec.rare, spec.threshold * 50: spec.rare}
     end = HISTORY + LASTING
     up = Course(healthy=fast, then=slow, seconds=LASTING)
     down = Course(healthy=fast, then=rare, seconds=LASTING)
@@ -116,7 +132,7 @@ def _courses(spec: Spec, tried: Tried) -> dict[str, Course]:
         bad = Course(healthy=spec.good, then=spec.bad, seconds=LASTING)
         good = Course(healthy=spec.good, then=spec.good, seconds=LASTING)
         return {"lasting": bad, "burst": bad, "under": good}
-    counters = {each.metric for each in tried.selectors} - {spec.metric}
+    counters = {each.metric for each in tried.selectors if alert_series.counts(each)} - {spec.metric}
     factor = spec.far if spec.kind == "rate" and len(counters) > 1 else spec.near
     healthy = spec.threshold / spec.near / 5
     levels = {"lasting": factor, "burst": spec.burst, "under": 1 / factor}

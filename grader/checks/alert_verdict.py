@@ -40,7 +40,13 @@ def verdict(rule: Rule, file: RuleFile, spec: Spec, promtool: Path | None, *, va
     """
     refused = "" if valid or promtool is None else _refused(promtool, rule)
     if refused:
-        return _lost(rule, Finding(message=f"{spec.alert} is no valid rule", actual=_last(refused)))
+        lost = _lost(rule, Finding(message=f"{spec.alert} is no valid rule", actual=_last(refused)))
+        if not rule.duration or spec.kind != "latency":
+            return lost
+        # How long it waits has no say in which quantile it takes.
+        at_once = verdict(replace(rule, duration=""), file, spec, promtool, valid=False)
+        why = {**lost.why, "quantile": at_once.why["quantile"]}
+        return replace(lost, quantile=at_once.quantile, why=why)
     selectors = alert_rules.selectors(rule, file)
     if isinstance(selectors, promql.Unreadable):
         if promtool is None or not rule.expr:
@@ -73,14 +79,14 @@ def _tried(
     )
     tool = Promtool(promtool, spec.alert)
     found = _best(_in_worlds(tool, spec, tried))
-    right = _right_quantile(tool, spec, tried, replace(rule, duration=""), recordings)
+    wrong = _wrong_quantile(tool, spec, tried, replace(rule, duration=""), recordings)
     why = {name: _why(name, rule, spec, found, tool.refusal) for name in ("fires", "quiet")}
-    why["quantile"] = _why_no_quantile(rule, spec, tried)
+    why["quantile"] = _why_no_quantile(rule, spec, wrong or "")
     return Verdict(
         where=rule.where,
         fires=found["lasting 0"] and found["burst 1"],
         quiet=found["burst 0"] and found["under 0"],
-        quantile=right,
+        quantile=None if wrong is None else not wrong,
         why=why,
         tried=True,
     )
@@ -105,21 +111,26 @@ def _best(found: Iterator[dict[str, bool]]) -> dict[str, bool]:
     return max(found, key=lambda each: (each["lasting 0"] and each["burst 1"], sum(each.values())))
 
 
-def _right_quantile(
+def _wrong_quantile(
     tool: Promtool, spec: Spec, tried: Tried, rule: Rule, recordings: Sequence[Rule]
-) -> bool | None:
-    """Whether it takes the wanted quantile of buckets; how long it waits is another question."""
+) -> str | None:
+    """Why it does not take the wanted quantile of buckets; how long it waits is another question."""
     if spec.kind != "latency":
         return None
     if not _has_buckets(tried.selectors):
-        return False
+        return "looks at no histogram bucket (a `_bucket` series)"
+    wrong = ""
     at_once = replace(tried, rules=alert_rules.as_file(rule, *recordings))
     for world in worlds(spec, tried.selectors, any_unit=True):
         asked = quantile_scenarios(spec, at_once, world)
         answers = tool.ask(asked)
-        if answers.right("slow", 0, expected=True) and answers.right("few", 0, expected=False):
-            return True
-    return False
+        if not answers.right("slow", 0, expected=True):
+            wrong = wrong or f"does not fire where {spec.slow:.0%} of the requests take far too long"
+        elif not answers.right("few", 0, expected=False):
+            wrong = f"fires where no more than {spec.rare:.0%} of the requests take too long"
+        else:
+            return ""
+    return wrong
 
 
 def _read(rule: Rule, file: RuleFile, spec: Spec) -> Verdict:
@@ -214,13 +225,9 @@ def _why(name: str, rule: Rule, spec: Spec, found: dict[str, bool], refusal: str
     )
 
 
-def _why_no_quantile(rule: Rule, spec: Spec, tried: Tried) -> Finding:
+def _why_no_quantile(rule: Rule, spec: Spec, wrong: str) -> Finding:
     wanted = f"the {spec.quantile:.0%} quantile of the rates of a histogram's buckets"
-    if not _has_buckets(tried.selectors):
-        message = f"{spec.alert} looks at no histogram bucket (a `_bucket` series)"
-    else:
-        message = f"{spec.alert} does not tell the {spec.quantile:.0%} quantile from others or from the mean"
-    return Finding(message=message, expected=wanted, actual=rule.expr[:300], where=rule.where)
+    return Finding(message=f"{spec.alert} {wrong}", expected=wanted, actual=rule.expr[:300], where=rule.where)
 
 
 def _last(text: str) -> str:

@@ -39,6 +39,8 @@ class Answer:
     content_type: str = ""
     error: str = ""
     """Why nothing came back."""
+    cause: str = ""
+    """What the server wrote meanwhile of an exception: the author's own frames."""
 
     @property
     def json(self) -> Any:

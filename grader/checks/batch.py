@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from grader.checks import batch_source
 from grader.checks.batch_runs import Batch, Scored, agreement_with, loaded, scored
 from grader.checks.batch_tables import is_time
@@ -61,7 +63,7 @@ def judge_chunks(seen: Scored, rows: int) -> Outcome | None:
         Finding(
             message="the input is read as a whole" if whole else "the pieces have another size",
             expected=f"{rows:,} rows at a time",
-            actual=f"pieces of {sizes} rows",
+            actual=f"{sizes} rows at once" if whole else f"pieces of {sizes} rows",
             where=seen.called.shown,
         )
     )
@@ -76,14 +78,14 @@ def judge_registry(seen: Scored, how: Batch, stage: str) -> Outcome:
     expected = f"the version of {how['model']} in stage {stage}"
     if not used:
         if not seen.column:
-            return _nothing(seen)
+            return _nothing(seen, brief=True)
         message = "the predictions are not those of any model in the registry"
         return failed(Finding(message=message, expected=expected, where=seen.called.shown))
     return failed(
         Finding(
-            message="another version of the model made the predictions",
+            message="another model made the predictions",
             expected=expected,
-            actual=_version(how, used),
+            actual=f"that of {_version(how, used)}",
             where=seen.called.shown,
         )
     )
@@ -93,7 +95,10 @@ def _version(how: Batch, run: str) -> str:
     for number, version in enumerate(how["versions"], start=1):
         if version["run"] == run:
             stage = version.get("stage")
-            return f"version {number}, " + (f"in stage {stage}" if stage else "in no stage, the latest")
+            label = next(each.get("model") for each in how["world"]["runs"] if each["name"] == run)
+            files = [path for path, said in how["world"]["files"].items() if said == label]
+            registered = f"version {number}, " + (f"in stage {stage}" if stage else "in no stage, the latest")
+            return " and of ".join([registered, *files])
     return run
 
 
@@ -117,21 +122,22 @@ def judge_rows(seen: Scored, how: Batch) -> Outcome:
     if share == 1:
         return passed()
     message = "rows have other predictions than the model gives them"
-    actual = f"{share:.1%} of the rows agree with the model" if used else "every row has the same prediction"
+    agree = f"{share:.1%} of the rows agree with the model"
+    actual = agree if compared.values > 1 else "every row has the same prediction"
     return failed(Finding(message=message, expected=expected, actual=actual, where=where))
 
 
 def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
     """Both there, and the second one holds times."""
     if seen.output is None:
-        return _nothing(seen)
+        return _nothing(seen, brief=True)
     missing = [name for name in (prediction, time) if name not in seen.output.header]
     if missing:
         return failed(
             Finding(
                 message=f"the output has no column {' and no column '.join(missing)}",
                 expected=f"{prediction}, {time}",
-                actual=", ".join(seen.output.header)[:300],
+                actual=", ".join(seen.output.header)[:300] if seen.output.named else "there is no header",
                 where=seen.output.path,
             )
         )
@@ -151,14 +157,17 @@ def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
 def judge_output(seen: Scored) -> Outcome:
     """A table, with one header and the input's columns in it."""
     if seen.output is None:
-        return _nothing(seen)
+        return _nothing(seen, brief=True)
+    if not seen.output.csv:
+        message = "the result is JSON"
+        return failed(Finding(message=message, expected="a CSV file", where=seen.output.path))
     missing = [name for name in seen.columns if name not in seen.output.header]
     if missing:
         return failed(
             Finding(
                 message="the output does not keep the input's columns",
                 expected=", ".join(seen.columns),
-                actual=f"{', '.join(missing)} missing",
+                actual=f"{', '.join(missing)} missing" if seen.output.named else "there is no header",
                 where=seen.output.path,
             )
         )
@@ -174,22 +183,14 @@ def judge_output(seen: Scored) -> Outcome:
     return passed()
 
 
-def _nothing(seen: Scored) -> Outcome:
-    """No output to judge: how the script ended says why."""
-    wrote = ", ".join(seen.wrote[:5]) or "no file"
-    message = "the script wrote no table of predictions" if seen.called.run.ok else ""
-    finding = seen.called.finding(message, expected="a CSV file with the input's rows and their predictions")
+def _nothing(seen: Scored, *, brief: bool = False) -> Outcome:
+    """No output to judge: how the script ended says why, at length only where the rows are asked for."""
+    expected = "a CSV file with the input's rows and their predictions"
+    finding = seen.called.finding("the script wrote no table of predictions", expected=expected)
     if seen.called.run.ok:
-        return failed(
-            Finding(
-                message=finding.message,
-                expected=finding.expected,
-                actual=wrote,
-                where=finding.where,
-                detail=seen.called.run.tail(15),
-            )
-        )
-    return failed(finding)
+        wrote = ", ".join(seen.wrote[:5]) or "no file"
+        finding = replace(finding, actual=wrote, detail=seen.called.run.tail(15))
+    return failed(replace(finding, detail="") if brief else finding)
 
 
 CHECKS = (chunks, registry, every_row, columns, output)

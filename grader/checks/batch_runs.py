@@ -129,7 +129,7 @@ def _score(context: Context, file: str, how: Batch) -> Scored:
 
 def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
     lab = context.require_lab()
-    files = {_RECORDER: (PROBES / "record_reads.py").read_bytes()}
+    files: dict[str, Any] = {_RECORDER: (PROBES / "record_reads.py").read_bytes()}
     if plan.store is not None:
         made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
         files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
@@ -137,6 +137,8 @@ def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
             return _call(cell, plan, made, how)
     made = seeds(context, how["world"])
     files |= _tables(plan, made, how)
+    # A script that takes its model from there has not lost more than the registry.
+    files |= {path: made.seeded.files / path for path in how["world"]["files"]}
     with lab.mlflow("batch", seeded=made.seeded.store) as server:
         for model in plan.models:
             register_versions(server, made, model, how["versions"])

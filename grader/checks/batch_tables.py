@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,13 +37,17 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A CSV file that a script wrote."""
+    """A table that a script wrote."""
 
     path: str
     header: tuple[str, ...]
     rows: list[list[str]] = field(repr=False)
     repeated_headers: int = 0
     """Lines between the rows that say the header again."""
+    csv: bool = True
+    """Whether it is CSV, and not JSON."""
+    named: bool = True
+    """Whether it has a header; without one its columns are numbered."""
 
     def column(self, name: str) -> list[str] | None:
         """The cells under a name; None where there is no such column."""
@@ -62,16 +67,44 @@ def parse(path: str, data: bytes) -> Output | None:
     except UnicodeDecodeError:
         return None
     first = text.partition("\n")[0]
-    if "\0" in text[:10_000] or not first.strip() or first.lstrip()[:1] in ("{", "["):
+    if "\0" in text[:10_000] or not first.strip():
         return None
+    if first.lstrip()[:1] in ("{", "["):
+        return _json_table(path, text)
     delimiter = max(_DELIMITERS, key=first.count)
     try:
         lines = [row for row, _ in zip(_reader(text, delimiter), range(MOST_ROWS), strict=False) if row]
     except csv.Error:
         return None
+    if all(_is_data(cell) for cell in lines[0]):
+        numbered = tuple(f"column {n}" for n in range(1, len(lines[0]) + 1))
+        return Output(path=path, header=numbered, rows=lines, named=False)
     header, *rows = lines
     kept = [row for row in rows if row != header]
     return Output(path=path, header=tuple(header), rows=kept, repeated_headers=len(rows) - len(kept))
+
+
+def _json_table(path: str, text: str) -> Output | None:
+    """Records in a list or one a line, or columns: what was predicted is there, if not as it was asked."""
+    try:
+        records = json.loads(text)
+    except (ValueError, RecursionError):
+        records = [_loaded(line) for line in text.splitlines()[:MOST_ROWS] if line.strip()]
+    if isinstance(records, dict) and all(isinstance(column, dict) for column in records.values()):
+        columns = [list(column.values()) for column in records.values()]
+        records = [dict(zip(records, cells, strict=True)) for cells in zip(*columns, strict=False)]
+    if not isinstance(records, list) or not records or not all(isinstance(row, dict) for row in records):
+        return None
+    header = tuple(records[0])
+    rows = [["" if row.get(name) is None else str(row[name]) for name in header] for row in records]
+    return Output(path=path, header=header, rows=rows[:MOST_ROWS], csv=False)
+
+
+def _loaded(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _reader(text: str, delimiter: str) -> Any:
@@ -146,6 +179,11 @@ def value(cell: Any) -> Any:
         return {"true": 1.0, "false": 0.0}.get(text.lower(), text)
     # A script may compute with less precision than the file has.
     return round(number, 3) if math.isfinite(number) else None
+
+
+def _is_data(cell: str) -> bool:
+    """A number, a time or a blank, which no column is called."""
+    return not isinstance(value(cell), str) or is_time(cell)
 
 
 def is_time(cell: str) -> bool:

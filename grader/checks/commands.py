@@ -51,9 +51,12 @@ def recorded(context: Context, *, file: str, command: str, arguments: list[str] 
     if any(each.is_call(words, arguments) for each in known):
         return passed()
     near = [each.command.words for each in known if each.is_call(words, [])]
+    message = f"the command {command} is nowhere recorded"
+    if near:
+        message = f"{command} is recorded, and not with {' '.join(arguments)}"
     return failed(
         Finding(
-            message=f"the command {command} is nowhere recorded",
+            message=message,
             expected=" ".join([command, *arguments]),
             actual=" ".join(near[0])[:200] if near else "",
         )

@@ -31,13 +31,17 @@ def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome])
 
 
 @check("dockerfile.base")
-def base(context: Context, *, file: str, repositories: list[str], tag: str) -> Outcome:
-    """Every stage that comes from outside comes from one of these repositories, with a tag that matches."""
+def base(context: Context, *, file: str, repositories: list[str], tag: str, shown: str = "") -> Outcome:
+    """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
+
+    Args:
+        shown: the image as the exam names it.
+    """
 
     def judge(dockerfile: Dockerfile) -> Outcome:
         outside = [stage for stage in dockerfile.stages if _from_outside(dockerfile, stage)]
         wrong = [stage for stage in outside if not _is_image(stage.image, repositories, tag)]
-        expected = f"{repositories[0]} with a tag like {tag}" if repositories else tag
+        expected = shown or f"{repositories[0]} with a tag like {tag}"
         findings = [
             Finding(
                 message=f"Stage {stage.name or stage.index} does not come from the image that is asked for",

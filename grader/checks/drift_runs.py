@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,13 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 from grader.checks.context import Context
+from grader.checks.drift_source import imports
 from grader.checks.scripts import Called, call, script
 from grader.checks.training_runs import Table, read_table, write_table
 from grader.errors import GraderFault
 from grader.runtime.sandbox import Limits
 
+_TRACKING = "mlflow"
 MOST_REPORT_BYTES = 64 * 2**20
 
 
@@ -87,7 +90,10 @@ def _detect(context: Context, file: str, how: Drift, scenario: str) -> Detected:
     limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
     files = _files(context, how, scenario)
     without = [path for path in (how["reference"], how["current"]) if path not in files]
-    with lab.cell(scenario, files=files, without=without) as cell:
+    with contextlib.ExitStack() as stack:
+        # Not asked for, but a script that also logs what it found must find where.
+        server = stack.enter_context(lab.mlflow(scenario)) if _tracks(context, file) else None
+        cell = stack.enter_context(lab.cell(scenario, mlflow=server, files=files, without=without))
         before = cell.snapshot()
         called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
         changed = [path for path in cell.changed(before) if path.lower().endswith(tuple(how["report_files"]))]
@@ -96,6 +102,11 @@ def _detect(context: Context, file: str, how: Drift, scenario: str) -> Detected:
             called=called,
             written={path: _marks(cell.read(path, MOST_REPORT_BYTES), marks) for path in changed},
         )
+
+
+def _tracks(context: Context, file: str) -> bool:
+    source = context.submission.deliverable(file)
+    return source is not None and imports(context.submission, source, _TRACKING)
 
 
 def _files(context: Context, how: Drift, scenario: str) -> dict[str, bytes]:

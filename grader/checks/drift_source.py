@@ -27,6 +27,17 @@ def reachable(submission: Submission, start: SourceFile) -> tuple[SourceFile, ..
     return tuple(found.values())
 
 
+def imports(submission: Submission, start: SourceFile, library: str) -> bool:
+    """Whether the script, or a neighbour that it imports, imports a library."""
+    trees = ((file.python, file.path) for file in reachable(submission, start))
+    return any(
+        module.partition(".")[0] == library
+        for tree, path in trees
+        if not isinstance(tree, Problem)
+        for module in _imported(tree, path)
+    )
+
+
 def uses(file: SourceFile, library: str, name: str) -> int | None:
     """The line where a file uses a name that it imports from a library; None if it does not."""
     tree = file.python

@@ -72,11 +72,12 @@ def _scalars(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, yaml
 
 
 def _next(value: str) -> str:
-    """The number that follows, written the same way; empty where the value is none."""
-    try:
-        return str(int(value) + 1)
-    except ValueError:
-        pass
+    """The number that follows; empty where the value is none."""
+    for base in (10, 0):  # `0x64` besides
+        try:
+            return str(int(value, base) + 1)
+        except ValueError:
+            continue
     try:
         return repr(float(value) + 1)
     except ValueError:

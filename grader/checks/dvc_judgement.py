@@ -60,6 +60,8 @@ class Reproduced:
     sizes: Mapping[str, int]
     """Declared outputs that were there after the first, with their bytes."""
     again: Repro | None = None
+    params: str = ""
+    """The file that was changed."""
     change: Change | None = None
     changed: Repro | None = None
 
@@ -142,7 +144,7 @@ def judge_again(seen: Reproduced, stages: Stages, reruns: str, params: str, name
     said = f"{seen.change.name} changed from {seen.change.old} to {seen.change.new}"
     if not seen.changed.called.run.ok:
         return failed(repro_finding(seen.changed, f"`dvc repro` fails with {said}"))
-    return _judge_changed(seen.changed, stages, reruns, params, seen.change.places, said)
+    return _judge_changed(seen.changed, stages, reruns, seen.params or params, seen.change.places, said)
 
 
 def _judge_changed(

@@ -7,11 +7,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.dvc import configuration, remotes_of, tracked_outputs, url_of
-from grader.checks.dvc_change import Change, change
+from grader.checks.dvc_change import Change, Place, change
 from grader.checks.dvc_command import PUT_ASIDE, Limited, dvc, first, require, settings_files
 from grader.checks.dvc_judgement import (
     Pushed,
@@ -23,7 +24,7 @@ from grader.checks.dvc_judgement import (
     judge_push,
     takes,
 )
-from grader.checks.dvc_pipeline import DEFAULT_PARAMS, Pipeline, resolved_pipeline
+from grader.checks.dvc_pipeline import DEFAULT_PARAMS, Pipeline, Stage, resolved_pipeline
 from grader.checks.registry import check
 from grader.documents import SourceFile
 from grader.errors import GraderFault
@@ -39,6 +40,7 @@ _LOCK_FILES = ("dvc.lock", "*/dvc.lock")
 _WITHOUT = (*PUT_ASIDE, "dvc.yaml", "*/dvc.yaml", *_LOCK_FILES)
 """A pipeline that DVC cannot read is no reason for a push to fail."""
 _S3 = "s3://"
+_YAML = (".yaml", ".yml", ".json")
 
 _REWRITE = """
 import sys
@@ -234,24 +236,35 @@ def _three_runs(
         return seen
     called, before, made = dvc(cell, how, *words), made, _stamps(cell, outs)
     again = Repro(called=called, rewritten=_rewritten(before, made))
-    edit = _change(context, cell, pipeline.stages, how) if again.called.run.ok else None
+    params, edit = _change(context, cell, pipeline.stages, how) if again.called.run.ok else ("", None)
     if edit is None:
         return replace(seen, again=again)
-    params = _params_name(context, how)
     cell.python("-I", "-c", _REWRITE, params, str(edit.start), str(edit.end), edit.new)
     changed = Repro(called=dvc(cell, how, *words), rewritten=_rewritten(made, _stamps(cell, outs)))
-    return replace(seen, again=again, change=edit, changed=changed)
+    return replace(seen, again=again, params=params, change=edit, changed=changed)
 
 
-def _change(context: Context, cell: Cell, stages: Stages, how: Reproducing) -> Change | None:
-    """What to write, into the file as it is now: where the stage takes it, if it takes it anywhere."""
-    params = _params_name(context, how)
-    try:
-        text = (cell.read(params) or b"").decode()
-    except UnicodeDecodeError:
-        return None
+def _change(context: Context, cell: Cell, stages: Stages, how: Reproducing) -> tuple[str, Change | None]:
+    """What to write, into the file as it is now: where the stage takes it, if it takes it anywhere.
+
+    Where the file of parameters has no such number, another that the stage names may: that it is another is
+    paid for elsewhere.
+    """
     members = stages.get(how["reruns"], ())
-    return change(text, how["changed"], lambda place: any(takes(each, params, [place]) for each in members))
+    others = (path for each in members for path in each.params if PurePosixPath(path).suffix in _YAML)
+    for params in dict.fromkeys((_params_name(context, how), *others)):
+        try:
+            text = (cell.read(params) or b"").decode()
+        except UnicodeDecodeError:
+            continue
+        taken = partial(_taken, members, params)
+        if (edit := change(text, how["changed"], taken)) is not None:
+            return params, edit
+    return "", None
+
+
+def _taken(members: Sequence[Stage], params: str, place: Place) -> bool:
+    return any(takes(each, params, [place]) for each in members)
 
 
 def _params_name(context: Context, how: Reproducing) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from grader.checks.scripts import PYTHON, Called, Script, call, script
+from grader.checks.subcommands import Subcommand, subcommands
 from grader.checks.tracebacks import last_traceback
 from grader.documents import SourceFile
 from grader.errors import GraderFault
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from grader.runtime.sandbox import Limits
 
 MOST_FUNCTIONS = 4
+MOST_COMMANDS = 4
 _SHELLS = {".sh": "bash", ".bash": "bash", ".zsh": "bash"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -43,13 +45,22 @@ def answer(
     enough: Callable[[Called], bool],
     arguments: Mapping[str, str],
     limits: Limits,
+    unwanted: Iterable[str] = (),
 ) -> Answered:
-    """Start the script; where that is not enough, call the functions in it that do what is wanted."""
+    """Start the script; where that is not enough, call the functions in it that do what is wanted.
+
+    Of a program with several commands, those that come to one of the `wanted` calls are tried first, and
+    those that come to an `unwanted` one last.
+    """
     what = _script(submission, file, deliverable)
     functions = uncalled(file, frozenset(wanted), what.neighbours)
     called = None
     if what.command or not functions or acts(file):
         called = call(cell, what, arguments=arguments, limits=limits)
+        for command in () if enough(called) else _commands(file, what, called, wanted, unwanted):
+            attempt = call(cell, command, limits=limits)
+            if enough(attempt):
+                return Answered(called=attempt)
         if not functions or enough(called) or not called.run.ok:
             return Answered(called=called)
     run, told = cell.probe(
@@ -76,6 +87,25 @@ def _script(submission: Submission, file: SourceFile, deliverable: str) -> Scrip
         raise GraderFault(f"there is no {file.name} to run")
     shell = _SHELLS.get(file.path.suffix)
     return replace(what, command=(shell, str(file.path))) if shell and not what.command else what
+
+
+def _commands(
+    file: SourceFile, what: Script, called: Called, wanted: Iterable[str], unwanted: Iterable[str]
+) -> Iterator[Script]:
+    """The same script with each of its commands, the likeliest first; none where it stopped by itself."""
+    tree = file.python
+    if what.command or called.crashed or not isinstance(tree, ast.Module):
+        return
+    calls = {each.name: _called(each) for each in tree.body if isinstance(each, Function)}
+    foreign = frozenset(wanted) | set(_imported(tree, what.neighbours))
+
+    def order(command: Subcommand) -> tuple[bool, bool]:
+        unlikely = _reaches(command.function, calls, frozenset(unwanted))
+        return unlikely, not _reaches(command.function, calls, foreign)
+
+    started = called.argv[: 3 if called.argv[1] == "-m" else 2]
+    for command in sorted(subcommands(tree), key=order)[:MOST_COMMANDS]:
+        yield replace(what, command=(*started, command.name))
 
 
 def _returned(told: object) -> Iterator[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_MOST_ERROR = 80
+"""Characters: a parser repeats what it could not read, which may be all of it."""
+
 
 def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
     """The names that have samples, or why the text is no exposition."""
@@ -18,7 +21,7 @@ def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
     try:
         families = list(parse(text))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        return " ".join(str(error).split())[:300] or type(error).__name__
+        return " ".join(str(error).split())[:_MOST_ERROR] or type(error).__name__
     return tuple(family.name for family in families if family.samples)
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from grader.checks.context import Context
 
 MOST_IGNORE_FILES = 200
+MOST_NAMED = 4
+"""How many of the files that would do are named: enough to see what is meant, and no list to copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Rule:
 def ignores(context: Context, *, paths: list[str]) -> Outcome:
     """Git ignores every one of these files."""
     rules = _rules(context, paths)
-    findings = [_tracked(path, rules[path]) for path in paths if not _ignored(rules, path)]
+    findings = _tracked(rules, paths)
     return failed(*findings) if findings else passed()
 
 
@@ -54,16 +56,15 @@ def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
     rules = _rules(context, paths)
     if any(_ignored(rules, path) for path in paths):
         return passed()
-    return failed(
-        Finding(message="none of these is ignored", expected="one of them or more", actual=", ".join(paths))
-    )
+    some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
+    return failed(Finding(message="none of the files that would do is ignored", expected=f"one of {some}"))
 
 
 @check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
 def tracks(context: Context, *, paths: list[str], while_ignoring: list[str]) -> Outcome:
     """Git ignores some files and still tracks these."""
     rules = _rules(context, [*while_ignoring, *paths])
-    findings = [_tracked(path, rules[path]) for path in while_ignoring if not _ignored(rules, path)]
+    findings = _tracked(rules, while_ignoring)
     for path in paths:
         rule = rules[path]
         if rule is not None and rule.ignores:
@@ -83,12 +84,27 @@ def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:
     return rule is not None and rule.ignores
 
 
-def _tracked(path: str, rule: Rule | None) -> Finding:
-    message = f"{path} is not ignored"
+def _tracked(rules: Mapping[str, Rule | None], paths: Sequence[str]) -> list[Finding]:
+    """The files that are not ignored, those together for which the same pattern, or none, decides."""
+    tracked: dict[Rule | None, list[str]] = {}
+    for path in paths:
+        if not _ignored(rules, path):
+            tracked.setdefault(rules[path], []).append(path)
+    return [_not_ignored(rule, same) for rule, same in tracked.items()]
+
+
+def _not_ignored(rule: Rule | None, paths: Sequence[str]) -> Finding:
+    first, *others = paths
+    message = f"{first} is not ignored"
+    if others:
+        message += f", nor {'is' if len(others) == 1 else 'are'} {', '.join(others)}"
     if rule is None:
-        return Finding(message=message, actual="no pattern matches it")
+        return Finding(
+            message=message, actual="no pattern matches it" if not others else "no pattern matches"
+        )
+    taken = "it" if not others else "them"
     return Finding(
-        message=message, actual=f"the pattern {rule.pattern!r} takes it out again", where=rule.where
+        message=message, actual=f"the pattern {rule.pattern!r} takes {taken} out again", where=rule.where
     )
 
 

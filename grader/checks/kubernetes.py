@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.kubernetes_quantity import parse_quantity
+from grader.checks.kubernetes_selector import selects
 from grader.checks.plain_data import as_json
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile, YamlDocument
@@ -126,15 +128,15 @@ def deployment(context: Context, *, file: str, name: str, api_version: str) -> O
         if (actual := found.get("apiVersion")) != api_version:
             findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
         labels = found.get("spec", "template", "metadata", "labels")
-        if not findings and not _selects(
+        if not findings and not selects(
             found.get("spec", "selector"), labels if isinstance(labels, dict) else {}
         ):
             findings.append(
-                _differs(
-                    "The selector",
-                    "one that matches the pods' labels",
-                    labels,
-                    found.where("spec", "selector"),
+                Finding(
+                    message="The selector does not match the labels of the Deployment's own pods",
+                    expected=_shown(found.get("spec", "selector")),
+                    actual=_shown(labels),
+                    where=found.where("spec", "selector"),
                 )
             )
         return failed(*findings) if findings else passed()
@@ -146,9 +148,17 @@ def _differs(what: str, expected: object, actual: object, where: str) -> Finding
     return Finding(
         message=f"{what} is not what is asked for",
         expected=str(expected),
-        actual="nothing" if actual is None else str(actual)[:MOST_MESSAGE],
+        actual=_shown(actual),
         where=where,
     )
+
+
+def _shown(value: object) -> str:
+    """A value as it might stand in the manifest: text that looks like something else is in quotes."""
+    if value is None:
+        return "nothing"
+    plain = isinstance(value, str) and re.match(r"[\w./-]*[A-Za-z/]", value) is not None
+    return (str(value) if plain else json.dumps(as_json(value), ensure_ascii=False))[:MOST_MESSAGE]
 
 
 def _invalid(found: _Resource) -> Iterator[Finding]:
@@ -193,33 +203,6 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
         raise GraderFault(f"Kubernetes' schemas cannot be used: {error}") from error
 
 
-def _selects(selector: Any, labels: dict[Any, Any]) -> bool:
-    if not isinstance(selector, dict):
-        return False
-    match_labels = selector.get("matchLabels") or {}
-    expressions = selector.get("matchExpressions") or []
-    if not isinstance(match_labels, dict) or not isinstance(expressions, list):
-        return False
-    if not match_labels and not expressions:
-        return False
-    return all(labels.get(key) == value for key, value in match_labels.items()) and all(
-        _expression_holds(expression, labels) for expression in expressions
-    )
-
-
-def _expression_holds(expression: Any, labels: dict[Any, Any]) -> bool:
-    match expression:
-        case {"key": str(key), "operator": "In", "values": list(values)}:
-            return labels.get(key) in values
-        case {"key": str(key), "operator": "NotIn", "values": list(values)}:
-            return labels.get(key) not in values
-        case {"key": str(key), "operator": "Exists"}:
-            return key in labels
-        case {"key": str(key), "operator": "DoesNotExist"}:
-            return key not in labels
-    return False
-
-
 @check("kubernetes.image")
 def image(context: Context, *, file: str, name: str, image: str) -> Outcome:
     """A container of the Deployment has this image; no tag means `latest`, a digest may be added."""
@@ -248,7 +231,8 @@ def replicas(context: Context, *, file: str, name: str, replicas: int) -> Outcom
 
     def judge(found: _Resource) -> Outcome:
         actual = found.get("spec", "replicas")
-        if actual == replicas and isinstance(actual, int) and not isinstance(actual, bool):
+        # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
+        if parse_quantity(actual) == replicas:
             return passed()
         return failed(_differs("The number of replicas", replicas, actual, found.where("spec", "replicas")))
 
@@ -281,7 +265,7 @@ def probe(context: Context, *, file: str, name: str, image: str, probe: str, pat
             case {"httpGet": dict(get)}:
                 pass
             case actual:
-                return failed(_differs(probe, f"httpGet {path}", actual, container.where(probe)))
+                return failed(_differs(probe, f"an HTTP GET of {path}", actual, container.where(probe)))
         place = (probe, "httpGet")
         if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
             return failed(_differs(f"{probe}'s path", path, get.get("path"), container.where(*place, "path")))
@@ -323,8 +307,9 @@ def env(context: Context, *, file: str, name: str, image: str, variable: str) ->
     """The container has an environment variable with a value, or with a reference to one."""
 
     def judge(container: _Container) -> Outcome:
-        entries = container.get("env")
-        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        found_entries = container.get("env")
+        entries = found_entries if isinstance(found_entries, list) else []
+        for index, entry in enumerate(entries):
             match entry:
                 case {"name": found, "value": str(value)} if found == variable and value.strip():
                     return passed()
@@ -333,10 +318,11 @@ def env(context: Context, *, file: str, name: str, image: str, variable: str) ->
                 case {"name": found} if found == variable:
                     where = container.where("env", index)
                     return failed(_differs(variable, "a value or a reference", entry.get("value"), where))
+        names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
         return failed(
             Finding(
                 message=f"The container has no environment variable {variable}",
-                expected=f"env: [{{name: {variable}, value or valueFrom}}]",
+                actual=", ".join(names)[:MOST_MESSAGE] or "no variable at all",
                 where=container.where("env"),
             )
         )

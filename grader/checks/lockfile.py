@@ -28,7 +28,8 @@ def pinned(context: Context, *, file: str) -> Outcome:
         return failed(lines)
     source = context.submission.deliverable(file)
     assert source is not None  # noqa: S101  (_lines has looked)
-    wanted = [line for line in lines if line.option is None or line.reference is not None]
+    asked = (line for line in lines if line.option is None or line.reference is not None)
+    wanted = [line for line in asked if not line.itself]
     if not wanted:
         return failed(
             Finding(message="it pins nothing", expected="one name==version a line", where=source.name)
@@ -77,10 +78,7 @@ def complete(context: Context, *, file: str) -> Outcome:
                 detail=environment.log_tail,
             )
         )
-    missing = [
-        Finding(message=f"{name} is needed by what it installs, and is not in it", where=source.name)
-        for name in environment.missing
-    ]
+    missing = [Finding(message=f"it lacks {needed}", where=source.name) for needed in environment.missing]
     return failed(*_some(missing)) if missing else passed()
 
 

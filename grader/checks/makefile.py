@@ -1,4 +1,4 @@
-"""What the targets of a Makefile would run, as make itself says (`make -n`).
+"""What the targets of a Makefile would run, as make itself says.
 
 Even `make -n` executes what stands in `$(shell …)`, `include` and lines with `+`, so make runs in a cell.
 """
@@ -7,32 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from grader.checks import makefile_commands
+from grader.checks import makefile_commands, makefile_plan
 from grader.checks.context import Context
+from grader.checks.makefile_plan import Plan
 from grader.checks.registry import check
-from grader.checks.shell import Command, commands
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
-if TYPE_CHECKING:
-    from grader.runtime.cell import Cell
-
-MOST_CALLS = 5
-"""How often a recipe's own calls of make are followed."""
-_MAKE_SAYS = re.compile(r"^make(?:\[\d+\])?: .*$", re.MULTILINE)
-_SECONDS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a target would run."""
-
-    commands: tuple[Command, ...] = ()
-    printed: str = ""
-    refused: str = ""
-    """What make says where it cannot make the target at all."""
+_PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
 
 
 @check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_lab=True)
@@ -47,75 +29,69 @@ def runs(
     only: list[str] = [],  # noqa: B006
     at: list[str] = [],  # noqa: B006
     not_at: list[str] = [],  # noqa: B006
+    aims: list[str] = [],  # noqa: B006
+    values: list[str] = [],  # noqa: B006
     hooks: str = "",
+    tools: list[str] = [],  # noqa: B006
 ) -> Outcome:
     """A Makefile target would run one of these commands, or with `every` each of them.
 
-    A command is a program and the words that have to follow it, options aside (`docker compose build`).
-    One with an `idle` option does nothing (`--version`), nor does one whose operands are `only` these
-    (`pip install pip`), nor one that names something of `not_at` and nothing of `at`. `hooks` is the
-    deliverable from which `pre-commit run` takes what it runs.
+    A command is a program and the words that have to follow it, options aside (`docker compose build`); a
+    `*` at its end is an operand, whatever it is, `values` being the options that take the next word. One
+    with an `idle` option does nothing (`--version`), nor does one whose operands are `only` these (`pip
+    install pip`), nor one that names something of `not_at` and nothing of `at`, itself or by one of `aims`
+    before it (`kubectl config use-context`). `hooks` is the deliverable from which `pre-commit run` takes
+    what it runs. `tools` are programs that a Makefile may look for, and that need not be on this machine.
     """
     if context.submission.deliverable(file) is None:
         return failed(Finding(message="the Makefile is missing"))
-    plan = dry_run(context, file, target)
-    where = f"make {target}"
-    expected = " and ".join(commands) if every else " or ".join(commands[:4])
+    plan = dry_run(context, file, target, tools)
     if plan.refused:
-        message = f"make cannot make the target `{target}`"
-        return failed(Finding(message=message, expected=expected, actual=plan.refused, where=where))
-    found = makefile_commands.Rule(idle=idle, only=only, at=at, not_at=not_at)
+        return failed(_refused(plan.refused, target))
+    rule = makefile_commands.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
     followed = tuple(makefile_commands.followed(context.submission, plan.commands, hooks))
-    done = [pattern for pattern in commands if any(found.takes(command, pattern) for command in followed)]
-    missing = [pattern for pattern in commands if pattern not in done]
-    if done and not (every and missing):
+    why = {pattern: rule.idle_because(followed, pattern) for pattern in commands}
+    missing = [pattern for pattern, reason in why.items() if reason != ""]
+    if not missing or (len(missing) < len(commands) and not every):
         return passed()
-    message = f"`{target}` does not run {' and '.join(missing) if every else 'what it should'}"
-    actual = plan.printed[:500] or "it runs nothing"
-    return failed(Finding(message=message, expected=expected, actual=actual, where=where))
+    near = next(filter(None, why.values()), "")
+    first = list({name.split()[0]: name for name in reversed(commands)}.values())[::-1]
+    examples = commands if every else first[:3]
+    return failed(
+        Finding(
+            message=near or f"`{target}` does not run {' and '.join(missing) if every else 'what it should'}",
+            expected=(" and " if every else " or ").join(examples).replace(" *", ""),
+            actual="; ".join(plan.printed.splitlines())[:500] or "it runs nothing",
+            where=f"make {target}",
+        )
+    )
 
 
-def dry_run(context: Context, file: str, target: str) -> Plan:
+def _refused(said: str, target: str) -> Finding:
+    """What make has against the Makefile, or against this target alone."""
+    if found := _PLACE.fullmatch(said):
+        return Finding(message="make cannot read the Makefile", actual=found[2], where=found[1])
+    if f"No rule to make target '{target}'" in said and "needed by" not in said:
+        return Finding(message=f"the Makefile has no target `{target}`", where=f"make {target}")
+    return Finding(message=f"make cannot make the target `{target}`", actual=said, where=f"make {target}")
+
+
+def dry_run(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:
     """What make would run for a target; asked once.
 
     Raises:
         ToolMissing: there is no make, or nothing of the submission may run.
     """
-    return context.memo.once(("makefile", file, target), lambda: _dry_run(context, file, target))
+    return context.memo.once(("makefile", file, target), lambda: _dry_run(context, file, target, tools))
 
 
-def _dry_run(context: Context, file: str, target: str) -> Plan:
+def _dry_run(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan:
     context.tools.require("make")
     lab = context.require_lab()
     source = context.submission.deliverable(file)
     words = ("-f", source.name) if source is not None else ()
-    with lab.cell(f"make-{target}") as cell:
-        return ask_make(cell, [*words, target])
-
-
-def ask_make(cell: Cell, words: Sequence[str]) -> Plan:
-    """What `make -n words…` says, calls of make in the recipes followed."""
-    from grader.runtime.sandbox import Limits
-
-    limits = Limits(cpu_seconds=_SECONDS, wall_seconds=2 * _SECONDS)
-    waiting, seen = [tuple(words)], set[tuple[str, ...]]()
-    found: list[Command] = []
-    printed: list[str] = []
-    while waiting and len(seen) <= MOST_CALLS:
-        call = waiting.pop(0)
-        if call in seen:
-            continue
-        seen.add(call)
-        run = cell.run(["make", "-n", *call], limits=limits)
-        if not run.ok and len(seen) == 1:
-            said = run.stderr.strip().splitlines()[-1:] or [f"make {run.describe()}"]
-            return Plan(refused=said[0][:500])
-        script = _MAKE_SAYS.sub("", run.stdout)
-        printed.append(script.strip())
-        planned = commands(script)
-        found += planned
-        waiting += [command.arguments for command in planned if command.program in ("make", "gmake")]
-    return Plan(commands=tuple(found), printed="\n".join(filter(None, printed)))
+    with lab.cell(f"make-{target}", files=makefile_plan.files(tools)) as cell:
+        return makefile_plan.ask_make(cell, [*words, target])
 
 
 CHECKS = (runs,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -23,27 +23,64 @@ _RUNNERS = frozenset({"run", "call", "check_call", "check_output", "Popen", "sys
 class Rule:
     """Which commands do not count although they match."""
 
-    idle: Sequence[str]
-    only: Sequence[str]
-    at: Sequence[str]
-    not_at: Sequence[str]
+    idle: Sequence[str] = ()
+    only: Sequence[str] = ()
+    at: Sequence[str] = ()
+    not_at: Sequence[str] = ()
+    aims: Sequence[str] = ()
+    """Commands that say where those after them work."""
+    values: Sequence[str] = ()
+    """Options whose value is the next word."""
 
-    def takes(self, command: Command, pattern: str) -> bool:
-        """Whether a command is the one that a pattern names, and does it."""
-        if command.words[:1] == ("command",) and {"-v", "-V"}.intersection(command.words[1:2]):
-            return False  # it asks where a program is
-        lines = [(command.program, *command.arguments), *_inside_container(command)]
-        return any(self._takes(line, tuple(pattern.split())) for line in lines)
+    def idle_because(self, planned: Iterable[Command], pattern: str) -> str | None:
+        """Why the commands do not do what a pattern names: empty where they do, None where none is near."""
+        aimed = frozenset[str]()
+        why: str | None = None
+        for command in planned:
+            if command.words[:1] == ("command",) and {"-v", "-V"}.intersection(command.words[1:2]):
+                continue  # it asks where a program is
+            own = (command.program, *command.arguments)
+            if any(_after(own, tuple(aim.split())) is not None for aim in self.aims):
+                aimed = self._places(own)
+            for line in (own, *_inside_container(command)):
+                places = self._places((*line, *command.environment.values())) or aimed
+                found = self._complaint(line, pattern, places)
+                if found == "":
+                    return ""
+                why = found or why
+        return why
 
-    def _takes(self, line: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
-        rest = _after(line, pattern)
-        if rest is None or any(word in self.idle for word in line):
-            return False
+    def _places(self, words: Iterable[str]) -> frozenset[str]:
+        """Which of the places some words name."""
+        named = re.split(r"[^a-z0-9]+", " ".join(words).lower())
+        return frozenset(named).intersection((*self.at, *self.not_at))
+
+    def _complaint(self, line: tuple[str, ...], pattern: str, places: frozenset[str]) -> str | None:
+        """Why a line does not do what a pattern names, None where it is another command altogether."""
+        words = [word for word in pattern.split() if word != "*"]
+        rest = _after(line, tuple(words))
+        if rest is None:
+            return None
+        name = " ".join(words)
+        if idle := next((word for word in line if word in self.idle), ""):
+            return f"with {idle}, {name} does nothing of the kind"
+        if pattern.endswith(" *") and not self._operands(line, rest):
+            return f"{name} is not told what to work on"
         operands = [re.split(r"[=<>~!\[;]", word)[0] for word in rest if not word.startswith("-")]
         if operands and all(operand in self.only for operand in operands):
-            return False
-        named = set(re.split(r"[^a-z0-9]+", " ".join(line).lower()))
-        return not named.intersection(self.not_at) or bool(named.intersection(self.at))
+            return f"{name} is only for {', '.join(operands)}"
+        if places and places.isdisjoint(self.at):
+            return f"{name} goes to {', '.join(sorted(places))}"
+        return ""
+
+    def _operands(self, line: tuple[str, ...], rest: tuple[str, ...]) -> list[str]:
+        """The words of a line's rest that are no options, and not their values."""
+        before = (line[-len(rest) - 1], *rest)
+        return [
+            word
+            for last, word in zip(before, rest, strict=False)
+            if word == "-" or (not word.startswith("-") and last not in self.values)
+        ]
 
 
 def _after(line: tuple[str, ...], pattern: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -54,7 +91,7 @@ def _after(line: tuple[str, ...], pattern: tuple[str, ...]) -> tuple[str, ...] |
     if not line or line[0] != pattern[0]:
         return None
     flags = [word for word in pattern[1:] if word.startswith("-")]
-    if any(flag not in line for flag in flags):
+    if not all(any(_gives(word, flag) for word in line) for flag in flags):
         return None
     index = 1
     for wanted in (word for word in pattern[1:] if not word.startswith("-")):
@@ -66,6 +103,11 @@ def _after(line: tuple[str, ...], pattern: tuple[str, ...]) -> tuple[str, ...] |
             return None
         index += 1
     return line[index:]
+
+
+def _gives(word: str, flag: str) -> bool:
+    """Whether a word is a flag, with its value or without: `-f`, `-fk8s/`, `--filename=k8s/`."""
+    return word.partition("=")[0] == flag or (len(flag) == 2 and word.startswith(flag))
 
 
 def _inside_container(command: Command) -> Iterator[tuple[str, ...]]:

@@ -30,6 +30,8 @@ def valid(context: Context, *, file: str) -> Outcome:
         return failed(rules.finding(expected="a Prometheus rule file"))
     if not any(rule.alert for rule in rules.rules):
         return failed(Finding(message="the file holds no alert", where=source.name))
+    if not rules.grouped:
+        return failed(Finding(message=alert_rules.NO_GROUPS, where=source.name))
     if context.tools.find("promtool") is None:
         return _read_validity(source, rules)
     accepted, said = _checked(context, source)
@@ -39,9 +41,9 @@ def valid(context: Context, *, file: str) -> Outcome:
     return failed(
         Finding(
             message="Prometheus refuses the file",
-            actual=" ".join(lines)[:500],
+            actual=lines[0][:500] if lines else "",
             where=source.name,
-            detail=said[:3000],
+            detail="\n".join(lines[1:])[:3000],
         )
     )
 
@@ -102,7 +104,7 @@ def _verdict(context: Context, file: str, spec: Spec) -> Verdict | Outcome:
         return failed(Finding(message="the file with the alert rules is missing"))
     rules = _rules(context, source)
     if isinstance(rules, Problem):
-        return failed(rules.finding(expected=f"an alert {spec.alert}"))
+        return failed(rules.finding(expected="a Prometheus rule file"))
     alerts = rules.alerts(spec.alert)
     if not alerts:
         names = ", ".join(sorted({rule.alert for rule in rules.rules if rule.alert})[:10]) or "no alert"
@@ -139,9 +141,14 @@ def _rules(context: Context, source: SourceFile) -> RuleFile | Problem:
 def _checked(context: Context, source: SourceFile) -> tuple[bool, str]:
     """Whether promtool accepts the file as it is, and what it says."""
     promtool = context.tools.require("promtool")
-    return context.memo.once(
-        ("prometheus.checked", source.name), lambda: check_rules(promtool, source.absolute)
-    )
+
+    def ask() -> tuple[bool, str]:
+        accepted, said = check_rules(promtool, source.absolute)
+        if not accepted and (older := alert_rules.for_older(source)):
+            return check_rules(promtool, older)
+        return accepted, said
+
+    return context.memo.once(("prometheus.checked", source.name), ask)
 
 
 def _read_validity(source: SourceFile, rules: RuleFile) -> Outcome:

@@ -47,7 +47,7 @@ class Selector:
     matchers: tuple[Matcher, ...] = ()
     """Those on `__name__` only where they leave the name open."""
     within: tuple[str, ...] = ()
-    """Functions and aggregations around it, the outermost first."""
+    """Functions and aggregations around it, the outermost first; `unless` where it is an exception."""
     window: float | None = None
     """Seconds of its range."""
 
@@ -202,6 +202,10 @@ def _selectors(node: Any, within: tuple[str, ...], window: float | None) -> Iter
             within = (*within, node.func.name)
         case "AggregateExpr":
             within = (*within, str(node.op))
+        case "BinaryExpr" if str(node.op) == "unless":
+            yield from _selectors(node.lhs, within, window)
+            yield from _selectors(node.rhs, (*within, "unless"), window)
+            return
     for child in _children(node):
         yield from _selectors(child, within, window)
 

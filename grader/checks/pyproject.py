@@ -111,7 +111,11 @@ def _complaint(document: dict[str, Any]) -> Finding | None:
         _validator()({key: document[key] for key in _METADATA if key in document})
     except JsonSchemaValueException as error:
         said = getattr(error, "summary", "") or str(error)
-        return Finding(message=f"its metadata is not valid: {said.splitlines()[0]}")
+        value = getattr(error, "value", None)
+        return Finding(
+            message=f"its metadata is not valid: {said.splitlines()[0]}",
+            actual=repr(value)[:100] if isinstance(value, str) else "",
+        )
     return None
 
 
@@ -269,14 +273,14 @@ def _absent(source: SourceFile, document: dict[str, Any], package: str, expected
 
 
 def _other_places(document: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
-    """Extras and groups: they are not installed with the project."""
-    for place, path in (
-        ("an optional dependency", ("project", "optional-dependencies")),
-        ("a dependency group", ("dependency-groups",)),
+    """Extras and groups are not installed with the project, nor is a line whose marker is false."""
+    project = document.get("project")
+    project = project if isinstance(project, dict) else {}
+    for place, groups in (
+        ("a line whose marker is false on the exam's Python", {"": project.get("dependencies")}),
+        ("an optional dependency", project.get("optional-dependencies")),
+        ("a dependency group", document.get("dependency-groups")),
     ):
-        groups: object = document
-        for key in path:
-            groups = groups.get(key) if isinstance(groups, dict) else None
         for listed in groups.values() if isinstance(groups, dict) else ():
             texts = [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []
             yield place, (line.name for line in parse_requirements("\n".join(texts)))

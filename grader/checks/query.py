@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from grader.checks import query_source
 from grader.checks.context import Context
@@ -27,7 +28,7 @@ def experiment(context: Context, *, file: str, how: Query) -> Outcome:
     def read() -> Outcome:
         return query_source.experiment.function(context, file=file, experiment=how["experiment"])
 
-    return _decided(context, file, how, judge_experiment, read)
+    return _decided(context, file, how, judge_experiment, read, tells_why=True)
 
 
 @check("query.filter", evidence=Evidence.RUNS, falls_back=True)
@@ -75,12 +76,20 @@ def _decided(
     read: Callable[[], Outcome],
     *,
     few: bool = False,
+    tells_why: bool = False,
 ) -> Outcome:
+    """The judge's word on what the query shows.
+
+    Args:
+        few: also where few runs qualify.
+        tells_why: where it shows nothing, say at length why; one criterion of a task is enough for that.
+    """
     if context.lab is None or (source := _first(context, file)) is None:
         return read()
     shown = _shown(context, file, source, how)
     if not is_answer(shown, how):
-        return failed(shows_nothing(shown, how))
+        why = shows_nothing(shown, how)
+        return failed(why if tells_why else Finding(message="there is no answer to judge", where=why.where))
     if not shown.mentions.runs:
         return _by_request(shown, how, judge, read)
     remarks = () if shown.file == source.name else (Finding(message=f"{shown.file} is what answers"),)
@@ -113,23 +122,31 @@ def _shown(context: Context, file: str, source: SourceFile, how: Query) -> Shown
     first = on_many(context, source, how)
     if is_answer(first, how):
         return first
-    others = (on_many(context, other, how) for other in _others(context, file, source, how))
+    likeliest = islice(_others(context, file, source, how), MOST_FILES)
+    others = (on_many(context, other, how) for other in likeliest)
     return next((shown for shown in others if is_answer(shown, how)), first)
 
 
 def _others(context: Context, file: str, source: SourceFile, how: Query) -> Iterator[SourceFile]:
-    """Other files that may be the query; none that registers, and none that the exam has another job for."""
+    """Other files that may be the query, but none that the exam has another job for.
+
+    Those that register come last: a program may do both, and one that looks up its best run is no answer.
+    """
     submission = context.submission
-    taken = {path for name, path in submission.deliverables.items() if name != file} | {source.path}
-    for path in submission.alternatives.get(file, ())[:MOST_FILES]:
+    taken = {path for name, path in submission.deliverables.items() if name != file}
+    registering: list[SourceFile] = []
+    for path in submission.alternatives.get(file, ()):
         other = submission.file(path)
-        if path in taken or path.suffix not in _RUNNABLE or other is None:
+        if path == source.path or path.suffix not in _RUNNABLE or other is None:
             continue
         calls = (
             call.name.rpartition(".")[2] for module in modules(submission, other) for call in module.calls()
         )
-        if not set(how["registers"]) & set(calls):
+        if set(how["registers"]) & set(calls):
+            registering.append(other)
+        elif path not in taken:
             yield other
+    yield from registering
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
@@ -167,7 +184,7 @@ def shows_nothing(shown: Shown, how: Query) -> Finding:
     if not called.run.ok:
         return called.finding(expected=expected)
     if shown.registered:
-        message = "the script registers a model; it does not show the best runs"
+        message = f"{shown.file} registers a model and shows no other run: it is no query"
     elif shown.mentions.runs:
         message = "the query shows none of the runs that were asked for"
     elif not shown.contacted:
@@ -191,9 +208,9 @@ def judge_experiment(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Findi
     return Finding(
         message="runs of other experiments are among the answer",
         expected=f"only runs of {how['experiment']}",
-        actual=", ".join(dict.fromkeys(f"a run of {run.experiment}" for run in foreign)),
+        actual=", ".join(f"{run.name} of {run.experiment}" for run in foreign[:8]),
         where=shown.called.shown,
-        detail=_detail(shown, runs, how),
+        detail=shown.called.run.tail(15),
     )
 
 
@@ -207,18 +224,17 @@ def judge_filter(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding |
         expected=f"{how['metric']} > {how['above']:g}",
         actual=_listed(low, how),
         where=shown.called.shown,
-        detail=_detail(shown, runs, how),
+        detail=shown.called.run.tail(15),
     )
 
 
 def judge_few(shown: Shown, how: Query) -> Finding | None:
-    """The same where fewer qualify than are wanted: those are shown, and no others."""
-    runs = shown.mentions.runs
-    right = {run.id for run in right_runs(shown, how)}
-    if runs and any(run.id in right for run in runs):
-        return judge_filter(shown, runs, how)
-    message = f"where only {len(right)} runs qualify, the query does not show them"
-    return shown.called.finding(message, expected=f"the {len(right)} runs that qualify")
+    """The same where fewer qualify than are wanted."""
+    if shown.mentions.runs:
+        return judge_filter(shown, shown.mentions.runs, how)
+    right = len(right_runs(shown, how))
+    message = f"where only {right} runs qualify, the query shows none"
+    return shown.called.finding(message, expected=f"the {right} runs that qualify")
 
 
 def judge_order(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | None:
@@ -232,7 +248,6 @@ def judge_order(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | 
         expected=f"the highest {how['metric']} first: {_listed(right_runs(shown, how), how)}",
         actual=_listed(runs, how),
         where=shown.called.shown,
-        detail=shown.called.run.tail(15),
     )
 
 
@@ -246,7 +261,6 @@ def judge_top(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | No
         expected=_listed(right, how),
         actual=_listed(runs, how),
         where=shown.called.shown,
-        detail=shown.called.run.tail(15),
     )
 
 
@@ -254,10 +268,6 @@ def _listed(runs: Sequence[RunInfo], how: Query) -> str:
     metric = how["metric"]
     shown = [f"{run.name} ({metric} {run.metrics.get(metric, 0):.4g})" for run in runs[:8]]
     return ", ".join(shown) + (f" and {len(runs) - 8} more" if len(runs) > 8 else "")
-
-
-def _detail(shown: Shown, runs: Sequence[RunInfo], how: Query) -> str:
-    return f"shown: {_listed(runs, how)}\n{shown.called.run.tail(15)}"
 
 
 CHECKS = (experiment, filtered, ordered, top)

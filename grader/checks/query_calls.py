@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from grader.checks import recorded
 from grader.checks.python_facts import Call, Module, modules
 from grader.checks.python_nodes import UNKNOWN, known
 from grader.checks.shell import Command, commands
-from grader.documents import Problem, SourceFile
+from grader.documents import SourceFile
 from grader.submission import Submission
 
+_OUTPUT = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`")
+"""What only running a command would tell, as the id of an experiment."""
 MOST_CHARACTERS = 100_000
 """Of a Python program inside a shell script."""
 
@@ -38,9 +41,8 @@ def queries(submission: Submission, file: SourceFile) -> tuple[Query, ...]:
     """Every search in a file and in what it imports."""
     if file.path.suffix == ".py":
         return tuple(_in_python(modules(submission, file)))
-    if isinstance(file.text, Problem):
-        return ()
-    return tuple(_in_shell(file, commands(file.text)))
+    scripts = ((line, commands(text)) for text, line in recorded.of(file))
+    return tuple(query for line, script in scripts for query in _in_shell(file, script, line))
 
 
 def _in_python(sources: Sequence[Module]) -> Iterator[Query]:
@@ -97,15 +99,16 @@ def _searched(sources: Sequence[Module]) -> Iterator[Any]:
                 yield named[1] if named else UNKNOWN
 
 
-def _in_shell(file: SourceFile, script: Sequence[Command]) -> Iterator[Query]:
+def _in_shell(file: SourceFile, script: Sequence[Command], start: int) -> Iterator[Query]:
     for command in script:
+        line = start + command.line - 1
         if command.program == "python":
-            yield from _in_program(file, command)
+            yield from _in_program(file, command, line)
         elif command.program in ("curl", "http"):
-            yield from _in_request(file, command, script)
+            yield from _in_request(file, command, script, line)
 
 
-def _in_program(file: SourceFile, command: Command) -> Iterator[Query]:
+def _in_program(file: SourceFile, command: Command, line: int) -> Iterator[Query]:
     program = command.option("-c") or command.stdin
     try:
         with warnings.catch_warnings():
@@ -113,14 +116,15 @@ def _in_program(file: SourceFile, command: Command) -> Iterator[Query]:
             tree = ast.parse(program[:MOST_CHARACTERS])
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    yield from _in_python([Module(file, tree=ast.increment_lineno(tree, command.line))])
+    yield from _in_python([Module(file, tree=ast.increment_lineno(tree, line))])
 
 
-def _in_request(file: SourceFile, command: Command, script: Sequence[Command]) -> Iterator[Query]:
+def _in_request(file: SourceFile, command: Command, script: Sequence[Command], line: int) -> Iterator[Query]:
     if not any("runs/search" in word for word in command.arguments):
         return
+    text = command.option("-d", "--data", "--data-raw", "--json") or command.stdin
     try:
-        body = json.loads(command.option("-d", "--data", "--data-raw", "--json") or command.stdin)
+        body = json.loads(_OUTPUT.sub("", text))
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
@@ -130,7 +134,7 @@ def _in_request(file: SourceFile, command: Command, script: Sequence[Command]) -
     )
     named = re.findall(r"experiment_name=([^&\s'\"]+)", asked)
     yield Query(
-        where=file.where(command.line),
+        where=file.where(line),
         names=named or UNKNOWN,
         filter=body.get("filter"),
         order=_listed(body.get("order_by")),

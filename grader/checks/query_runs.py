@@ -125,6 +125,7 @@ def _ask(
         enough=lambda called: searches() or bool(_printed(called, there, how).runs),
         arguments=how["arguments"],
         limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+        unwanted=how["registers"],
     )
     found = _mentioned(answered, _written(cell, before), there, how)
     return Shown(file=file.name, answered=answered, there=there, mentions=found)

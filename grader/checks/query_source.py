@@ -119,7 +119,9 @@ def _files(context: Context, file: str) -> Iterator[SourceFile]:
     submission = context.submission
     main = submission.deliverable(file)
     paths = submission.alternatives.get(file, ())
-    others = (submission.file(path) for path in paths[:10] if main is None or path != main.path)
+    taken = {path for name, path in submission.deliverables.items() if name != file}
+    taken |= {main.path} if main is not None else set()
+    others = (submission.file(path) for path in paths[:10] if path not in taken)
     yield from (each for each in (main, *others) if each is not None)
 
 

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from grader.checks.python_facts import Module
 from grader.documents import SourceFile
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ _SHELLS = frozenset(
 )
 _FENCE = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+|>\s*)?(```+|~~~+)\s*\{?\.?([\w-]*)")
 _PROMPT = re.compile(r"^\s*(?:\([\w.-]+\)\s*)?(?:[\w.@:/~-]+)?[$%\u276f\u279c]\s+")
-_BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+•]|\d+[.):]|step\s+\d+[.):])\s+", re.IGNORECASE)
+_CONTINUED = re.compile(r"^\s*>\s+")
+"""The prompt of a shell that waits for the rest of a command."""
+_BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+•]|\d+[.):]|\d+\*?(?=\s\s)|step\s+\d+[.):])\s+", re.IGNORECASE)
+"""Also the numbers that a shell's history has in front."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 _NEGATED = re.compile(
     r"\b(?:not|never|cannot|without|instead of|rather than|skip(?:ped|s)?|no need|avoid|todo|forgot)\b"
@@ -53,6 +57,9 @@ _DEFINITION = re.compile(r"^(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?]{0,2}=)\s*(.*)
 _CALLS = frozenset(
     {"run", "call", "check_call", "check_output", "Popen", "system", "getoutput", "sh", "popen"}
 )
+
+_UNTOLD = "$_"
+"""What only a run would tell is a word all the same."""
 
 Script = tuple[str, int]
 """Shell text, and the line of the file that it begins on."""
@@ -128,7 +135,7 @@ def _block(lines: list[str], start: int, fence: str) -> Iterator[Script]:
     goes_on = False
     for number, line in enumerate(lines):
         if goes_on or _PROMPT.match(line):
-            lines[number] = line if goes_on else _PROMPT.sub("", line)
+            lines[number] = _CONTINUED.sub("", line) if goes_on else _PROMPT.sub("", line)
             goes_on = line.endswith("\\")
         else:
             lines[number] = ""
@@ -193,17 +200,35 @@ def _python(file: SourceFile) -> Iterator[Script]:
     """What a Python script hands to subprocess or the shell."""
     if not isinstance(file.python, ast.Module):
         return
+    module = Module(file)
     for node in ast.walk(file.python):
         if isinstance(node, (ast.List, ast.Tuple)):
-            words = [item.value for item in node.elts if isinstance(item, ast.Constant)]
-            texts = [word for word in words if isinstance(word, str)]
-            if texts and len(texts) == len(node.elts):
-                yield shlex.join(texts), node.lineno
+            words = module.constant(node)
+            if isinstance(words, list) and words[:1] and isinstance(words[0], str):
+                yield shlex.join(word if isinstance(word, str) else _UNTOLD for word in words), node.lineno
         elif isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             for item in node.args[:1] if name in _CALLS else []:
-                if isinstance(item, ast.Constant) and isinstance(item.value, str):
-                    yield item.value, node.lineno
+                if text := _text(module, _unsplit(item)):
+                    yield text, node.lineno
+
+
+def _text(module: Module, node: ast.expr) -> str:
+    """A text as far as the file tells; empty where it is none."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(module, part) or _UNTOLD for part in node.values)
+    value = module.constant(node.value if isinstance(node, ast.FormattedValue) else node)
+    return value if isinstance(value, str) else ""
+
+
+def _unsplit(node: ast.expr) -> ast.expr:
+    """The text in `shlex.split("dvc push")` and in `"dvc push".split()`."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="split", value=(ast.Constant() | ast.JoinedStr()) as text)):
+            return text
+        case ast.Call(func=ast.Attribute(attr="split"), args=[text]):
+            return text
+    return node
 
 
 def _notebook(text: str) -> Iterator[Script]:

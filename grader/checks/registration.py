@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from grader.checks.context import Context
 from grader.checks.registry import check
@@ -112,9 +113,13 @@ def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
         return passed()
     aliases = f" and has the alias {', '.join(version.aliases)}" if version.aliases else ""
     shown = version.stage if version.stage not in ("", "None") else "no stage"
+    message = f"version {version.version} of {model} is not in the stage {stage}"
+    if not seen.called.run.ok:
+        # Where it stopped stands with the version that it made.
+        return failed(replace(seen.called.finding(message, expected=f"stage {stage}"), detail=""))
     return failed(
         Finding(
-            message=f"version {version.version} of {model} is not in the stage {stage}",
+            message=message,
             expected=f"stage {stage}",
             actual=f"it is in {shown}{aliases}",
             where=seen.called.shown,
@@ -131,9 +136,11 @@ def judge_description(seen: Registered, model: str, metric: str, text: str) -> O
     if any(describes(each, text, value) for each in said):
         return passed()
     given = next((each for each in said if each), "")
+    message = f"the description of {model} is another" if given else f"{model} has no description"
+    stopped = "" if given or seen.called.run.ok else ": the script stopped before"
     return failed(
         Finding(
-            message=f"the description of {model} is another" if given else f"{model} has no description",
+            message=message + stopped,
             expected=f"{text}{value:.2f}",
             actual=given[:300],
             where=seen.called.shown,

@@ -35,10 +35,10 @@ def mentions(text: str, runs: Sequence[RunInfo], metric: str, limit: float) -> M
         ("run name", _by_name(text, runs)),
         (metric, _by_value(text, runs, metric, limit)),
     )
-    for by, mentioned in ways:
-        if found := answer(mentioned):
-            return Mentions(found, by)
-    return Mentions(())
+    found = [Mentions(runs, by) for by, mentioned in ways if (runs := answer(mentioned))]
+    # Three by name may be followed by the id of the best.
+    lists = [each for each in found if len(each.runs) > 1]
+    return next(iter(lists or found), Mentions(()))
 
 
 def answer(mentioned: Iterable[RunInfo]) -> tuple[RunInfo, ...]:

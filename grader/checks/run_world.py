@@ -46,6 +46,8 @@ class World(TypedDict):
     data: str
     target: str
     models: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    """Models that are files beside the server: path -> label."""
     params: dict[str, list[str]]
     """Values that a parameter of a run may have."""
     jitter: float
@@ -129,6 +131,7 @@ def _make(context: Context, world: World, more: Mapping[str, Any]) -> Seeds:
     parameters = {
         "data": {"file": world["data"], "target": world["target"]},
         "models": world["models"],
+        "files": world["files"],
         "names": model_names(context),
         "runs": runs,
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],

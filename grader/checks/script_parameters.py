@@ -35,12 +35,15 @@ def from_help(text: str) -> tuple[Parameter, ...]:
     return tuple(Parameter(name=flag.lstrip("-"), flag=flag) for flag in dict.fromkeys(options))
 
 
-def words_for(found: Sequence[Parameter], values: Mapping[str, str]) -> tuple[str, ...]:
+def words_for(
+    found: Sequence[Parameter], values: Mapping[str, str], *, spare: bool = True
+) -> tuple[str, ...]:
     """The words that give each parameter its value.
 
     Args:
         values: value by the words that name a parameter of its kind (`reference baseline ref`). A
             positional argument that none of them names takes the next value not used yet.
+        spare: also those that the program can do without.
     """
     left = dict(values)
     chosen: dict[Parameter, str] = {}
@@ -51,8 +54,9 @@ def words_for(found: Sequence[Parameter], values: Mapping[str, str]) -> tuple[st
     for parameter in found:
         if parameter not in chosen and parameter.required and not parameter.flag and left:
             chosen[parameter] = left.pop(next(iter(left)))
-    options = [word for p, value in chosen.items() if p.flag for word in (p.flag, value)]
-    return (*options, *(chosen[p] for p in found if p in chosen and not p.flag))
+    given = {parameter: value for parameter, value in chosen.items() if spare or parameter.required}
+    options = [word for p, value in given.items() if p.flag for word in (p.flag, value)]
+    return (*options, *(given[p] for p in found if p in given and not p.flag))
 
 
 def _named(name: str, kind: str) -> bool:

@@ -117,10 +117,24 @@ def call(
         module = ".".join(what.path.with_suffix("").parts)
         other = _once(cell, what, (PYTHON, "-m", module), limits)
         called = called if _misses_neighbour(other, what) else other
-    if _wants_arguments(called, what):
-        takes = what.takes or _ask_for_help(cell, what, called, limits)
-        if words := words_for(takes, arguments or {}):
-            called = _once(cell, what, (*called.argv, *words), limits)
+    return _with_arguments(cell, what, called, arguments or {}, limits)
+
+
+def _with_arguments(
+    cell: Cell, what: Script, bare: Called, values: Mapping[str, str], limits: Limits | None
+) -> Called:
+    """The same with what it cannot do without, else with all that there is a value for.
+
+    Not all at once: its author's default fits an option better than what its name suggests to us.
+    """
+    if not _wants_arguments(bare, what):
+        return bare
+    takes = what.takes or _ask_for_help(cell, what, bare, limits)
+    called = bare
+    for spare in (False, True):
+        argv = (*bare.argv, *words_for(takes, values, spare=spare))
+        if argv != called.argv and _wants_arguments(called, what):
+            called = _once(cell, what, argv, limits)
     return called
 
 

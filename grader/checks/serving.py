@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from grader.checks import exposition
+from grader.checks import exposition, serving_source
 from grader.checks.asgi import Answer
 from grader.checks.context import Context
 from grader.checks.registry import check
@@ -14,6 +15,7 @@ from grader.results import Evidence, Finding, Outcome, failed, passed
 
 _MOST_NAMED = 8
 _MOST_DEPTH = 20
+_OK = 200
 
 
 @check("serving.health", evidence=Evidence.RUNS)
@@ -60,8 +62,15 @@ def refuses(context: Context, *, file: str, how: Serving, kind: str, status: int
 
 @check("serving.schema", evidence=Evidence.RUNS)
 def schema(context: Context, *, file: str, how: Serving) -> Outcome:
-    """The application's OpenAPI describes the prediction request's body, with its field."""
-    return judge_schema(served(context, file, how), how["predict"], how["field"])
+    """The application's OpenAPI, or its source where it has none, describes the prediction request's body."""
+    seen, source = served(context, file, how), context.submission.deliverable(file)
+    if seen.failure is None and seen.openapi.status != _OK and source is not None:
+        # Closed, or at a path of its own: nothing was asked of the documentation.
+        where = serving_source.model_of(context.submission, source, how["field"])
+        if where:
+            said = f"{seen.openapi.request} is not there; the model stands in the source"
+            return passed(Finding(message=said, where=where), evidence=Evidence.STATIC)
+    return judge_schema(seen, how["predict"], how["field"])
 
 
 @check("serving.metrics", evidence=Evidence.RUNS)
@@ -79,9 +88,10 @@ def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
         return failed(seen.failure.finding("the application does not come to answer", expected=_BOOTED))
     body = seen.health.json
     healthy = isinstance(body, dict) and all(body.get(key) == value for key, value in expect.items())
-    if seen.health.status == 200 and healthy:
+    if seen.health.status == _OK and healthy:
         return passed()
-    return failed(_wrong(seen.health, "does not say that the application is healthy", f"200 with {expect}"))
+    expected = f"200 with {json.dumps(expect)}"
+    return failed(_wrong(seen.health, "does not say that the application is healthy", expected))
 
 
 _BOOTED = "the server starts and answers requests"
@@ -91,7 +101,7 @@ def judge_ready(seen: Served) -> Outcome:
     """Ready in the end."""
     if seen.failure is not None:
         return _not_booted(seen)
-    if seen.ready[-1].status == 200:
+    if seen.ready[-1].status == _OK:
         return passed()
     said = "is not 200 although there is a model in the registry and in the file"
     return failed(_wrong(seen.ready[-1], said, "200 once the model is loaded"))
@@ -103,7 +113,7 @@ def judge_not_ready(seen: Served) -> Outcome:
         return passed(
             Finding(message="without a model the application refuses to start", where=seen.failure.shown)
         )
-    wrong = next((answer for answer in seen.ready if answer.status == 200), None)
+    wrong = next((answer for answer in seen.ready if answer.status == _OK), None)
     if wrong is None:
         return passed()
     said = "says 200 although there is no model to be had"
@@ -112,30 +122,36 @@ def judge_not_ready(seen: Served) -> Outcome:
 
 def judge_counts(seen: Served, key: str) -> Outcome:
     """One for each row."""
-    found = predictions(seen, key)
-    if isinstance(found, Outcome):
-        return found
-    if len(found) == len(seen.expected):
-        return passed()
-    expected = f"{len(seen.expected)} predictions, one for each row"
-    return failed(_wrong(seen.predict, f"has {len(found)} predictions", expected))
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for answer, wanted in seen.asked:
+        found = predictions(answer, key, len(wanted))
+        if isinstance(found, Finding):
+            return failed(found)
+        if len(found) != len(wanted):
+            said = f"has {_predictions(len(found))} for {_rows(len(wanted))}"
+            return failed(_wrong(answer, said, f"{_predictions(len(wanted))}, as many as rows"))
+    return passed()
 
 
 def judge_agrees(seen: Served, key: str) -> Outcome:
     """The same as the model's."""
-    found = predictions(seen, key)
-    if isinstance(found, Outcome):
-        return found
-    if [label(each) for each in found] == [label(each) for each in seen.expected]:
-        return passed()
-    return failed(
-        Finding(
-            message=f"the {key} are not those of the model that is in the registry and in the file",
-            expected=str(list(seen.expected)),
-            actual=str(found[: 3 * len(seen.expected)])[:600],
-            where=seen.predict.request,
-        )
-    )
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for answer, wanted in seen.asked:
+        found = predictions(answer, key, len(wanted))
+        if isinstance(found, Finding):
+            return failed(found)
+        if [label(each) for each in found] != [label(each) for each in wanted]:
+            return failed(
+                Finding(
+                    message=f"the {key} are not those of the model that is in the registry and in the file",
+                    expected=str(list(wanted)),
+                    actual=str(found[: 3 * len(wanted)])[:600],
+                    where=answer.request,
+                )
+            )
+    return passed()
 
 
 def judge_version(seen: Served, key: str) -> Outcome:
@@ -144,7 +160,9 @@ def judge_version(seen: Served, key: str) -> Outcome:
         return _not_booted(seen)
     body = seen.predict.json
     value = body.get(key) if isinstance(body, dict) else None
-    if seen.predict.status == 200 and isinstance(value, str | int | float) and str(value).strip():
+    if seen.predict.status != _OK:
+        return failed(_unanswered(seen.predict, len(seen.expected)))
+    if isinstance(value, str | int | float) and str(value).strip():
         return passed()
     return failed(_wrong(seen.predict, f"has no {key}", f"a non-empty {key}"))
 
@@ -164,7 +182,7 @@ def judge_schema(seen: Served, path: str, field: str) -> Outcome:
     if seen.failure is not None:
         return _not_booted(seen)
     document = seen.openapi.json
-    if seen.openapi.status != 200 or not isinstance(document, dict):
+    if seen.openapi.status != _OK or not isinstance(document, dict):
         return failed(_wrong(seen.openapi, "gives no OpenAPI document", f"the body of {path} described"))
     names = list(body_fields(document, path))
     if field in names:
@@ -183,13 +201,13 @@ def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
     """Valid, and where asked with something of its own."""
     if seen.failure is not None:
         return _not_booted(seen)
-    if seen.metrics.status != 200:
+    if seen.metrics.status != _OK:
         return failed(_wrong(seen.metrics, "is not there", "200 with Prometheus exposition text"))
     names = exposition.metric_names(seen.metrics.body, seen.metrics.content_type)
     if isinstance(names, str):
         return failed(_wrong(seen.metrics, f"is no exposition text: {names}", "Prometheus exposition text"))
     if not names:
-        return failed(_wrong(seen.metrics, "has no metric with a sample", "a metric"))
+        return failed(_wrong(seen.metrics, "has no metric with a value", "a metric and its value"))
     if foreign and not exposition.own(names, foreign):
         return failed(
             Finding(
@@ -205,19 +223,26 @@ def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
 # --- reading answers ------------------------------------------------------------------------------
 
 
-def predictions(seen: Served, key: str) -> list[Any] | Outcome:
+def predictions(answer: Answer, key: str, rows: int) -> list[Any] | Finding:
     """The list of predictions, a lone list around it taken off, or why there is none."""
-    if seen.failure is not None:
-        return _not_booted(seen)
-    body = seen.predict.json
+    body = answer.json
     found = body.get(key) if isinstance(body, dict) else None
-    if seen.predict.status != 200 or not isinstance(found, list):
-        expected = f"200 with {key}, a list"
-        return failed(_wrong(seen.predict, "does not answer a valid request with predictions", expected))
+    if answer.status != _OK:
+        return _unanswered(answer, rows)
+    if not isinstance(found, list):
+        return _wrong(answer, f"has no {key} for {_rows(rows)}", f"{key}, a list")
     match found:
-        case [list() as inner] if len(seen.expected) != 1:
+        case [list() as inner] if rows != 1:
             return inner
     return found
+
+
+def _predictions(count: int) -> str:
+    return f"{count} prediction{'s' if count != 1 else ''}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"
 
 
 def label(value: object) -> object:
@@ -271,13 +296,23 @@ def _get(data: object, *keys: str) -> object:
 
 def _wrong(answer: Answer, said: str, expected: str) -> Finding:
     return Finding(
-        message=f"{answer.request} {said}", expected=expected, actual=answer.shown, where=answer.request
+        message=f"{answer.request} {said}",
+        expected=expected,
+        actual=answer.shown,
+        where=answer.request,
+        detail=answer.cause,
     )
+
+
+def _unanswered(answer: Answer, rows: int) -> Finding:
+    said = f"does not answer 200 to a valid request of {_rows(rows)}"
+    return _wrong(answer, said, "200 with the predictions")
 
 
 def _not_booted(seen: Served) -> Outcome:
     """Short: the cause stands where booting is asked for."""
-    return failed(Finding(message="the application does not come to answer", where=seen.shown))
+    message = "nothing was asked, since the application does not come to answer"
+    return failed(Finding(message=message, where=seen.shown))
 
 
 CHECKS = (health, ready, not_ready, counts, agrees, version, refuses, schema, metrics)

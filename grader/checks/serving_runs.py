@@ -7,7 +7,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -15,6 +15,8 @@ from grader.checks import asgi
 from grader.checks.asgi import Answer
 from grader.checks.context import Context
 from grader.checks.scripts import Called, script
+from grader.checks.serving_source import model_paths
+from grader.checks.tracebacks import last_traceback
 from grader.checks.training_runs import clean, read_table
 from grader.documents import Problem
 from grader.errors import GraderFault
@@ -27,6 +29,8 @@ _UNASKED = Answer(request="")
 _POLL_SECONDS = 0.5
 _POOL = 200
 _MOST_SHUFFLES = 100
+_SERVER_ERROR = 500
+_LOG_SECONDS = 0.2
 _AFTER_LOADING_SECONDS = 5
 """How long an application without a model may take to say so again, once it was asked for a prediction."""
 
@@ -82,9 +86,17 @@ class Served:
     ready: tuple[Answer, ...] = ()
     """Every answer, in order."""
     predict: Answer = _UNASKED
+    alone: tuple[Any, ...] = ()
+    """What it predicts for the one row of a second request."""
+    predict_alone: Answer = _UNASKED
     metrics: Answer = _UNASKED
     openapi: Answer = _UNASKED
     refused: Mapping[str, tuple[tuple[str, Answer], ...]] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> tuple[tuple[Answer, tuple[Any, ...]], ...]:
+        """Answers of valid requests, each with what the model says."""
+        return ((self.predict, self.expected), (self.predict_alone, self.alone))
 
 
 def served(context: Context, file: str, how: Serving) -> Served:
@@ -105,25 +117,35 @@ def _serve(context: Context, file: str, how: Serving) -> Served:
     seed = lab.seeded(how["recipe"], {**how["seed"], "rows": pool})
     rows, expected = choose(pool, _predicted(seed.answer, how["model"], len(pool)), how["rows"], context.seed)
     model = Path(seed.files) / Path(how["model_file"]).name
+    files = dict.fromkeys((how["model_file"], *_model_paths(context, file, how)), model)
     with (
         lab.mlflow("serving", seeded=seed.store) as server,
-        lab.cell("serving", mlflow=server, files={how["model_file"]: model}) as cell,
+        lab.cell("serving", mlflow=server, files=files) as cell,
     ):
-        return _boot(context, cell, file, how, lambda app, shown: _ask_all(app, shown, how, rows, expected))
+        return _boot(context, cell, file, how, lambda client: _ask_all(client, how, rows, expected))
+
+
+def _model_paths(context: Context, file: str, how: Serving) -> tuple[str, ...]:
+    """Other places where the application keeps its model: the exam names none for it."""
+    source = context.submission.deliverable(file)
+    endings = [pattern.removeprefix("*") for pattern in how["without"] if pattern.startswith("*.")]
+    return () if source is None else model_paths(context.submission, source, endings)
 
 
 def _serve_without(context: Context, file: str, how: Serving) -> Served:
     lab = context.require_lab()
     with (
         lab.mlflow("serving_without_model") as server,
-        lab.cell("serving_without_model", mlflow=server, without=how["without"]) as cell,
+        lab.cell(
+            "serving_without_model",
+            mlflow=server,
+            without=[*how["without"], *_model_paths(context, file, how)],
+        ) as cell,
     ):
-        return _boot(context, cell, file, how, lambda app, shown: _ask_ready(app, shown, how))
+        return _boot(context, cell, file, how, lambda client: _ask_ready(client, how))
 
 
-def _boot(
-    context: Context, cell: Cell, file: str, how: Serving, use: Callable[[Server, str], Served]
-) -> Served:
+def _boot(context: Context, cell: Cell, file: str, how: Serving, use: Callable[[Client], Served]) -> Served:
     what, source = script(context.submission, file), context.submission.deliverable(file)
     if what is None or source is None:
         raise GraderFault(f"there is no {file} to serve")
@@ -136,59 +158,82 @@ def _boot(
         port=how["port"],
         seconds=how["boot_seconds"],
         limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
-        use=use,
+        use=lambda app, shown: use(Client(app, shown, how, (cell.root, str(cell.workspace)))),
     )
     return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
 
 
-def _ask_all(
-    app: Server, shown: str, how: Serving, rows: list[list[float]], expected: tuple[Any, ...]
-) -> Served:
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks a service that was booted."""
+
+    app: Server
+    shown: str
+    how: Serving
+    roots: tuple[str, ...]
+
+    def get(self, path: str) -> Answer:
+        """One request."""
+        return self._ask("GET", path)
+
+    def post(self, body: str) -> Answer:
+        """One request for predictions."""
+        return self._ask("POST", self.how["predict"], body)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
+        before = len(self.app.output())
+        answer = asgi.ask(self.app.client, method, path, seconds=self.how["request_seconds"], body=body)
+        if answer.status != _SERVER_ERROR:
+            return answer
+        time.sleep(_LOG_SECONDS)  # the exception is written after the answer
+        error = last_traceback(self.app.output()[before:], self.roots)
+        return answer if error is None else replace(answer, cause=error.text)
+
+
+def _ask_all(client: Client, how: Serving, rows: list[list[float]], expected: tuple[Any, ...]) -> Served:
     body = json.dumps({how["field"]: rows})
-    health = _get(app, how, how["health"])
-    ready = [_get(app, how, how["ready"])]
-    predict = _post(app, how, body)
+    health = client.get(how["health"])
+    ready = [client.get(how["ready"])]
+    predict = client.post(body)
     until = time.monotonic() + how["ready_seconds"]
     # Loading may be lazy, and then it was the prediction that began it.
-    while ready[-1].status != 200 and time.monotonic() < until and app.alive():
+    while ready[-1].status != 200 and time.monotonic() < until and client.app.alive():
         time.sleep(_POLL_SECONDS)
-        ready.append(_get(app, how, how["ready"]))
+        ready.append(client.get(how["ready"]))
     if predict.status != 200:
-        predict = _post(app, how, body)
+        predict = client.post(body)
+    if health.status != 200:
+        health = client.get(how["health"])
+    # A row of another class than the first: an answer that was kept from the first request is a wrong one.
+    other = next(n for n, said in enumerate(expected) if said != expected[0])
     return Served(
-        shown=shown,
+        shown=client.shown,
         expected=expected,
         health=health,
         ready=tuple(ready),
         predict=predict,
+        alone=expected[other : other + 1],
+        predict_alone=client.post(json.dumps({how["field"]: rows[other : other + 1]})),
         refused={
-            kind: tuple((wrong, _post(app, how, wrong)) for wrong in bodies)
+            kind: tuple((wrong, client.post(wrong)) for wrong in bodies)
             for kind, bodies in how["refused"].items()
         },
-        openapi=_get(app, how, how["openapi"]),
+        openapi=client.get(how["openapi"]),
         # Last: metrics of traffic begin with traffic.
-        metrics=_get(app, how, how["metrics"]),
+        metrics=client.get(how["metrics"]),
     )
 
 
-def _ask_ready(app: Server, shown: str, how: Serving) -> Served:
-    ready = [_get(app, how, how["ready"])]
-    _post(app, how, json.dumps({how["field"]: [[0.0]]}))
+def _ask_ready(client: Client, how: Serving) -> Served:
+    ready = [client.get(how["ready"])]
+    client.post(json.dumps({how["field"]: [[0.0]]}))
     until = time.monotonic() + _AFTER_LOADING_SECONDS
-    while time.monotonic() < until and app.alive():
-        ready.append(_get(app, how, how["ready"]))
+    while time.monotonic() < until and client.app.alive():
+        ready.append(client.get(how["ready"]))
         if ready[-1].status == 200:
             break
         time.sleep(_POLL_SECONDS)
-    return Served(shown=shown, ready=tuple(ready))
-
-
-def _get(app: Server, how: Serving, path: str) -> Answer:
-    return asgi.ask(app.client, "GET", path, seconds=how["request_seconds"])
-
-
-def _post(app: Server, how: Serving, body: str) -> Answer:
-    return asgi.ask(app.client, "POST", how["predict"], seconds=how["request_seconds"], body=body)
+    return Served(shown=client.shown, ready=tuple(ready))
 
 
 # --- rows -----------------------------------------------------------------------------------------

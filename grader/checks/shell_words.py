@@ -12,6 +12,7 @@ MOST_EXPANDED = 2_000
 _OPERATOR = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||[<>]|\|\||\|&|\||&&|&|;;&|;;|;&|;|\(|\)|\n")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?[-=]([^{}$`]*))?\})")
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
+_BLANKS = re.compile(r"(\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`)|\s+")
 _PLAIN = re.compile(r"[^\s\\'\"$`&<>|;()#]+")
 
 
@@ -218,6 +219,18 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
+def _parted(value: str) -> list[str]:
+    """The value's words; a command whose output stands in it is in one of them, since it is never run."""
+    parts, at = [""], 0
+    for match in _BLANKS.finditer(value):
+        parts[-1] += value[at : match.start()] + (match[1] or "")
+        if match[1] is None:
+            parts.append("")
+        at = match.end()
+    parts[-1] += value[at:]
+    return parts
+
+
 class _Reading:
     """The pieces of a word so far."""
 
@@ -241,7 +254,7 @@ class _Reading:
         if quoted:
             self.add(value, quoted=True)
             return
-        first, *others = re.split(r"\s+", value)
+        first, *others = _parted(value)
         self.add(first)
         for other in others:
             if text := self.text():

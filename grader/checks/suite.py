@@ -14,6 +14,7 @@ from grader.results import Evidence, Finding, Outcome, failed, passed
 _MOST_NAMED = 5
 _MOST_LINES = 30
 _NO_TESTS = 5
+_LIBRARIES = "site-packages"
 
 
 @check("tests.pass", evidence=Evidence.RUNS)
@@ -106,11 +107,13 @@ def judge_notices(seen: Observed, how: Suite, name: str, where: str) -> Outcome:
                 where=where,
             )
         )
+    # Once for all of its parameters.
+    asking = list(dict.fromkeys(answer.test.partition("[")[0] for answer in answered))
     return failed(
         Finding(
             message=f"every test still passes when {_told(fault, asked)}",
             expected="a test that fails then",
-            actual=f"asked by {_named(list(dict.fromkeys(answer.test for answer in answered)))}",
+            actual=f"asked by {_named(asking)}",
             where=where,
         )
     )
@@ -142,7 +145,7 @@ def problem(clean: SuiteRun, where: str, circumstance: str = "") -> Finding:
         expected="pytest collects a test, and it passes",
         actual=brief(clean),
         where=clean.current or where,
-        detail=clean.run.tail(_MOST_LINES) if not clean.tests else "",
+        detail=_last(clean.run.tail(_MOST_LINES)) if not clean.tests else "",
     )
 
 
@@ -195,7 +198,7 @@ def _last(text: str) -> str:
     kept: list[str] = []
     foreign = False
     for line in text.splitlines():
-        foreign = line.startswith("/") or (foreign and line.startswith(" "))
+        foreign = line.startswith("/") or _LIBRARIES in line or (foreign and line.startswith(" "))
         kept += [] if foreign else [line]
     return "\n".join(kept[-_MOST_LINES:])
 

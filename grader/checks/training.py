@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from grader.checks import pictures
@@ -97,7 +98,7 @@ def judge_runs(good: Trained) -> Outcome:
         states = ", ".join(f"{each.where}: {each.run.status}" for each in good.logged[:_MOST_NAMED])
         return failed(
             Finding(
-                message=f"`{called.shown}` logged a run that never finished",
+                message="no run that it logged ended well",
                 expected="a run with status FINISHED",
                 actual=states,
                 where=called.shown,
@@ -105,7 +106,7 @@ def judge_runs(good: Trained) -> Outcome:
         )
     return failed(
         Finding(
-            message=f"`{called.shown}` ended well but logged no run",
+            message="it ended well but logged no run",
             expected="a run on the tracking server that MLFLOW_TRACKING_URI names",
             actual="none there, and none in a store of its own",
             where=called.shown,
@@ -132,10 +133,15 @@ def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
 
 
 def judge_param(good: Trained, names: Sequence[str]) -> Outcome:
-    """Any run has it."""
-    if any(name in each.run.params for each in good.logged for name in names):
+    """Any run has it, for itself or for a part of its model."""
+    if any(_last(name) in names for each in good.logged for name in each.run.params):
         return passed()
     return _nothing(good) or failed(_missing("param", good, names))
+
+
+def _last(name: str) -> str:
+    """A parameter's own name: scikit-learn says `forest__max_depth`, others `model.max_depth`."""
+    return re.split(r"__|[./]", name)[-1]
 
 
 def judge_metric(good: Trained, names: Sequence[str], low: float, high: float) -> Outcome:
@@ -178,8 +184,8 @@ def judge_truth(
         return passed()
     return failed(
         Finding(
-            message=f"{names[0]} stays at {middle:.3f} when the labels mean nothing: it is not measured on"
-            " data that the model has not seen, or not measured at all",
+            message=f"{names[0]} stays at {middle:.3f} when the labels mean nothing: the model has seen these"
+            " rows or their labels before, or nothing was measured",
             expected=f"about {chance:.2f}, what guessing gives",
             actual=f"{middle:.3f} with shuffled labels, {on_good[-1]:.3f} with the true ones",
             where=noise.called.shown,

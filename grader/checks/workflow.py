@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from grader.checks import workflow_facts, workflow_order, workflow_schema, workflow_tools
+from grader.checks.plain_data import as_json
 from grader.checks.registry import check
 from grader.checks.workflow_acts import Act, acts, matching, uses
 from grader.checks.workflow_deploy import aims_at, deploys
 from grader.checks.workflow_facts import Workflow
+from grader.checks.workflow_findings import MOST_TRIED, does, let_through, no_job_runs, nowhere, wheres
 from grader.checks.workflow_tools import ImageWords
 from grader.checks.workflow_trigger import runs_on_push
 from grader.documents import Problem
@@ -17,9 +20,6 @@ from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
-
-MOST_TRIED = 50
-"""How many acts of a kind are tried out: no honest workflow comes near it."""
 
 
 def _decide(context: Context, file: str, judge: Callable[[Workflow], Outcome]) -> Outcome:
@@ -64,7 +64,7 @@ def triggered(context: Context, *, file: str, branch: str) -> Outcome:
             Finding(
                 message=f"The workflow does not run on a push to {branch}",
                 expected=f"on: push, for {branch} at least",
-                actual=str(on)[:200],
+                actual=json.dumps(as_json(on))[:200],
                 where=workflow.where("on"),
             )
         )
@@ -82,9 +82,10 @@ def job_runs(
     """
 
     def judge(workflow: Workflow) -> Outcome:
-        if _these(_running(context, workflow, branch), commands, actions, idle):
+        running = _running(context, workflow, branch)
+        if _these(running, commands, actions, idle):
             return passed()
-        return _nowhere(workflow, f"No job runs {commands[0] if commands else actions[0]}", commands, actions)
+        return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
 
     return _decide(context, file, judge)
 
@@ -93,13 +94,6 @@ def _these(
     done: Sequence[Act], commands: Sequence[str], actions: Sequence[str], idle: Sequence[str] = ()
 ) -> list[Act]:
     return [act for act in done if uses(act, actions) or matching(act, commands, idle) is not None]
-
-
-def _nowhere(
-    workflow: Workflow, message: str, commands: Sequence[str], actions: Sequence[str] = ()
-) -> Outcome:
-    expected = ", ".join([*commands, *actions][:6])
-    return failed(Finding(message=message, expected=f"such as {expected}", where=workflow.where("jobs")))
 
 
 @check("workflow.measures_coverage")
@@ -116,16 +110,16 @@ def measures_coverage(
     """A job runs the tests with this option, given or configured, or under one of the measuring programs."""
 
     def judge(workflow: Workflow) -> Outcome:
-        found = _these(_running(context, workflow, branch), commands, (), idle)
+        running = _running(context, workflow, branch)
+        found = _these(running, commands, (), idle)
         configured = workflow_tools.configured_options(context.submission)
         for act in found:
             if workflow_tools.measures(act, matching(act, commands, idle), option, measuring, configured):
                 return passed()
         if not found:
-            return _nowhere(workflow, "No job runs the tests", commands)
-        return failed(
-            Finding(message="The tests run without coverage", expected=f"{option}…", where=_wheres(found))
-        )
+            return nowhere(workflow, running, no_job_runs(commands), commands)
+        message = "The tests run without measuring coverage"
+        return failed(Finding(message=message, actual=does(found[0]), where=wheres(found)))
 
     return _decide(context, file, judge)
 
@@ -144,7 +138,8 @@ def scan_fails(
     """A Trivy scan fails the workflow on each of these severities, and nothing undoes it."""
 
     def judge(workflow: Workflow) -> Outcome:
-        found = _these(_running(context, workflow, branch), commands, actions, idle)
+        running = _running(context, workflow, branch)
+        found = _these(running, commands, actions, idle)
         findings = []
         for act in found:
             scan = workflow_tools.scan(act, matching(act, commands, idle), context.submission)
@@ -153,7 +148,9 @@ def scan_fails(
             findings.append(
                 Finding(message=complaint, expected=f"a failure on {', '.join(severities)}", where=act.where)
             )
-        return failed(*findings) if findings else _nowhere(workflow, "No job scans", commands, actions)
+        if findings:
+            return failed(*findings)
+        return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
 
     return _decide(context, file, judge)
 
@@ -179,16 +176,16 @@ def builds_image(
 
     def judge(workflow: Workflow) -> Outcome:
         made: dict[str, frozenset[str]] = {}
-        for act in _running(context, workflow, branch):
+        running = _running(context, workflow, branch)
+        for act in running:
             made[act.job.id] = made.get(act.job.id, frozenset()) | words.done_by(act)
         if any(did == {"build", "push"} for did in made.values()):
             return passed()
         builders = [workflow.jobs[job].where for job, did in made.items() if "build" in did]
         if not builders:
-            return _nowhere(workflow, "No job builds an image", [*build, *both], actions)
-        return failed(
-            Finding(message="The image is built and not pushed", expected="a push", where=", ".join(builders))
-        )
+            return nowhere(workflow, running, "No job builds an image", [*build, *both], actions)
+        message = "The image is built and not pushed"
+        return failed(Finding(message=message, expected="a push in the same job", where=", ".join(builders)))
 
     return _decide(context, file, judge)
 
@@ -216,26 +213,18 @@ def gated(
         gates = _these(running, tests, (), idle)
         held = words.released(running)
         if not gates or not held:
-            message = "No job runs the tests" if not gates else "No job builds an image"
-            return _nowhere(workflow, message, build if gates else tests)
+            message = "No job builds an image" if gates else no_job_runs(tests)
+            return nowhere(
+                workflow, running, message, [*build, *both] if gates else tests, actions if gates else ()
+            )
         # One gate is enough: other tests may well run beside or after.
         for gate in gates[:MOST_TRIED]:
             reached = workflow_order.run(workflow, done, branch, gate)
             if not any(act in reached for act in held):
                 return passed()
-        return failed(
-            Finding(
-                message="The image is built even where the tests fail",
-                expected="`needs` that reach the test job, and nothing that undoes it",
-                where=_wheres(held),
-            )
-        )
+        return failed(let_through(workflow, gates, held))
 
     return _decide(context, file, judge)
-
-
-def _wheres(found: Sequence[Act]) -> str:
-    return ", ".join(dict.fromkeys(act.where for act in found[:5]))
 
 
 @check("workflow.deploys")
@@ -264,12 +253,14 @@ def deploys_to(
         if any(aims_at(act, running, context.submission, target, programs, setup) for act in found):
             return passed()
         if not found:
-            return _nowhere(workflow, "No job deploys", commands, actions)
+            return nowhere(workflow, running, "No job deploys", commands, actions)
+        first = found[0]
         return failed(
             Finding(
                 message="Nothing says that the deployment goes to the environment that is asked for",
                 expected="an environment, namespace, overlay, cluster or host of that name",
-                where=_wheres(found),
+                actual=f"environment {first.job.target}: {does(first)}" if first.job.target else does(first),
+                where=wheres(found),
             )
         )
 
@@ -306,12 +297,13 @@ def follows(
             return passed()
         if not later or not first:
             message = "No job deploys" if not later else "No job builds an image"
-            return _nowhere(workflow, message, build if later else commands)
+            wanted = ([*build, *both], actions) if later else (commands, deploy_actions)
+            return nowhere(workflow, running, message, *wanted)
         return failed(
             Finding(
-                message="The deployment does not wait for the build",
-                expected="`needs` that reach the build job",
-                where=_wheres(later),
+                message="The deployment does not wait for the image",
+                expected="a deployment that comes after the push of the image",
+                where=wheres(later),
             )
         )
 

@@ -9,7 +9,8 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from grader.checks.context import Context
@@ -146,8 +147,16 @@ class _Reader:
                     word for word in command.arguments if not word.startswith("-") and word not in values
                 ]
                 variables = dict(word.split("=", 1) for word in words if is_assignment(word))
-                return recipe(text, [word for word in words if not is_assignment(word)], variables)
+                targets = [word for word in words if not is_assignment(word)]
+                return recipe(text, targets, variables, partial(self._globbed, directory, folder))
         return ""
+
+    def _globbed(self, directory: str, folder: str, pattern: str) -> list[str]:
+        """The texts of the files that a glob names, as seen from a folder."""
+        path = posixpath.normpath(posixpath.join(directory, folder, pattern))
+        # A leading slash anchors the pattern: `*.mk` alone would match at any depth.
+        names = [name for name in self._submission.files if PurePosixPath("/", name).match(f"/{path}")]
+        return [self._text(str(name)) for name in names]
 
     def _toxed(self, directory: str) -> str:
         parser = configparser.ConfigParser(interpolation=None, strict=False)

@@ -61,6 +61,7 @@ def _named_by(
         return
     yield " ".join(word for word in line.words if not word.startswith("/dev/"))
     yield line.stdin
+    yield act.step.directory
     yield from _own_variables(act)
     for option in ("-f", "--filename", "-k", "--kustomize"):
         if (path := line.option(option)) is not None:

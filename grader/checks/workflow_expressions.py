@@ -16,6 +16,8 @@ _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"\s*(?:'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)|([A-Za-z_][\w-]*)|(==|!=|<=|>=|&&|\|\||[!<>().,*]|\[|\]))"
 )
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_FOREIGN = re.compile(r"\"|(?<![=!<>])=(?!=)")
 _STATUS = re.compile(r"\b(?:always|success|failure|cancelled)\s*\(", re.IGNORECASE)
 
 
@@ -36,6 +38,20 @@ Call = Callable[[str, Sequence[Any]], Any]
 def has_status_function(text: str) -> bool:
     """Whether a condition speaks of what came before; otherwise `success()` is understood."""
     return _STATUS.search(text) is not None
+
+
+def foreign(text: str, *, whole: bool = False) -> str:
+    """What an expression of the text holds that no expression knows (`"`, a single `=`), empty if nothing.
+
+    Args:
+        whole: the text is one expression, as in `if:`.
+    """
+    found = _EXPRESSION.findall(text)
+    for expression in found or ([text] if whole else []):
+        rest = _TEXT.sub("", expression)
+        if "'" not in rest and (sign := _FOREIGN.search(rest)):
+            return sign[0]
+    return ""
 
 
 def substitute(text: str, lookup: Lookup) -> str:

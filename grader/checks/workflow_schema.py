@@ -6,10 +6,12 @@ import importlib.util
 import json
 from collections.abc import Hashable, Iterator
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.plain_data import as_json
+from grader.checks.workflow_expressions import foreign
 from grader.checks.workflow_facts import Workflow, needs_of
 from grader.errors import GraderFault
 from grader.results import Finding
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 5
 MOST_MESSAGE = 300
+MOST_PLACES = 5_000
 _SCHEMA = "builtin_schemas/vendor/github-workflows.json"
 
 
@@ -34,7 +37,39 @@ def problems(workflow: Workflow) -> Iterator[Finding]:
             where=workflow.where(*path),
             detail=".".join(map(str, path)),
         )
+    yield from _expressions(workflow)
     yield from _needs(workflow)
+
+
+def _expressions(workflow: Workflow) -> Iterator[Finding]:
+    """Expressions that GitHub cannot read: they know text in single quotes only, and `==`."""
+    found = (
+        Finding(
+            message=f"An expression of GitHub's has no {sign}",
+            expected="'text' in single quotes, and == to compare",
+            actual=text[:MOST_MESSAGE],
+            where=workflow.where(*path),
+        )
+        for path, text in _texts(workflow.data)
+        if (sign := foreign(text, whole=path[-1] == "if"))
+    )
+    yield from islice(found, MOST_ERRORS)
+
+
+def _texts(data: Any) -> Iterator[tuple[tuple[Hashable, ...], str]]:
+    """Every text of a workflow, and its path."""
+    waiting: list[tuple[tuple[Hashable, ...], Any]] = [((), data)]
+    for _ in range(MOST_PLACES):
+        if not waiting:
+            return
+        path, value = waiting.pop()
+        match value:
+            case str() if path:
+                yield path, value
+            case dict():
+                waiting += [((*path, key), inner) for key, inner in value.items()]
+            case list():
+                waiting += [((*path, index), inner) for index, inner in enumerate(value)]
 
 
 @cache

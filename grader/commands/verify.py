@@ -18,17 +18,27 @@ from grader.errors import UsageError
 from grader.exam_loader import load_exam
 from grader.report.confusion import document, write_text
 from grader.session import Options
-from grader.verify import Verdict, Verification, built_in, verify
+from grader.verify import Verdict, Verification, built_in, only_read, verify
 
 
 def verify_command(
-    options: Options, *, only: str, jobs: int, full: bool, form: str, output: Path | None, verbose: bool
+    options: Options,
+    *,
+    only: str,
+    jobs: int,
+    full: bool,
+    static: bool,
+    form: str,
+    output: Path | None,
+    verbose: bool,
 ) -> int:
     """Grade the corpus, print how far it agrees, and say so by the exit code."""
     if output is not None:
         refuse_unwritable(output)
     exam = load_exam(options.exam or RUBRICS, ALL)
     cases = (*(case for case in built_in(exam) if chosen(case.name, only)), *load_cases(exam, only))
+    if static:
+        cases = only_read(cases, exam)
     if not cases:
         raise UsageError(f"no case is meant by {only!r}: it is a task, a glob or a piece of a case's name")
     with _progress() as progress:
@@ -39,7 +49,8 @@ def verify_command(
             if not verdict.agrees and not progress.disable:
                 progress.console.print(f"✘ {verdict.case.name}", style="red", highlight=False)
 
-        result = verify(exam, cases, options, jobs=jobs, full=full, whole=not only, observe=observe)
+        whole = not (only or static)
+        result = verify(exam, cases, options, jobs=jobs, full=full, whole=whole, observe=observe)
     text = json.dumps(document(result), indent=2, ensure_ascii=False) + "\n"
     if output is not None:
         write_whole(output, text)

@@ -133,14 +133,33 @@ def _print_task(console: Console, task: TaskResult, *, verbose: bool) -> None:
     undecided = [
         row for row in shown if row.status is Status.UNVERIFIED and _wholly_open(row) and not verbose
     ]
+    repeated = {} if verbose else _repeated(shown)
     for criterion in shown:
-        if criterion.status is not Status.BLOCKED and criterion not in undecided:
+        if (
+            criterion.status is not Status.BLOCKED
+            and criterion not in undecided
+            and criterion.id not in repeated
+        ):
             _print_criterion(console, criterion, verbose=verbose)
+    for cause, rows in _grouped([row for row in shown if row.id in repeated], lambda row: repeated[row.id]):
+        _print_group(console, Status.LOST, rows, f"for the same reason as {cause}")
     reasons = {row.id: next((each.message for each in row.findings), "") for row in undecided}
     for reason, rows in _grouped(undecided, lambda row: reasons.get(_root(row, undecided).id, "")):
         _print_group(console, Status.UNVERIFIED, rows, f"not decided: {safe(reason)}")
     for cause, rows in _grouped([row for row in shown if row.status is Status.BLOCKED], _cause):
         _print_group(console, Status.BLOCKED, rows, f"not earned, because {cause} was lost")
+
+
+def _repeated(rows: list[CriterionResult]) -> dict[str, str]:
+    """Criteria that were lost for nothing but what an earlier one says, and that one."""
+    first: dict[tuple[Finding, ...], str] = {}
+    found: dict[str, str] = {}
+    for row in rows:
+        if row.status is Status.LOST and row.findings:
+            cause = first.setdefault(tuple(row.findings), row.id)
+            if cause != row.id:
+                found[row.id] = cause
+    return found
 
 
 def _wholly_open(criterion: CriterionResult) -> bool:

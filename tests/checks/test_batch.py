@@ -75,6 +75,25 @@ def test_tables() -> None:
     assert semicolons.header == ("a", "b")
 
 
+def test_a_table_without_a_header() -> None:
+    table = parse("o.csv", b"1,2.5,,2026-11-23 07:00:01\n3,4,0,\n")
+    assert table is not None
+    assert (table.named, table.header[3], table.column("column 2")) == (False, "column 4", ["2.5", "4"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "b": null}\n{"a": 2, "b": "x"}\n',
+        '[{"a": 1, "b": null}, {"a": 2, "b": "x"}]',
+        '{"a": {"0": 1, "1": 2}, "b": {"0": null, "1": "x"}}',
+    ],
+)
+def test_a_table_in_json(text: str) -> None:
+    table = Output(path="o", header=("a", "b"), rows=[["1", ""], ["2", "x"]], csv=False)
+    assert parse("o", text.encode()) == table
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xfe\x00", b"\0\0\0", b'{"a": 1}', b"[1]", b"\n\n", b'"' + b"x" * 200_000]
 )
@@ -199,6 +218,7 @@ def wrote(comparison: Comparison, out: Output | None = None, **fields: Any) -> S
         (wrote(agreeing(1.0), output(rows=[])), {"columns"}),
         (wrote(agreeing(1.0), output("prediction,prediction_time")), {"output"}),
         (wrote(agreeing(1.0), output(repeated_headers=2)), {"output"}),
+        (wrote(agreeing(1.0), output(csv=False)), {"output"}),
         (scored(), {"registry", "rows", "columns", "output"}),
         (scored(ok=False, wrote=("a.parquet",)), {"registry", "rows", "columns", "output"}),
         (scored(downloaded=(PRODUCTION,)), {"rows", "columns", "output"}),
@@ -351,11 +371,11 @@ VARIANTS: dict[str, tuple[str, set[str]]] = {
         PLAIN.replace("chunk.to_csv(", "chunk[['prediction', 'prediction_time']].to_csv("),
         {"B1.output"},
     ),
-    "parquet.py": (
+    "last_chunk_as_json.py": (
         PLAIN.replace("chunk.to_csv", "chunk.to_json").replace(
             ', mode="w" if first else "a", header=first, index=False', ""
         ),
-        NOTHING - {"B1.chunks", "B1.registry"},
+        {"B1.rows", "B1.output"},
     ),
     "crashes.py": (PLAIN.replace("first = False", "raise ValueError(first)"), {"B1.rows"}),
     "another_name.py": (PLAIN.replace("ExamClassifier", "churn-model"), set()),

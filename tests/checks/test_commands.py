@@ -61,12 +61,15 @@ EVERYTHING = {
     "fenced in a list": {"README.md": "1. first\n\n   ```sh\n   " + PLAIN.replace("\n", "\n   ") + "```\n"},
     "prompts": {
         "README.md": "```console\n$ dvc init\nInitialized DVC repository, don't worry.\n"
-        "(venv) $ dvc remote add -d s \\\n    s3://b/p\n"
+        "(venv) $ dvc remote add -d s \\\n>    s3://b/p\n"
         "jo@host:~/exam$ dvc add data/train.csv\n$ dvc push\n1 file\n```\n"
     },
     "notes": {
         "commands.txt": "Commands used:\n\n1. dvc init\n2) $ dvc remote add s s3://b/p\n"
         "- dvc add data/train.csv\ndvc push\n"
+    },
+    "history": {
+        "log.txt": " 1  dvc init\n 2  dvc remote add s s3://b/p\n 3  dvc add data/train.csv\n 4*  dvc push\n"
     },
     "inline code": {
         "NOTES.md": "First `dvc init`, then `dvc remote add s s3://b/p`. The CSV is not in git:\n"
@@ -83,6 +86,13 @@ EVERYTHING = {
         "os.system('dvc remote add s s3://b/p')\n"
         "for c in [['dvc', 'add', 'data/train.csv'], ['dvc', 'push']]:\n"
         "    subprocess.run(c)\n"
+    },
+    "Python's constants": {
+        "setup_dvc.py": "import os, shlex, subprocess, sys\nURL = 's3://b/p'\nDATA = 'data/train.csv'\n"
+        "subprocess.run(['dvc', 'remote', 'add', '-d', 's', URL])\n"
+        "os.system(f'dvc init {sys.argv[1]}')\n"
+        "def run(line): subprocess.run(shlex.split(line), check=True)\nrun(f'dvc add {DATA}')\n"
+        "subprocess.check_call('dvc push'.split())\n"
     },
     "notebook": {
         "dvc.ipynb": json.dumps(
@@ -128,10 +138,12 @@ NOTHING = {
     "an HTML comment": {"README.md": f"<!--\n```\n{PLAIN}```\n-->\n"},
     "a Makefile's comments": {"Makefile": "all:\n\t# dvc init\n# dvc push\n\t@echo dvc add data/train.csv\n"},
     "Python strings": {"x.py": "raise RuntimeError('dvc push')\nprint('dvc init')\n"},
+    "numbers in prose": {"x.md": "1 dvc init\n2 dvc push commands were used.\n"},
     "data": {"x.csv": PLAIN, "x.json": PLAIN},
     "binary": {"s.sh": b"\xff\xfe" + PLAIN.encode(), "x.md": b"\x00\x80"},
     "broken notebook": {"a.ipynb": "[1]", "b.ipynb": "{", "c.ipynb": '{"cells": [1, {"source": 3}]}'},
     "broken Python": {"x.py": "subprocess.run(['dvc', 'init'"},
+    "Python lists of other programs": {"x.py": "run(['echo', 'dvc', 'init'])\nx = [name, 'dvc', 'push']\n"},
     "output under a prompt": {"README.md": "```\n$ ls\ndvc init\n```\n"},
 }
 
@@ -153,7 +165,7 @@ def test_the_finding_says_what_is_there_instead(tmp_path: Path) -> None:
     outcome = decide(recorded, context, file="dvc_commands", command="dvc add", arguments=["data/train.csv"])
     assert outcome == failed(
         Finding(
-            message="the command dvc add is nowhere recorded",
+            message="dvc add is recorded, and not with data/train.csv",
             expected="dvc add data/train.csv",
             actual="dvc add data/raw",
         )

@@ -40,18 +40,24 @@ def verdict(outcome: Outcome) -> str:
 
 def test_a_right_one() -> None:
     assert verdict(drift.judge_drifted(QUIET, ALARM, 1)) == "passed"
-    assert verdict(drift.judge_quiet(QUIET, 0)) == "passed"
+    assert verdict(drift.judge_quiet(QUIET, ALARM, 0)) == "passed"
     assert verdict(drift.judge_html(QUIET, ALARM, HOW)) == "passed"
 
 
 @pytest.mark.parametrize(
     ("quiet", "drifted", "said"),
     [
-        (QUIET, QUIET, "does not detect"),
+        (QUIET, QUIET, "status 0 although every column drifted"),
         (ALARM, ALARM, "whether the data drifted or not"),
-        (CRASH, CRASH, "a crash is not a detection"),
+        (CRASH, CRASH, "the script decides nothing"),
         (QUIET, CRASH, "a crash is not a detection"),
-        (QUIET, detected(2), "does not detect"),
+        (detected(0, TRACEBACK), detected(1, TRACEBACK), "passed"),
+        (
+            detected(0, TRACEBACK),
+            detected(1, TRACEBACK.replace("Key", "Value")),
+            "a crash is not a detection",
+        ),
+        (QUIET, detected(2), "status 2 although"),
         (QUIET, HANGS, "wall limit"),
     ],
 )
@@ -60,10 +66,10 @@ def test_what_is_no_detection(quiet: Detected, drifted: Detected, said: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"), [(ALARM, "sees drift"), (CRASH, "KeyError"), (HANGS, "wall limit")]
+    ("seen", "said"), [(ALARM, "status 1 where nothing drifted"), (CRASH, "KeyError"), (HANGS, "wall limit")]
 )
 def test_what_is_not_quiet(seen: Detected, said: str) -> None:
-    assert said in verdict(drift.judge_quiet(seen, 0))
+    assert said in verdict(drift.judge_quiet(seen, ALARM, 0))
 
 
 def test_a_report_only_of_drift() -> None:
@@ -71,9 +77,20 @@ def test_a_report_only_of_drift() -> None:
     assert verdict(outcome) == "no HTML report was saved when nothing drifted"
 
 
+def test_a_report_of_another_preset() -> None:
+    other = detected(0, marks=frozenset(HOW["library_marks"]))
+    outcome = drift.judge_preset((other, other), HOW, "DataDriftPreset")
+    assert outcome is not None
+    assert verdict(outcome) == "the report that was saved is not that of DataDriftPreset"
+    assert drift.judge_preset((CRASH, CRASH), HOW, "DataDriftPreset") is None
+    passing = drift.judge_preset((other, ALARM), HOW, "DataDriftPreset")
+    assert passing is not None
+    assert verdict(passing) == "passed"
+
+
 def test_html_of_somebody_elses() -> None:
     outcome = drift.judge_html(QUIET, detected(1, marks=frozenset({"Dataset Drift"})), HOW)
-    assert outcome.findings[0].actual == "r.html"
+    assert outcome.findings[0].actual == "r.html, which is none of the library's"
 
 
 def test_works_and_fails_clearly() -> None:

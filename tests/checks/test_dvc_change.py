@@ -20,6 +20,7 @@ def changed(text: str, *, prefer: Place = ()) -> tuple[str, str]:
         ("a: 100\r\nn_estimators:   100  # trees\r\n", NAME, "a: 100\r\nn_estimators:   101  # trees\r\n"),
         ("train: {n_estimators: 9, depth: 9}", f"train.{NAME}", "train: {n_estimators: 10, depth: 9}"),
         ("n_estimators: '100'", NAME, "n_estimators: '101'"),
+        ("n_estimators: 0x64", NAME, "n_estimators: 101"),
         ("n_estimators: 100.0", NAME, "n_estimators: 101.0"),
         ("\ufeffn_estimators: 1", NAME, "\ufeffn_estimators: 2"),
         ("é: ü\nn_estimators: 1", NAME, "é: ü\nn_estimators: 2"),

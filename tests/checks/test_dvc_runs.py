@@ -282,6 +282,14 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
         {"dvc.yaml": STAGES.replace("train.n_estimators, ", "")},
         ("passed", "does not rerun stage train"),
     ),
+    "params-of-another-file": (
+        {
+            "params.yaml": "learning_rate: 0.1\n",
+            "conf/model.yaml": "train: {n_estimators: 3}\n",
+            "dvc.yaml": STAGES.replace("train.n_estimators, train.", "{conf/model.yaml: [train]}, "),
+        },
+        PASSED,
+    ),
     "no-such-param": (
         {"params.yaml": "train: {n_estimators: many, learning_rate: 1}"},
         ("passed", "params.yaml holds no number n_estimators"),

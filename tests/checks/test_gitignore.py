@@ -73,6 +73,19 @@ def test_the_finding_names_the_pattern_that_decided(tmp_path: Path) -> None:
     )
 
 
+def test_what_has_one_cause_is_one_finding(tmp_path: Path) -> None:
+    assert ask(
+        tmp_path, "*.csv\n!other*.csv\n", ["a/other.csv", "b.txt", "a/b.txt", "other2.csv", "c.csv"]
+    ) == failed(
+        Finding(
+            message="a/other.csv is not ignored, nor is other2.csv",
+            actual="the pattern '!other*.csv' takes them out again",
+            where=".gitignore:2",
+        ),
+        Finding(message="b.txt is not ignored, nor is a/b.txt", actual="no pattern matches"),
+    )
+
+
 def test_nested_ignore_files_belong_to_it(tmp_path: Path) -> None:
     assert ask(tmp_path, "", ["data/train.csv"], data="/train.csv\n") == passed()
 

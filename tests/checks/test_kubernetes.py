@@ -170,7 +170,7 @@ DEFECTS: dict[str, tuple[dict[str, Any], set[int]]] = {
     ),
     "misspelt field": (_changed(container__imagePullpolicy="Always"), {0}),
     "label is a number": (_changed(spec__template__metadata__labels={"app": "api", "v": 1}), {0}),
-    "replicas is text": (_changed(spec__replicas="3"), {0, 2}),
+    "replicas is text": (_changed(spec__replicas="3"), {0}),
     "image": (_changed(container__image="ghcr.io/exam/api:v1"), {1}),
     "port in the registry": (_changed(container__image="localhost:5000/exam/api"), {1}),
     "replicas": (_changed(spec__replicas=2), {2}),

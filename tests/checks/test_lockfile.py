@@ -33,7 +33,8 @@ LOOSE = {
     "bare": "pandas",
     "wildcard": "pandas==2.*",
     "two bounds": "pandas>=2.1,<3",
-    "editable": "-e .",
+    "nothing but itself": "-e .",
+    "editable elsewhere": "-e ../other",
     "editable file": "-e file:///home/jo/exam",
     "file URL": "exam @ file:///home/jo/exam",
     "folder": "./vendor/thing",
@@ -57,6 +58,7 @@ PINNED = {
     "markers": "pandas==2.2.0 ; python_version >= '3.9'\npandas==1.5.3 ; python_version < '3.9'",
     "options": "--index-url https://example.org/index\n--no-binary :none:\npandas==2.2.0  # via x",
     "extras": "dvc[s3]==3.50.0",
+    "the project itself": "-e .\npandas==2.2.0",
     "local version": "torch==2.3.0+cpu",
     "byte order mark": "\ufeffpandas==2.2.0\r\nnumpy==1.26.4\r\n",
 }
@@ -145,10 +147,9 @@ def test_complete(tmp_path: Path) -> None:
 
 
 def test_incomplete(tmp_path: Path) -> None:
-    assert installed(tmp_path, missing=("numpy",)) == failed(
-        Finding(
-            message="numpy is needed by what it installs, and is not in it", where="requirements-lock.txt"
-        )
+    missing = "numpy>=1.26 (needed by pandas 2.2.0)"
+    assert installed(tmp_path, missing=(missing,)) == failed(
+        Finding(message=f"it lacks {missing}", where="requirements-lock.txt")
     )
 
 

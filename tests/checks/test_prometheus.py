@@ -335,3 +335,46 @@ def test_complaints_name_their_lines(tmp_path: Path) -> None:
     found = read(file)
     assert not isinstance(found, Problem)
     assert [finding.where for finding in complaints(file, found)] == ["alerts.yml:4", "alerts.yml:4"]
+
+
+def test_rules_outside_of_groups_are_judged_alone(tmp_path: Path) -> None:
+    rule = {"alert": MODEL, "expr": "model_loaded == 0", "for": "1m"}
+    for data in ([rule], {"rules": [rule]}, {"groups": {"name": "g", "rules": [rule]}}, rule):
+        text = json.dumps(data)
+        [finding] = valid(tmp_path, text, NO_TOOLS).findings
+        assert finding.message.startswith("the file has no list of `groups`")
+        assert letters(outcomes(tmp_path, text, MODEL, NO_TOOLS)) == "PP"
+    manifest = json.dumps({"kind": "PrometheusRule", "spec": {"groups": [{"name": "g", "rules": [rule]}]}})
+    assert letters(outcomes(tmp_path, manifest, MODEL, NO_TOOLS)) == "FF"
+
+
+@needs_promtool
+def test_what_only_a_newer_promtool_knows(tmp_path: Path) -> None:
+    group = {"name": "g", "labels": {"a": "b"}, "query_offset": "30s"}
+    rule = {"alert": MODEL, "expr": "model_loaded == 0", "for": "1m"}
+    text = json.dumps({"groups": [{**group, "rules": [rule]}]})
+    assert (valid(tmp_path, text).verdict, letters(outcomes(tmp_path, text, MODEL))) == ("passed", "PP")
+    assert (
+        valid(tmp_path, json.dumps({"groups": [{**group, "labels": 3, "rules": [rule]}]})).verdict == "failed"
+    )
+    assert valid(tmp_path, "groups: [&a {name: g, labels: {}, rules: [*a]}]").verdict == "failed"
+
+
+@needs_promtool
+def test_a_wait_that_is_none_does_not_cost_the_quantile(tmp_path: Path) -> None:
+    found = outcomes(tmp_path, rules(LATENCY, P95 + " > 1", "5 minutes"), LATENCY)
+    assert letters(found) == "PFF"
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        ("sum(rate(api_errors_total[5m])) > 0.05 unless on() maintenance == 1", "PP"),
+        ("sum(rate(api_errors_total[5m])) > 0.05 unless on() absent(up)", "PP"),
+        ("sum(rate(api_errors_total[5m])) > 0.2 unless on() maintenance == 1", "FP"),
+        ("sum(rate(api_errors_total[5m])) > 0.2 and on() up == 1", "FP"),
+    ],
+)
+def test_exceptions_need_not_be_there(tmp_path: Path, expr: str, expected: str) -> None:
+    assert tried(tmp_path, RATE, expr) == expected

@@ -60,6 +60,16 @@ def test_invalid_metadata(tmp_path: Path, text: str | bytes, said: str) -> None:
     assert said in outcome.findings[0].message
 
 
+def test_a_value_that_is_not_valid_is_shown(tmp_path: Path) -> None:
+    assert project(tmp_path, '[project]\nname = "x"\nversion = "latest"') == failed(
+        Finding(
+            message="its metadata is not valid: `project.version` must be pep440",
+            actual="'latest'",
+            where="pyproject.toml",
+        )
+    )
+
+
 VALID = {
     "PEP 621": '[project]\nname = "x"\nversion = "1"',
     "dynamic version": '[project]\nname = "x"\ndynamic = ["version"]',
@@ -166,6 +176,17 @@ ELSEWHERE = {
 @pytest.mark.parametrize("text", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_not_a_runtime_dependency(tmp_path: Path, text: str) -> None:
     assert needs(tmp_path, text).verdict is Verdict.FAILED
+
+
+def test_a_line_that_does_not_hold_is_named_as_such(tmp_path: Path) -> None:
+    assert needs(tmp_path, standard('pandas>=2.1; sys_platform == "win32"')) == failed(
+        Finding(
+            message="pandas is not among the runtime dependencies, only in a line whose marker is false"
+            " on the exam's Python",
+            expected="pandas>=2.1.0",
+            where="pyproject.toml:5",
+        )
+    )
 
 
 def poetry_table(entry: str) -> str:

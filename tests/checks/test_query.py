@@ -65,6 +65,8 @@ ALL_RUNS = (LOW, E, C, FOREIGN, A, LIMIT, B, D)
         (f"{A.id[:8]}  {B.id[:8]}...", [A, B], "run id"),
         (f"mlflow-artifacts:/1/{A.id}/artifacts {A.id}", [A], "run id"),
         ("1. calm-heron-1000 (0.94)\n2. calm-heron-1100", [A, B], "run name"),
+        (f"calm-heron-1000\ncalm-heron-1100\nbest: {A.id}", [A, B], "run name"),
+        (f"best: {A.id} 0.9412", [A], "run id"),
         ("accuracy=0.9412, accuracy=0.9223", [A, B], "accuracy"),
         ("| 0.94 | 0.50 |\n| 0.92 | 0.50 |", [A, B], "accuracy"),
         ("94.1%, 92.23 % and 88%", [A, B, D], "accuracy"),
@@ -163,6 +165,8 @@ def test_what_is_no_answer(seen: Shown) -> None:
 def test_fewer() -> None:
     there = (C, E, LIMIT, LOW)
     assert query.judge_few(replace(shown(C, E), there=there), HOW) is None  # type: ignore[arg-type]
+    deleted = run(4, 0.97, active=False)
+    assert query.judge_few(replace(shown(deleted), there=there), HOW) is None  # type: ignore[arg-type]
     for wrong in (shown(C, E, LIMIT), shown(C, E, LOW), shown(), shown(ok=False)):
         assert query.judge_few(replace(wrong, there=there), HOW)  # type: ignore[arg-type]
 
@@ -290,6 +294,38 @@ mlflow.register_model(f"runs:/{{top.run_id[0]}}/model", "ExamClassifier")
 """,
         set(),
     ),
+    "commands.py": (
+        IMPORT
+        + f"""
+import argparse
+parser = argparse.ArgumentParser()
+parts = parser.add_subparsers(dest="part", required=True)
+parts.add_parser("nothing")
+parts.add_parser("best")
+if parser.parse_args().part == "best":
+    print({SEARCH})
+""",
+        set(),
+    ),
+    "commands_with_promotion.py": (
+        IMPORT
+        + f"""
+import click
+@click.group()
+def cli():
+    pass
+@cli.command()
+def promote():
+    best = {SEARCH}.run_id[0]
+    mlflow.register_model(f"runs:/{{best}}/model", "ExamClassifier")
+@cli.command("best")
+@click.option("--rows", default=3)
+def best_runs(rows):
+    print({SEARCH}.head(rows))
+cli()
+""",
+        set(),
+    ),
     "cli.sh": (
         """
 id=$(mlflow experiments search | awk '$2 == "exam-training" {print $1}')
@@ -404,10 +440,27 @@ def test_another_seed_gives_the_same(world: Context, name: str) -> None:
 def test_one_of_two_files_answers(root: Path) -> None:
     files = {
         "find_best.py": "import mlflow\ndef find(client, name):\n    return client.search_runs(name)\n",
-        "report.py": VARIANTS["printed_table.py"][0],
         "register.py": VARIANTS["registers_the_best.py"][0],
+        "report.py": VARIANTS["printed_table.py"][0],
     }
-    with laboratory(root, files, deliverables={"query": "find_best.py"}) as context:
-        alternatives = {"query": tuple(map(PurePosixPath, ("find_best.py", "register.py", "report.py")))}
+    assert _lost_of(root, files) == {}
+
+
+@pytest.mark.slow
+def test_a_file_that_registers_too_may_answer(root: Path) -> None:
+    files = {
+        "find_best.py": "import mlflow\ndef find(client, name):\n    return client.search_runs(name)\n",
+        **dict.fromkeys(("a.py", "b.py", "c.py"), "import find_best\n"),
+        "register.py": VARIANTS["commands_with_promotion.py"][0],
+    }
+    assert _lost_of(root, files) == {}
+
+
+def _lost_of(root: Path, files: dict[str, str]) -> dict[str, object]:
+    """What is lost where the first file is the likeliest, and `register.py` the registration."""
+    taken = {"register": "register.py", "a": "a.py", "b": "b.py", "c": "c.py"}
+    deliverables = {name: path for name, path in taken.items() if path in files}
+    with laboratory(root, files, deliverables={"query": next(iter(files)), **deliverables}) as context:
+        alternatives = {"query": tuple(map(PurePosixPath, files))}
         submission = replace(context.submission, alternatives=alternatives)
-        assert lost(replace(context, submission=submission), "3.2") == {}
+        return dict(lost(replace(context, submission=submission), "3.2"))

@@ -133,10 +133,12 @@ def test_shell_scripts(tmp_path: Path) -> None:
     assert asked(tmp_path, heredoc, "q.sh") == "PPPP"
     rest = """
         ID=$(curl -s "$U/api/2.0/mlflow/experiments/get-by-name?experiment_name=exam-training" | jq -r .x)
-        curl $U/api/2.0/mlflow/runs/search -d '{"experiment_ids": ["1"], "filter": "metrics.accuracy > 0.85",
+        curl $U/api/2.0/mlflow/runs/search -d '{
+          "experiment_ids": ["'$ID'"], "filter": "metrics.accuracy > 0.85",
           "order_by": ["metrics.accuracy DESC"], "max_results": 3}'
     """
     assert asked(tmp_path, rest, "q.sh") == "PPPP"
+    assert asked(tmp_path, f"# Best runs\n\n```bash\n{rest}\n```\n", "README.md") == "PPPP"
     assert asked(tmp_path, "mlflow runs list --experiment-id 1\n", "q.sh") == "UUUU"
 
 
@@ -150,6 +152,14 @@ def test_the_better_of_two_counts(tmp_path: Path) -> None:
     both = (PurePosixPath("q.py"), PurePosixPath("r.py"))
     context = replace(context, submission=replace(context.submission, alternatives={"query": both}))
     assert [outcome.verdict.value for outcome in outcomes(context)] == ["passed"] * 4
+
+
+def test_a_file_with_another_job_answers_for_no_other(tmp_path: Path) -> None:
+    files: Mapping[str, str | bytes] = {"q.py": "import mlflow\nmlflow.search_runs()\n", "r.py": GOOD}
+    context = make_context(tmp_path, files, deliverables={"query": "q.py", "register": "r.py"})
+    both = (PurePosixPath("q.py"), PurePosixPath("r.py"))
+    context = replace(context, submission=replace(context.submission, alternatives={"query": both}))
+    assert [outcome.verdict.value for outcome in outcomes(context)] == ["failed"] * 4
 
 
 def test_it_says_that_it_was_read(tmp_path: Path) -> None:

@@ -139,6 +139,15 @@ def test_what_a_registry_loses(what: Registered, expected: set[str]) -> None:
     assert losses(what) == expected
 
 
+def test_a_script_that_stopped_on_the_way_is_the_reason() -> None:
+    stopped = seen(version(1), ok=False)
+    [staging] = registration.judge_stage(stopped, MODEL, "Staging").findings
+    assert staging.message == f"version 1 of {MODEL} is not in the stage Staging"
+    assert staging.actual == "`python r.py` ended with status 1"
+    [said] = registration.judge_description(stopped, MODEL, "accuracy", TEXT).findings
+    assert said.message == f"{MODEL} has no description: the script stopped before"
+
+
 def test_the_version_judged() -> None:
     assert judged(seen()) is None
     two = seen(version(1), version(2, "b" * 32))
@@ -247,6 +256,15 @@ VARIANTS: dict[str, tuple[str, set[str]]] = {
         set(),
     ),
     "function_only.py": ("def register_best():\n" + indented(WHOLE), set()),
+    "one_of_its_commands.py": (
+        "import click\n@click.group()\ndef cli():\n    pass\n"
+        "@cli.command()\ndef best():\n"
+        + indented(FIND + "print(best.run_id)")
+        + "@cli.command()\ndef promote():\n"
+        + indented(WHOLE)
+        + "cli()\n",
+        set(),
+    ),
     "of_the_model.py": (
         FIND
         + REGISTER

@@ -130,6 +130,38 @@ def test_arguments_are_given_where_they_are_wanted(root: Path) -> None:
     assert called.run.ok
 
 
+def test_an_option_keeps_its_default_where_that_is_enough(root: Path) -> None:
+    source = ARGPARSE + '    parser.add_argument("--output-model", default="runs:/1/m")\n'
+    asked, _ = called_as(root, {"src/x.py": source}, {"python src/x.py": ended(2, "usage: x.py data_path")})
+    assert asked[1:] == ["python src/x.py --current-file data/new.csv data/in.csv"]
+
+
+def test_an_option_is_given_where_its_default_does_not_do(root: Path) -> None:
+    source = """
+        import sys, argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--input", default="in.csv")
+        parser.add_argument("new", nargs="?", default="new.csv")
+    """
+    crash = ended(1, message_traceback("FileNotFoundError: [Errno 2] No such file or directory: 'in.csv'"))
+    asked, _ = called_as(root, {"src/x.py": source}, {"python src/x.py": crash})
+    assert asked == ["python src/x.py", "python src/x.py --input data/in.csv data/new.csv"]
+
+
+def test_what_it_needs_and_then_everything(root: Path) -> None:
+    source = """
+        import argparse
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--input", required=True)
+        parser.add_argument("--out")
+    """
+    needed = "python src/x.py --input data/in.csv"
+    runs = {"python src/x.py": ended(2, "usage: x.py"), needed: ended(2, "usage: x.py: where to?")}
+    asked, called = called_as(root, {"src/x.py": source}, runs)
+    assert asked == ["python src/x.py", needed, f"{needed} --out out.csv"]
+    assert called.run.ok
+
+
 def test_arguments_that_only_the_help_page_knows(root: Path) -> None:
     usage = ended(1, stdout="Usage: x.py --data DATA --out FILE")
     page = ended(0, stdout="Usage: x.py\n\n  --data DATA  where\n  -o, --out FILE\n  --quiet  less\n")

@@ -10,10 +10,10 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from grader.checks import exposition, serving
+from grader.checks import exposition, serving, serving_source
 from grader.checks.asgi import Answer, Target, ask, commands, find
 from grader.checks.scripts import Called, script
-from grader.checks.serving_runs import Served, choose
+from grader.checks.serving_runs import Client, Served, choose
 from grader.errors import GraderFault
 from grader.results import Outcome, Verdict
 from grader.runtime.sandbox import Ended, Run
@@ -47,6 +47,8 @@ SERVED = Served(
     health=answer(200, {"status": "healthy", "more": 1}),
     ready=(answer(503), answer(200)),
     predict=answer(200, {"predictions": [0, 1, 1, 0], "model_version": "3"}),
+    alone=(1,),
+    predict_alone=answer(200, {"predictions": [1], "model_version": "3"}),
     refused=REFUSED,
     openapi=answer(200, OPENAPI),
     metrics=answer(200, METRICS),
@@ -103,6 +105,10 @@ def test_one_that_does_not_boot() -> None:
             {"agrees", "version"},
         ),
         ({"predict": answer(200, {"predictions": [0, 1, 1, 0], "model_version": None})}, {"version"}),
+        ({"predict_alone": answer(200, {"predictions": 1})}, {"counts", "agrees"}),
+        ({"predict_alone": answer(200, {"predictions": [0, 1, 1, 0, 1]})}, {"counts", "agrees"}),
+        ({"predict_alone": answer(200, {"predictions": [0]})}, {"agrees"}),
+        ({"predict_alone": answer(200, {"predictions": [[1]]})}, set()),
         ({"refused": {"type": (("x", answer(422)), ("y", answer(400)))}}, {"refuses"}),
         ({"openapi": answer(404)}, {"schema"}),
         ({"openapi": answer(200, {"paths": {"/predict": {"post": {}}}})}, {"schema"}),
@@ -167,6 +173,45 @@ def test_how_it_is_booted(root: Path) -> None:
     assert argvs(root, "api.py", Manifest(commands={"api": ("./serve",)})) == ["./serve"]
 
 
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("PATH = 'artifacts/model.joblib'", ("artifacts/model.joblib",)),
+        ("p = Path('artifacts') / 'v1' / 'm.pkl'", ("artifacts/v1/m.pkl", "m.pkl")),
+        ("p = os.path.join(BASE, 'artifacts', 'm.pkl')", ("artifacts/m.pkl", "m.pkl")),
+        ("p = '/app/m.pkl', '../m.pkl', 'api.py/m.pkl', 'lib/x.pkl', 'm.txt', 'a\\0.pkl'", ()),
+    ],
+)
+def test_where_a_model_may_be(root: Path, source: str, expected: tuple[str, ...]) -> None:
+    files = {"api.py": source, "lib/x.pkl/readme": "a folder"}
+    submission = make_submission(root, files, deliverables={"api": "api.py"})
+    start = submission.deliverable("api")
+    assert start is not None
+    assert set(serving_source.model_paths(submission, start, [".pkl", ".joblib"])) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("class B(BaseModel):\n    features: list\ndef f(b: B): ...", "api.py:2"),
+        (
+            "class C(B): ...\nclass B(BaseModel): ...\nclass D(C):\n    features: list\ndef f(d: 'D'): ...",
+            "api.py:4",
+        ),
+        ("@dataclass(frozen=True)\nclass B:\n    features: list\ndef f(b: Annotated[B, 1]): ...", "api.py:3"),
+        ("class B(BaseModel):\n    features: list", ""),
+        ("class B(BaseModel):\n    features = 1\ndef f(b: B): ...", ""),
+        ("class B:\n    features: list\ndef f(b: B): ...", ""),
+    ],
+)
+def test_a_model_in_the_source(root: Path, source: str, expected: str) -> None:
+    head = "from pydantic import BaseModel; from pydantic.dataclasses import dataclass\n"
+    submission = make_submission(root, {"api.py": head + source}, deliverables={"api": "api.py"})
+    start = submission.deliverable("api")
+    assert start is not None
+    assert serving_source.model_of(submission, start, "features") == expected
+
+
 def test_exposition() -> None:
     assert exposition.metric_names(METRICS) == ("hits", "python_info")
     assert isinstance(exposition.metric_names("<html></html>"), str)
@@ -183,6 +228,40 @@ def test_rows_of_both_classes_in_mixed_order() -> None:
     assert choose(rows, predicted, 10, seed=4) != (chosen, expected)
     with pytest.raises(GraderFault, match="the same for every row"):
         choose(rows, [1] * 40, 10, seed=3)
+
+
+class Logging:
+    """A server that writes a traceback with each error, after an old one."""
+
+    def __init__(self) -> None:
+        self.log = traceback("ValueError: of an earlier request")
+        self.client = httpx.Client(transport=httpx.MockTransport(self.answer), base_url="http://x")
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(500)
+        self.log += traceback("KeyError: 'features'")
+        return httpx.Response(500)
+
+    def output(self) -> str:
+        return self.log
+
+
+def traceback(said: str) -> str:
+    return (
+        "Traceback (most recent call last):\n"
+        '  File "/venv/site-packages/uvicorn.py", line 1, in run\n    app()\n'
+        f'  File "/workspace/src/api.py", line 7, in predict\n    rows()\n{said}\n'
+    )
+
+
+def test_the_exception_behind_a_server_error() -> None:
+    how: Any = {"predict": "/predict", "request_seconds": 5}
+    client = Client(cast("Any", Logging()), "uvicorn", how, ("/workspace",))
+    assert client.post("{}").cause == (
+        "  File \"src/api.py\", line 7, in predict\n    rows()\nKeyError: 'features'"
+    )
+    assert client.get("/ready").cause == ""
 
 
 def test_asking_what_answers_nonsense() -> None:

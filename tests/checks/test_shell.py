@@ -110,6 +110,9 @@ def test_variables() -> None:
     assert _programs("I=x/y\nA='b c'\nrun $I $A \"$A\" '$A' ${N:-d} $U", U="u")[-1] == (
         *("run", "x/y", "b", "c", "b c", "$A", "d", "u"),
     )
+    assert _programs("I=$(id -u)\nA=\"-x $(id (-g)) `a b`  y\"\nrun '['$I']' $A")[-1] == (
+        *("run", "[$(id -u)]", "-x", "$(id (-g))", "`a b`", "y"),
+    )
     assert _programs("run ${{ github.sha || 'a b' }} $K")[0][1:] == ("${{ github.sha || 'a b' }}", "$K")
 
 

@@ -50,8 +50,8 @@ def said(outcome: Outcome) -> str:
     ("good", "message"),
     [
         (trained(called=BROKEN), "`python t.py` ended with status 1"),
-        (trained(), "`python t.py` ended well but logged no run"),
-        (trained(logged(status="FAILED")), "`python t.py` logged a run that never finished"),
+        (trained(), "it ended well but logged no run"),
+        (trained(logged(status="FAILED")), "no run that it logged ended well"),
         (trained(logged(), called=BROKEN), "`python t.py` ended with status 1"),
         (trained(logged(status="FAILED"), logged()), ""),
         (trained(logged(store="mlflow.db")), ""),
@@ -81,6 +81,9 @@ def test_data_of_a_script_that_never_worked() -> None:
 def test_params_and_metrics() -> None:
     good = trained(logged(metrics={"f1_score": 0.5, "accuracy": 93.0, "recall": math.nan}), logged())
     assert said(training.judge_param(good, ["n_estimators"])) == ""
+    for name in ("forest__max_depth", "model.max_depth", "model/max_depth"):
+        assert said(training.judge_param(trained(logged(params={name: "5"})), ["max_depth"])) == ""
+    assert said(training.judge_param(trained(logged(params={"my_max_depth": "5"})), ["max_depth"])) != ""
     assert said(training.judge_param(good, ["max_depth"])) == "max_depth is not among the logged params"
     assert said(training.judge_metric(good, ["f1", "f1_score"], 0, 1)) == ""
     assert said(training.judge_metric(good, ["accuracy"], 0, 1)) == ""

@@ -10,7 +10,7 @@ from grader.checks.context import Context
 from grader.checks.makefile_text import recipe
 from grader.checks.registry import table
 from grader.checks.workflow import CHECKS
-from grader.checks.workflow_expressions import UNKNOWN, evaluate
+from grader.checks.workflow_expressions import UNKNOWN, evaluate, foreign
 from grader.checks.workflow_trigger import runs_on_push
 from grader.results import Verdict
 from tests.builders import decide, make_context
@@ -323,6 +323,15 @@ def test_defects(tmp_path: Path, job: str, text: str, lost: set[str]) -> None:
     assert _lost(tmp_path, _job(job, text)) == lost | skipped
 
 
+def test_makefiles_include_what_stands_where_make_runs(tmp_path: Path) -> None:
+    test = _job("test", "{steps: [{run: make -C build test}]}")
+    recipe_file = "test:\n\tpytest --cov=src\n"
+    including = {"build/Makefile": "include mk/*.mk\n"}
+    assert _lost(tmp_path / "a", test, {**including, "build/mk/test.mk": recipe_file}) == set()
+    elsewhere = {**including, "mk/test.mk": recipe_file, "build/mk/deep/mk/test.mk": recipe_file}
+    assert _lost(tmp_path / "b", test, elsewhere) == {"test/pytest", "test/coverage", "build/tested"}
+
+
 def test_reusable_workflows_are_followed(tmp_path: Path) -> None:
     called = """
         on: {workflow_call: {inputs: {options: {type: string, default: -q}}}}
@@ -441,9 +450,72 @@ def test_expressions(text: str, expected: object) -> None:
     assert evaluate(text, lookup) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ('github.ref == "refs/heads/main"', '"'),
+        ("${{ github.event_name = 'push' }}", "="),
+        ('a ${{ true }} b ${{ "x" }}', '"'),
+        ("github.ref == 'a=\"b\"' && 1 >= 0 && a != b && c <= 'it''s'", ""),
+        ('${{ env.A }}="x" = y', ""),
+        ("${{ format('{{0}}=\"}}', a) }}", ""),
+        ("", ""),
+    ],
+)
+def test_what_no_expression_knows(text: str, sign: str) -> None:
+    assert foreign(text, whole=True) == sign
+
+
+def test_only_conditions_are_expressions_as_a_whole(tmp_path: Path) -> None:
+    assert _lost(tmp_path, _with("    needs: build\n", '    name: a = "b"\n    needs: build\n')) == set()
+    assert _lost(tmp_path, _with("    needs: build\n", '    if: a == "b"\n    needs: build\n')) == {"valid"}
+
+
+def test_the_folder_of_a_deployment_tells_where_it_goes(tmp_path: Path) -> None:
+    for step in (
+        "run: cd k8s/dev && kubectl apply -k .",
+        "{run: kubectl apply -k ., working-directory: k8s/dev}",
+    ):
+        job = f"needs: build\nsteps: [{step if step.startswith('{') else '{' + step + '}'}]"
+        assert _lost(tmp_path, _job("deploy", job)) == set()
+
+
 def test_recipes() -> None:
     text = dedent(FILES["Makefile"])
     assert recipe(text, ["test"], {"PYTEST": "py"}) == "echo ready\npy --cov=src"
     assert recipe(text, [], {}).endswith("pytest --cov=src")
     assert recipe("a: a b\n\tx $(a\nb: a\n\ty $(B)\nB = $(B)$(B)\n", ["a"], {})
     assert recipe("", ["a"], {}) == ""
+
+
+def test_recipes_of_pattern_rules() -> None:
+    text = dedent("""\
+        lint: lint-black lint-ruff
+        lint-black: OPTIONS = --check .
+        lint-%: ; $(BIN)/$* $(OPTIONS)
+        OPTIONS := check .
+        BIN := .venv/bin
+        deploy-%: k8s/%/all.yaml
+        \tkubectl apply -k $(<D) -n exam-$* # $@ $$@ ${<F}
+        deploy-dev: build
+        build:
+        \tmake it
+        """)
+    assert recipe(text, ["lint"], {}) == ".venv/bin/black --check .\n.venv/bin/ruff check ."
+    assert recipe(text, ["lint-black"], {"OPTIONS": "-q"}) == ".venv/bin/black -q"
+    applied = "kubectl apply -k k8s/dev -n exam-dev # deploy-dev $@ all.yaml"
+    assert recipe(text, ["deploy-dev"], {}) == f"make it\n{applied}"
+
+
+def test_recipes_of_included_files() -> None:
+    files = {
+        "mk/*.mk": ["test:\n\tpytest\n", "include again.mk\n"],
+        "again.mk": ["include again.mk\nPYTEST = x\nagain: ; $(PYTEST)\n"],
+        "local.mk": ["local: ; y\n"],
+    }
+    text = (
+        "DIR := mk\nall: test again local\n"
+        "include $(sort $(wildcard $(DIR)/*.mk)) # ours\n-include local.mk\n"
+    )
+    assert recipe(text, [], {}, lambda glob: files.get(glob, [])) == "pytest\nx\ny"
+    assert recipe(text, [], {}) == ""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
 from grader.report.text import summary, write_text
-from tests.report.grades import a_grade
+from grader.results import Finding, SectionResult, Status
+from tests.report.grades import a_grade, part, task
 
 
 def written(*, verbose: bool = False, complete: bool = False) -> str:
@@ -60,3 +62,16 @@ incomplete: between 3 and 5 once the criteria marked ? and ! are decided""",
 )
 def test_the_last_word(complete: bool, text: str) -> None:
     assert summary(a_grade(complete=complete)).plain == text
+
+
+def test_one_cause_is_told_once() -> None:
+    finding = Finding(message="not valid YAML", where="a.yml:3")
+    lost = [(name, (part(Status.LOST, finding=finding),)) for name in ("2.1.a", "2.1.b", "2.1.c")]
+    rows = task("2.1", *lost, ("2.1.d", (part(Status.LOST, finding=Finding(message="other")),)))
+    section = SectionResult(id="2", title="Second", bonus=False, tasks=(rows,))
+    stream = io.StringIO()
+    write_text(replace(a_grade(), sections=(section,)), stream)
+    text = stream.getvalue()
+    assert text.count("a.yml:3: not valid YAML") == 1
+    assert "✘ 2.1.b, 2.1.c  0 of 2  for the same reason as 2.1.a" in text
+    assert "✘ 2.1.d  0 of 1  title of 2.1.d" in text
