@@ -138,7 +138,7 @@ def test_a_broken_case_is_a_usage_error_with_its_line(own_exam: Path, tmp_path: 
 
 WRONG_RUBRICS = [
     ("4.2.yaml", "4.2.replicas", "replicas: 3", "replicas: 4"),
-    ("4.2.yaml", "4.2.image", "ghcr.io/exam/api", "ghcr.io/exam/app"),
+    ("4.2.yaml", "4.2.image", 'api:latest"}', 'app:latest"}'),
 ]
 
 

@@ -62,7 +62,7 @@ class Process:
         self._root = None if started.information is not None else started.pid
         self._facts: dict[str, Any] = {}
         self._why: Ended | None = None
-        self._killed_at = 0.0
+        self._killed_at, self._ending = 0.0, False
         self._runs, self._over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._begin = time.monotonic()
@@ -121,7 +121,7 @@ class Process:
 
     def _end(self, why: Ended) -> None:
         with self._lock:
-            if self._why is not None or self._over.is_set():
+            if self._why is not None or self._ending:
                 return
             self._why, self._killed_at = why, time.monotonic()
             self._kill()
@@ -217,6 +217,8 @@ class Process:
             self._end(exceeded)
 
     def _finish(self) -> None:
+        with self._lock:
+            self._ending = True  # nobody else kills from now on: what leads to the process is about to close
         self._started.abort()
         self._started.reap()
         self._started.cleanup()
