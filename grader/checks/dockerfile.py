@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome]) -> Outcome:
     match dockerfile_facts.read(context, file):
         case None:
-            return failed(Finding(message="The Dockerfile is missing"))
+            return failed(Finding(message="the Dockerfile is missing"))
         case Problem() as problem:
             return failed(problem.finding("a Dockerfile"))
         case dockerfile:
@@ -44,7 +44,7 @@ def base(context: Context, *, file: str, repositories: list[str], tag: str, show
         expected = shown or f"{repositories[0]} with a tag like {tag}"
         findings = [
             Finding(
-                message=f"Stage {stage.name or stage.index} does not come from the image that is asked for",
+                message=f"stage {stage.name or stage.index} does not come from the image that is asked for",
                 expected=expected,
                 actual=stage.image or "no image",
                 where=dockerfile.file.where(stage.line),
@@ -52,7 +52,7 @@ def base(context: Context, *, file: str, repositories: list[str], tag: str, show
             for stage in wrong
         ]
         if not outside:
-            findings = [Finding(message="No stage comes from the image that is asked for", expected=expected)]
+            findings = [Finding(message="no stage comes from the image that is asked for", expected=expected)]
         return failed(*findings) if findings else passed()
 
     return _decide(context, file, judge)
@@ -84,7 +84,7 @@ def multistage(context: Context, *, file: str) -> Outcome:
         if len(dockerfile.stages) < 2:
             return failed(
                 Finding(
-                    message="There is one stage only",
+                    message="there is one stage only",
                     expected="two stages or more",
                     where=_at(dockerfile, final),
                 )
@@ -93,7 +93,7 @@ def multistage(context: Context, *, file: str) -> Outcome:
             return passed()
         return failed(
             Finding(
-                message="The final stage copies nothing out of an earlier stage",
+                message="the final stage copies nothing out of an earlier stage",
                 expected="COPY --from=<an earlier stage>",
                 where=_at(dockerfile, final),
             )
@@ -155,7 +155,7 @@ def installs(context: Context, *, file: str, lock: str, path: str) -> Outcome:
                         )
                     )
         return failed(
-            *missing or [Finding(message=f"No stage installs from {locked}", where=dockerfile.file.where())]
+            *missing or [Finding(message=f"no stage installs from {locked}", where=dockerfile.file.where())]
         )
 
     return _decide(context, file, judge)
@@ -203,7 +203,7 @@ def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
         if not image.argv:
             return failed(
                 Finding(
-                    message="The final stage has neither CMD nor ENTRYPOINT",
+                    message="the final stage has neither CMD nor ENTRYPOINT",
                     expected=f"a CMD that runs {wanted}",
                     where=_at(dockerfile, final),
                 )
@@ -212,7 +212,7 @@ def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
             return passed()
         return failed(
             Finding(
-                message=f"What the image runs is not {wanted} from where it was copied to",
+                message=f"what the image runs is not {wanted} from where it was copied to",
                 expected=", ".join(sorted(at for at, origin in image.files.items() if origin == wanted))
                 or wanted,
                 actual=f"{' '.join(image.argv)} (in {image.workdir})",
@@ -268,7 +268,7 @@ def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: list[str]) -> 
         image = re.search(r"[/:.@]", source) or source in images
         if not image and dockerfile.stage(source, before=stage.index) is None:
             yield Finding(
-                message=f"There is no stage {source or '(empty)'} above this one",
+                message=f"there is no stage {source or '(empty)'} above this one",
                 expected=", ".join(
                     other.name or str(other.index) for other in dockerfile.stages[: stage.index]
                 ),

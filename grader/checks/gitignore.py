@@ -57,7 +57,7 @@ def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
     if any(_ignored(rules, path) for path in paths):
         return passed()
     some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
-    return failed(Finding(message="none of the files that would do is ignored", expected=f"one of {some}"))
+    return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them"))
 
 
 @check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))

@@ -44,7 +44,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
     lines = [line for line in plain(built.log).rstrip().splitlines() if not _OF_THE_BUILDER.match(line)]
     return failed(
         Finding(
-            message=f"The image does not build: {reason}",
+            message=f"the image does not build: {reason}",
             where=dockerfile.file.where(built.line or None),
             detail="\n".join(lines[-MOST_LINES:]),
         ),
@@ -54,7 +54,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
 
 def read_instead(by_reading: Outcome, reason: str) -> Outcome:
     """What reading says, with the reason why nothing was built."""
-    remark = Finding(message=f"No image was built, the Dockerfile was read: {reason}")
+    remark = Finding(message=f"no image was built, the Dockerfile was read: {reason}")
     return Outcome(by_reading.verdict, (*by_reading.findings, remark), Evidence.STATIC)
 
 

@@ -78,7 +78,7 @@ def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
     """The Deployment of that name, else the only sort of Deployment there is, else why there is none."""
     source = context.submission.deliverable(file)
     if source is None:
-        return failed(Finding(message="The manifest is missing"))
+        return failed(Finding(message="the manifest is missing"))
     documents = source.yaml
     if isinstance(documents, Problem):
         return failed(documents.finding("a Kubernetes manifest"))
@@ -86,7 +86,7 @@ def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
     named = [each for each in found if each.get("metadata", "name") == name]
     for each in named or found:
         return each
-    return failed(Finding(message="There is no Deployment", expected="kind: Deployment", where=source.name))
+    return failed(Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name))
 
 
 def _in_deployment(context: Context, file: str, name: str, judge: Callable[[_Resource], Outcome]) -> Outcome:
@@ -111,7 +111,7 @@ def _in_container(
         for container in wanted or containers:
             return judge(container)
         return failed(
-            Finding(message="The Deployment's pods have no container", where=deployment.where(*place))
+            Finding(message="the Deployment's pods have no container", where=deployment.where(*place))
         )
 
     return _in_deployment(context, file, name, choose)
@@ -133,7 +133,7 @@ def deployment(context: Context, *, file: str, name: str, api_version: str) -> O
         ):
             findings.append(
                 Finding(
-                    message="The selector does not match the labels of the Deployment's own pods",
+                    message="the selector does not match the labels of the Deployment's own pods",
                     expected=_shown(found.get("spec", "selector")),
                     actual=_shown(labels),
                     where=found.where("spec", "selector"),
@@ -170,7 +170,7 @@ def _invalid(found: _Resource) -> Iterator[Finding]:
         return
     if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
         yield Finding(
-            message="No Kubernetes has a Deployment of this apiVersion",
+            message="no Kubernetes has a Deployment of this apiVersion",
             actual=found.data["apiVersion"][:MOST_MESSAGE],
             where=found.where("apiVersion"),
         )
@@ -195,7 +195,7 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
         )
     except SchemaNotFoundError:
         yield Finding(
-            message="Today's Kubernetes has no Deployment of this apiVersion",
+            message="today's Kubernetes has no Deployment of this apiVersion",
             actual=str(found.data["apiVersion"]),
             where=found.where("apiVersion"),
         )
@@ -321,7 +321,7 @@ def env(context: Context, *, file: str, name: str, image: str, variable: str) ->
         names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
         return failed(
             Finding(
-                message=f"The container has no environment variable {variable}",
+                message=f"the container has no environment variable {variable}",
                 actual=", ".join(names)[:MOST_MESSAGE] or "no variable at all",
                 where=container.where("env"),
             )

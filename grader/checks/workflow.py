@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def _decide(context: Context, file: str, judge: Callable[[Workflow], Outcome]) -> Outcome:
     match workflow_facts.read(context, file):
         case None:
-            return failed(Finding(message="The workflow is missing"))
+            return failed(Finding(message="the workflow is missing"))
         case Problem() as problem:
             return failed(problem.finding("a GitHub workflow"))
         case workflow:
@@ -62,7 +62,7 @@ def triggered(context: Context, *, file: str, branch: str) -> Outcome:
             return passed()
         return failed(
             Finding(
-                message=f"The workflow does not run on a push to {branch}",
+                message=f"the workflow does not run on a push to {branch}",
                 expected=f"on: push, for {branch} at least",
                 actual=json.dumps(as_json(on))[:200],
                 where=workflow.where("on"),
@@ -118,7 +118,7 @@ def measures_coverage(
                 return passed()
         if not found:
             return nowhere(workflow, running, no_job_runs(commands), commands)
-        message = "The tests run without measuring coverage"
+        message = "the tests run without measuring coverage"
         return failed(Finding(message=message, actual=does(found[0]), where=wheres(found)))
 
     return _decide(context, file, judge)
@@ -183,8 +183,8 @@ def builds_image(
             return passed()
         builders = [workflow.jobs[job].where for job, did in made.items() if "build" in did]
         if not builders:
-            return nowhere(workflow, running, "No job builds an image", [*build, *both], actions)
-        message = "The image is built and not pushed"
+            return nowhere(workflow, running, "no job builds an image", [*build, *both], actions)
+        message = "the image is built and not pushed"
         return failed(Finding(message=message, expected="a push in the same job", where=", ".join(builders)))
 
     return _decide(context, file, judge)
@@ -213,7 +213,7 @@ def gated(
         gates = _these(running, tests, (), idle)
         held = words.released(running)
         if not gates or not held:
-            message = "No job builds an image" if gates else no_job_runs(tests)
+            message = "no job builds an image" if gates else no_job_runs(tests)
             return nowhere(
                 workflow, running, message, [*build, *both] if gates else tests, actions if gates else ()
             )
@@ -253,11 +253,11 @@ def deploys_to(
         if any(aims_at(act, running, context.submission, target, programs, setup) for act in found):
             return passed()
         if not found:
-            return nowhere(workflow, running, "No job deploys", commands, actions)
+            return nowhere(workflow, running, "no job deploys", commands, actions)
         first = found[0]
         return failed(
             Finding(
-                message="Nothing says that the deployment goes to the environment that is asked for",
+                message="nothing says that the deployment goes to the environment that is asked for",
                 expected="an environment, namespace, overlay, cluster or host of that name",
                 actual=f"environment {first.job.target}: {does(first)}" if first.job.target else does(first),
                 where=wheres(found),
@@ -296,12 +296,12 @@ def follows(
         ):
             return passed()
         if not later or not first:
-            message = "No job deploys" if not later else "No job builds an image"
+            message = "no job deploys" if not later else "no job builds an image"
             wanted = ([*build, *both], actions) if later else (commands, deploy_actions)
             return nowhere(workflow, running, message, *wanted)
         return failed(
             Finding(
-                message="The deployment does not wait for the image",
+                message="the deployment does not wait for the image",
                 expected="a deployment that comes after the push of the image",
                 where=wheres(later),
             )

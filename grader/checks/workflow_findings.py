@@ -15,7 +15,7 @@ MOST_TRIED = 50
 
 def no_job_runs(commands: Sequence[str], actions: Sequence[str] = ()) -> str:
     """The message for a first command or action that no job has."""
-    return f"No job runs {[*commands, *actions][0].split()[0]}"
+    return f"no job runs {[*commands, *actions][0].split()[0]}"
 
 
 def nowhere(
@@ -47,12 +47,12 @@ def let_through(workflow: Workflow, gates: Sequence[Act], held: Sequence[Act]) -
         if any(workflow_order.comes_after(workflow, act, gate) for act in held[:MOST_TRIED])
     ]
     if not before:
-        message = "The image is made without waiting for the tests"
+        message = "the image is made without waiting for the tests"
     elif all(gate.pardoned for gate in before):
-        message = "The tests' failure is undone, so that the image is made all the same"
+        message = "the tests' failure is undone, so that the image is made all the same"
         return Finding(message=message, expected=expected, actual=does(before[0]), where=wheres(before))
     else:
-        message = "By its condition, the image is made even where the tests fail"
+        message = "by its condition, the image is made even where the tests fail"
     return Finding(message=message, expected=expected, where=wheres(held))
 
 

@@ -33,7 +33,7 @@ def problems(workflow: Workflow) -> Iterator[Finding]:
     for _, error in zip(range(MOST_ERRORS), errors, strict=False):
         path = tuple(error.absolute_path)
         yield Finding(
-            message=f"Not a valid workflow: {_deepest(error)[:MOST_MESSAGE]}",
+            message=f"not a valid workflow: {_deepest(error)[:MOST_MESSAGE]}",
             where=workflow.where(*path),
             detail=".".join(map(str, path)),
         )
@@ -45,7 +45,7 @@ def _expressions(workflow: Workflow) -> Iterator[Finding]:
     """Expressions that GitHub cannot read: they know text in single quotes only, and `==`."""
     found = (
         Finding(
-            message=f"An expression of GitHub's has no {sign}",
+            message=f"an expression of GitHub's has no {sign}",
             expected="'text' in single quotes, and == to compare",
             actual=text[:MOST_MESSAGE],
             where=workflow.where(*path),
@@ -111,13 +111,13 @@ def _needs(workflow: Workflow) -> Iterator[Finding]:
         for need in needs:
             if need not in graph:
                 yield Finding(
-                    message=f"Job {name} needs {need}, which is no job",
+                    message=f"job {name} needs {need}, which is no job",
                     expected=", ".join(map(str, graph)),
                     where=workflow.where("jobs", name, "needs"),
                 )
     if circle := _circle(graph):
         yield Finding(
-            message=f"Jobs need one another in a circle: {', '.join(map(str, circle))}",
+            message=f"jobs need one another in a circle: {', '.join(map(str, circle))}",
             where=workflow.where("jobs", circle[0], "needs"),
         )
 

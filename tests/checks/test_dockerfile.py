@@ -93,7 +93,7 @@ def test_no_dockerfile_breaks_a_check(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_or_unreadable_dockerfile_fails(tmp_path: Path) -> None:
     missing = decide(checks.base, make_context(tmp_path, {}), **BASE)
-    assert missing.findings[0].message == "The Dockerfile is missing"
+    assert missing.findings[0].message == "the Dockerfile is missing"
     latin = make_context(tmp_path, {"D": b"FROM a # \xe9"}, deliverables={"dockerfile": "D"})
     assert decide(checks.builds, latin, **BUILDS).verdict is Verdict.FAILED
 
@@ -328,7 +328,7 @@ BUILD = {
 def test_builds_as_far_as_reading_tells(tmp_path: Path, text: str) -> None:
     outcome = _decide(tmp_path, checks.builds, text, BUILDS)
     assert outcome.verdict is Verdict.PASSED
-    assert outcome.findings[0].message == "No image was built, the Dockerfile was read: nothing was to run"
+    assert outcome.findings[0].message == "no image was built, the Dockerfile was read: nothing was to run"
 
 
 BROKEN = {

@@ -105,7 +105,7 @@ def test_no_manifest_breaks_a_check(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_manifest_fails(tmp_path: Path) -> None:
     outcome = decide(checks.image, make_context(tmp_path, {}), **POD)
-    assert outcome.findings[0].message == "The manifest is missing"
+    assert outcome.findings[0].message == "the manifest is missing"
 
 
 SAME = {

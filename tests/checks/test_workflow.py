@@ -115,7 +115,7 @@ def test_no_workflow_breaks_a_check(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_workflow_fails(tmp_path: Path) -> None:
     outcome = decide(TABLE["workflow.valid"], make_context(tmp_path, {}), file="workflow")
-    assert outcome.findings[0].message == "The workflow is missing"
+    assert outcome.findings[0].message == "the workflow is missing"
 
 
 def test_an_honest_workflow(tmp_path: Path) -> None:
