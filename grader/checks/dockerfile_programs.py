@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from functools import partial
+from pathlib import PurePosixPath
 
 from grader.checks.dockerfile_image import Image, quoted
 from grader.checks.makefile_text import recipe
@@ -73,7 +75,8 @@ class _Reader:
     def _inside(self, command: Command, cwd: str) -> str:
         """The shell script or the recipe that a command runs, `"$@"` being what it is given."""
         if command.program == "make":
-            return recipe(self._text(self._image.path("Makefile", cwd)), command.arguments, {})
+            text = self._text(self._image.path("Makefile", cwd))
+            return recipe(text, command.arguments, {}, partial(self._globbed, cwd))
         # `entrypoint.sh` may be on the PATH, or an absolute path.
         name = script_file(command) or "".join(command.words[:1])
         folders = [cwd] if "/" in name else [cwd, "/usr/local/bin", "/usr/bin", "/bin"]
@@ -86,6 +89,11 @@ class _Reader:
         for spelling in ('"$@"', '"${@}"', '"$*"', "$@", "${@}", "$*"):
             script = script.replace(spelling, quoted(given)[:MOST_GIVEN], 3)
         return script
+
+    def _globbed(self, cwd: str, pattern: str) -> list[str]:
+        """The texts of the files that a glob names, as seen from a folder."""
+        path = self._image.path(pattern, cwd)
+        return [self._text(name) for name in self._image.files if PurePosixPath(name).match(path)]
 
     def _text(self, path: str) -> str:
         """What a file of the image holds, empty where it is not from the build context."""

@@ -257,12 +257,14 @@ STARTS = {
     "script": 'WORKDIR /a\nCOPY . .\nENTRYPOINT ["./run.sh"]\nCMD ["python", "src/train.py"]',
     "script that runs it": 'WORKDIR /a\nCOPY . .\nCMD ["bash", "start.sh"]',
     "make": 'WORKDIR /a\nCOPY . .\nCMD ["make", "train"]',
+    "make of an included file": 'WORKDIR /a\nCOPY . .\nCMD ["make", "fit"]',
     "executable": 'COPY --chmod=755 src/train.py /bin/\nCMD ["/bin/train.py"]',
     "parents": "WORKDIR /a\nCOPY --parents src/train.py ./\nCMD python src/train.py",
     "glob": "WORKDIR /a\nCOPY src/*.py ./\nCMD python train.py",
 }
 SCRIPTS = {
-    "Makefile": "train:\n\tpython src/train.py\n",
+    "Makefile": "train:\n\tpython src/train.py\ninclude make/*.mk\n",
+    "make/more.mk": "fit:\n\tpython src/train.py\n",
     "run.sh": 'set -e\nexec "$@"\n',
     "start.sh": "#!/bin/sh\npython src/train.py\n",
 }
