@@ -75,14 +75,14 @@ class Scan:
     def complaint(self, wanted: Sequence[str]) -> str | None:
         """Why it does not fail the workflow on each of the severities."""
         if self.exit_code.strip() in ("", "0"):
-            return "The scan ends with status 0 whatever it finds"
+            return "the scan ends with status 0 whatever it finds"
         if self.pardoned:
-            return "The scan's failure is undone"
+            return "the scan's failure is undone"
         if "${{" in self.severities:
             return None  # only a run can tell
         found = set(re.split(r"[\s,]+", self.severities.strip().upper())) - {""}
         if missing := [severity for severity in wanted if severity not in found] if found else []:
-            return f"The scan does not look for {', '.join(missing)}"
+            return f"the scan does not look for {', '.join(missing)}"
         return None
 
 
