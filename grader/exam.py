@@ -92,6 +92,8 @@ class EnvironmentSpec:
     """The exam's own fully pinned lock file."""
     provides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the exam needs whether a lock has it or not: requirement by distribution, with import lines."""
+    imports: tuple[str, ...] = ()
+    """Modules without which no environment is worth anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,7 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], directory: Path) -> 
             lock=environment["lock"],
             fallback=directory / environment["fallback"],
             provides=environment.get("provides", {}),
+            imports=tuple(environment.get("imports", ())),
         ),
         text=directory / data["text"] if "text" in data else None,
         corpus=Corpus(**{kind: directory / folder for kind, folder in data.get("corpus", {}).items()}),

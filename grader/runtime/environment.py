@@ -20,7 +20,7 @@ from grader.exam import EnvironmentSpec
 from grader.requirements import Line
 from grader.runtime import uv
 from grader.runtime.cache import Cache
-from grader.runtime.jail import Wall
+from grader.runtime.jail import Wall, jailed
 from grader.runtime.metadata import USUAL, Installed
 from grader.runtime.plan import Plan, exam_plan, lock_plan
 from grader.runtime.wheels import WheelBuilder
@@ -29,6 +29,7 @@ from grader.submission import Submission
 _KIND = "environments"
 _FACTS = "environment.json"
 _TAIL = 4000
+_IMPORT_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,8 @@ class Environment:
     missing: tuple[str, ...] = ()
     """Requirements of the lock's packages that the lock does not meet."""
     log_tail: str = ""
+    broken: str = ""
+    """Why no program could use it."""
 
     @property
     def readable(self) -> tuple[Path, ...]:
@@ -75,7 +78,10 @@ def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: 
     elif plan is not None:
         try:
             environment = _built(plan, python, cache, bwrap)
-            return replace(environment, reason="; ".join(filter(None, (remark, environment.reason))))
+            if not environment.broken:
+                return replace(environment, reason="; ".join(filter(None, (remark, environment.reason))))
+            installs, log = False, environment.log_tail
+            why = f"{spec.lock} gives an environment in which {environment.broken}"
         except uv.Refused as refused:
             installs = None if isinstance(refused, uv.NotBuilt) else False
             log = refused.output[-_TAIL:]
@@ -98,7 +104,7 @@ def _exams_own(
 
 def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> Environment:
     key = plan.key(python.version)
-    builder = _Build(plan, python, WheelBuilder(cache, python, bwrap))
+    builder = _Build(plan, python, WheelBuilder(cache, python, bwrap), bwrap)
     entry = cache.get(_KIND, key, builder, partial(_starts, python))
     return _load(entry, key, plan)
 
@@ -126,6 +132,7 @@ def _load(entry: Path, key: str, plan: Plan) -> Environment:
         installs=not plan.left_out,
         missing=tuple(facts["missing"]),
         log_tail=facts["log_tail"],
+        broken=facts["broken"],
     )
 
 
@@ -138,15 +145,18 @@ class _Facts:
     reason: str
     missing: tuple[str, ...]
     log_tail: str
+    broken: str = ""
+    """Why it is of no use."""
 
 
 class _Build:
     """Fills an environment's directory."""
 
-    def __init__(self, plan: Plan, python: uv.Interpreter, builder: WheelBuilder) -> None:
+    def __init__(self, plan: Plan, python: uv.Interpreter, builder: WheelBuilder, bwrap: Wall | None) -> None:
         self._plan = plan
         self._python = python
         self._builder = builder
+        self._bwrap = bwrap
         self._wheels: list[Path] = []
 
     def __call__(self, directory: Path) -> None:
@@ -163,14 +173,29 @@ class _Build:
         log = uv.install(root, wanted, self._python, wheels=self._wheels)
         uv.compile_bytecode(root, self._python)
         installed = Installed(root, self._python.version)
+        broken, said = self._tried(root)
         facts = _Facts(
             source=self._plan.source,
             packages=installed.versions,
             reason="; ".join(remarks),
             missing=installed.missing(self._wanted(names)),
-            log_tail=log[-_TAIL:],
+            log_tail=(said or log)[-_TAIL:],
+            broken=broken,
         )
         (directory / _FACTS).write_text(json.dumps(asdict(facts)))
+
+    def _tried(self, root: Path) -> tuple[str, str]:
+        """What of the exam's imports fails, and its traceback; nothing where this machine was in the way."""
+        statement = f"import {', '.join(self._plan.imports)}"
+        if not self._plan.imports:
+            return "", ""
+        words: list[str | Path] = [root / "bin" / "python", "-I", "-c", statement]
+        readable = [root, self._python.path.parent.parent]
+        done = process.run(jailed(words, bwrap=self._bwrap, readable=readable), timeout=_IMPORT_SECONDS)
+        last = done.output.strip().rpartition("\n")[2]
+        if done.returncode != 1 or "Error" not in last or last.startswith(("MemoryError", "OSError")):
+            return "", ""
+        return f"`{statement}` fails: {last[:200]}", done.output
 
     def _own_wheels(self, packages: Sequence[uv.Package]) -> dict[str, str]:
         """Name -> requirement of the wheels that had to be built."""

@@ -37,6 +37,8 @@ class Plan:
     """What the exam needs besides, one requirement each."""
     preferred: tuple[str, ...] = ()
     """The exam's own pins, for what the lock leaves open: the newest version of today is another tomorrow."""
+    imports: tuple[str, ...] = ()
+    """Modules that have to import."""
     left_out: tuple[str, ...] = ()
     """Lines that nobody else could install, and why, for the candidate."""
 
@@ -48,6 +50,7 @@ class Plan:
             sorted(f"{line.requirement} {' '.join(sorted(line.hashes))}" for line in self.lines),
             sorted(self.additions),
             sorted(self.preferred),
+            sorted(self.imports),
             python_version,
             platform.machine(),
             platform.libc_ver(),
@@ -76,6 +79,7 @@ def lock_plan(submission: Submission, spec: EnvironmentSpec) -> Plan | Problem |
         lines=lines,
         additions=additions,
         preferred=tuple(str(line.requirement) for line in _exams_lines(spec)),
+        imports=spec.imports,
         left_out=left_out,
     )
 

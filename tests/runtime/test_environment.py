@@ -74,6 +74,23 @@ def test_the_exams_environment_serves_where_the_lock_does_not(
     assert "the exam's own environment was used" in made.reason
 
 
+def test_the_exams_environment_serves_where_nothing_imports(
+    tmp_path: Path, spec: EnvironmentSpec, cache: Cache, bwrap: Path | None
+) -> None:
+    """A lock may install and yet be of no use to any program: that is no matter of every other task."""
+    spec = replace(spec, imports=("six", "idna"))
+    environment = prepared(tmp_path, f"{SIX}\n", spec, cache, bwrap)
+    assert (environment.source, environment.installs) == ("exam", False)
+    assert environment.reason == (
+        "lock.txt gives an environment in which `import six, idna` fails: "
+        "ModuleNotFoundError: No module named 'idna'; the exam's own environment was used"
+    )
+    assert "Traceback" in environment.log_tail
+    assert (environment.packages["six"], environment.packages["idna"]) == ("1.15.0", "3.7")
+    whole = prepared(tmp_path / "whole", f"{SIX}\nidna==3.7\n", spec, cache, bwrap)
+    assert (whole.source, whole.installs, whole.reason) == ("lock", True, "")
+
+
 def test_an_index_that_does_not_answer_is_no_fault_of_the_candidate(
     tmp_path: Path, spec: EnvironmentSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
