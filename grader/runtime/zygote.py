@@ -196,6 +196,7 @@ class Zygote:
             "binds": [*binds, (workspace, WORKSPACE, True)],
             "home": HOME,
             "memory": dict(zip(mounts.IN_MEMORY, mounts.MODES, strict=True)),
+            "kept": [os.fspath(path) for path in self.preload.readable],
             "scratch_bytes": job.limits.scratch_bytes,
             "outbound": list(job.outbound),
             "inbound": list(job.inbound),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent
 from typing import Any
 
@@ -100,9 +101,9 @@ def warmth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Warm, Cou
         warm.close()
 
 
-def prepare(warm: Warm) -> None:
+def prepare(warm: Warm, *more: Path) -> None:
     env = {**Cell(Path(), sandbox=warm, python=PYTHON, scratch=Path())._env, "PYTHONDONTWRITEBYTECODE": "1"}
-    warm.prepare(Preload(python=PYTHON, env=env, readable=(PYTHON.parents[1],), modules=MODULES))
+    warm.prepare(Preload(python=PYTHON, env=env, readable=(PYTHON.parents[1], *more), modules=MODULES))
     assert warm.ready(60), warm.problem
 
 
@@ -431,6 +432,28 @@ def test_without_it_runs_are_cold(tmp_path: Path) -> None:
         assert (inner.started, warm.ready(0), warm.problem != "") == (before + 1, False, True)
     finally:
         warm.close()
+
+
+@pytest.mark.parametrize("top", ["/tmp", "/var/tmp"])
+def test_packages_below_a_directory_that_lives_in_memory(tmp_path: Path, top: str) -> None:
+    """What is imported late is still there, and a run's own files in memory are its own."""
+    inner = Counting(tmp_path / "scratch")
+    warm = Warm(inner, tmp_path / "arena")
+    with TemporaryDirectory(dir=top) as packages:
+        Path(packages).chmod(0o755)
+        late = Path(packages) / "late.py"
+        late.write_text("import os; WRITABLE = os.access(os.path.dirname(__file__), os.W_OK)")
+        try:
+            prepare(warm, Path(packages))
+            pair = Pair(warm, inner, tmp_path / "arena", "x")
+            code = f"import os, sys; sys.path.append({packages!r}); import late; "
+            pair.write(
+                "script.py", f"{code}print(late.WRITABLE, os.listdir('/tmp') == [{late.parent.name!r}])"
+            )
+            run = pair.warm.python("script.py")
+            assert (run.stdout, run.stderr) == ("False True\n", "")
+        finally:
+            warm.close()
 
 
 def test_a_script_waits_for_the_imports_and_nothing_else_does(tmp_path: Path) -> None:

@@ -68,16 +68,38 @@ def show(sources: list[tuple[str, str, bool]], cover: str) -> None:
     mount_memory(cover, 1 << 20, "0755")
     for handle, (_, target, writable) in zip(handles, sources):  # noqa: B905  (Python 3.10)
         if target.startswith(f"{cover}/"):
-            if stat.S_ISDIR(os.fstat(handle).st_mode):
-                os.makedirs(target)
-            else:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
-                open(target, "x").close()
-        mount(f"/proc/self/fd/{handle}", target, flags=BIND | RECURSIVE)
-        if not writable:
-            close(target)
-        os.close(handle)
+            make_place(target, handle)
+        bind(handle, target, writable)
     close(cover)
+
+
+def cover_with_memory(places: dict[str, str], size: int, kept: list[str]) -> None:
+    """Mount memory over each place (path -> mode), and bind what was to be read there into it again."""
+    lying = [os.path.realpath(path) for path in kept]
+    lying = [path for path in lying if any(path.startswith(f"{place}/") for place in places)]
+    handles = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in lying]
+    for place, mode in places.items():
+        mount_memory(place, size, mode)
+    for handle, target in zip(handles, lying):  # noqa: B905  (Python 3.10)
+        make_place(target, handle)
+        bind(handle, target, False)
+
+
+def make_place(target: str, handle: int) -> None:
+    """An empty directory or file, to mount on."""
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        open(target, "x").close()
+
+
+def bind(handle: int, target: str, writable: bool) -> None:
+    """Mount what a handle is open on; closes it."""
+    mount(f"/proc/self/fd/{handle}", target, flags=BIND | RECURSIVE)
+    if not writable:
+        close(target)
+    os.close(handle)
 
 
 def close(target: str) -> None:

@@ -144,8 +144,7 @@ def furnish(orders: Orders) -> list[socket.socket]:
     """The mounts, the loopback and the ports of a run; then no privilege is left."""
     homely = remembered(orders["home"])
     namespaces.show([tuple(bind) for bind in orders["binds"]], COVER)
-    for path, mode in orders["memory"].items():
-        namespaces.mount_memory(path, orders["scratch_bytes"], mode)
+    namespaces.cover_with_memory(orders["memory"], orders["scratch_bytes"], orders["kept"])
     for path, content in homely.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
