@@ -114,7 +114,4 @@ def hand(connection: socket.socket, ends: dict[int, int]) -> None:
     """Give descriptors, each with the number that it is to have."""
     handles = array.array("i", ends.values())
     numbers = " ".join(map(str, ends)).encode()
-    try:
-        connection.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])
-    except OSError as error:
-        raise GraderFault("the container ended before it began") from error
+    connection.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handles)])

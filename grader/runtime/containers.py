@@ -130,12 +130,9 @@ class Containers:
             numbers = {port: FIRST_FREE + index for index, port in enumerate(inbound)}
             orders = in_memory(self._orders(job, numbers), ours)
             container, connection = self._container(job, undo)
-            with connection:
-                pid = peer(connection)
-                handle = os.pidfd_open(pid)
-                undo.callback(os.close, handle)
-                ends = {0: orders, 1: stdout_end, 2: stderr_end, STATUS: status_end, LIFELINE: lifeline_end}
-                hand(connection, ends | {number: inbound[port] for port, number in numbers.items()})
+            ends = {0: orders, 1: stdout_end, 2: stderr_end, STATUS: status_end, LIFELINE: lifeline_end}
+            ends |= {number: inbound[port] for port, number in numbers.items()}
+            pid, handle = _begin(connection, ends, undo)
             return Process(
                 job,
                 Started(
@@ -183,6 +180,19 @@ class Containers:
                 host_config=settings(container.client, job.limits, self._info, mounts, user),
             )
             return container, container.connection(server)
+
+
+def _begin(connection: socket.socket, ends: dict[int, int], undo: ExitStack) -> tuple[int, int]:
+    """Hand a container's first process what it works on; its id and a handle on it."""
+    with connection:
+        try:
+            pid = peer(connection)
+            handle = os.pidfd_open(pid)
+            undo.callback(os.close, handle)
+            hand(connection, ends)
+        except OSError as error:  # who closes the sandbox meanwhile ends what has hardly begun
+            raise GraderFault("the container ended before it began", log_tail=str(error)) from error
+    return pid, handle
 
 
 def _kill(handle: int) -> None:
