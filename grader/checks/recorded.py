@@ -52,7 +52,7 @@ _NEGATED = re.compile(
     r"|n['\u2019]t\b",
     re.IGNORECASE,
 )
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_OPENS, _CLOSES = "<!--", "-->"
 _DEFINITION = re.compile(r"^(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?]{0,2}=)\s*(.*)$")
 _CALLS = frozenset(
     {"run", "call", "check_call", "check_output", "Popen", "system", "getoutput", "sh", "popen"}
@@ -105,9 +105,18 @@ def _kind(file: SourceFile) -> str:
     return {".py": "python", ".ipynb": "notebook"}.get(path.suffix, "")
 
 
+def _uncommented(text: str) -> str:
+    """The text without HTML comments, its lines in their places; a pattern would look for each end anew."""
+    kept, place = list[str](), 0
+    while (start := text.find(_OPENS, place)) >= 0 and (end := text.find(_CLOSES, start)) >= 0:
+        kept += [text[place:start], "\n" * text.count("\n", start, end)]
+        place = end + len(_CLOSES)
+    return "".join((*kept, text[place:]))
+
+
 def notes(text: str) -> Iterator[Script]:
     """Fenced blocks whole; elsewhere, lines and inline code that are commands and not advised against."""
-    text = _COMMENT.sub(lambda match: "\n" * match[0].count("\n"), text)
+    text = _uncommented(text)
     fence, block, start, prose = "", list[str](), 1, list[tuple[int, str]]()
     for number, line in enumerate(text.splitlines(), start=1):
         match = _FENCE.match(line)

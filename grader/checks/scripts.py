@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PYTHON = "python"
 IMPORT_ERRORS = {"ModuleNotFoundError", "ImportError"}
-_USAGE = re.compile(r"(?im)^\W*usage\b")
+_USAGE = re.compile(r"(?im)^[^\w\n]*usage\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

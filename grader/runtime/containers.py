@@ -62,9 +62,11 @@ class Containers:
         self._living.check()
         try:
             process = self._start(job)
-        except GraderFault:
+        except (GraderFault, OSError) as error:
             self._living.check()  # closing takes the ground from under what is just starting
-            raise
+            if isinstance(error, GraderFault):
+                raise
+            raise GraderFault("a container cannot be started", log_tail=str(error)) from error
         self._living.add(process)
         process.confirm()
         return process
@@ -185,13 +187,10 @@ class Containers:
 def _begin(connection: socket.socket, ends: dict[int, int], undo: ExitStack) -> tuple[int, int]:
     """Hand a container's first process what it works on; its id and a handle on it."""
     with connection:
-        try:
-            pid = peer(connection)
-            handle = os.pidfd_open(pid)
-            undo.callback(os.close, handle)
-            hand(connection, ends)
-        except OSError as error:  # who closes the sandbox meanwhile ends what has hardly begun
-            raise GraderFault("the container ended before it began", log_tail=str(error)) from error
+        pid = peer(connection)
+        handle = os.pidfd_open(pid)
+        undo.callback(os.close, handle)
+        hand(connection, ends)
     return pid, handle
 
 

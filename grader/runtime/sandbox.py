@@ -109,7 +109,7 @@ class Run:
     def tail(self, lines: int = 30) -> str:
         """The end of what it wrote (errors last), without what could disturb a terminal."""
         text = "\n".join(filter(None, (self.stdout.rstrip(), self.stderr.rstrip())))
-        return "\n".join(plain(text).splitlines()[-lines:])
+        return "\n".join(plain(text[-MOST_TAIL:]).splitlines()[-lines:])
 
 
 _STOPPED = {
@@ -120,6 +120,10 @@ _STOPPED = {
     Ended.DISK_LIMIT: "was stopped when it wrote more than {workspace} to disk (disk limit)",
     Ended.STOPPED: "was stopped by the grader after {seconds:.1f} s",
 }
+
+
+MOST_TAIL = 10_000
+"""Characters: a line may be as long as all that a program wrote."""
 
 
 class Sandbox(Protocol):
