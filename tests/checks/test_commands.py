@@ -176,3 +176,8 @@ def test_a_manifest_may_name_any_file(tmp_path: Path) -> None:
     assert found(tmp_path, {"what-i-did.log": PLAIN}, dvc_commands="what-i-did.log") == set(ALL)
     context = make_context(tmp_path / "b", {"s.sh": "dvc init"}, deliverables={"dvc_commands": "s.sh"})
     assert decide(recorded, context, file="dvc_commands", command="dvc init") == passed()
+
+
+def test_comments_that_never_end_are_read_once(root: Path) -> None:
+    """Looking for each end anew would take minutes, in which nothing else could be stopped."""
+    assert found(root, {"notes.md": "    dvc push\n\n" + "<!--" * 500_000}) == {"push"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import socket
 import threading
@@ -268,6 +269,7 @@ def test_a_tail_is_the_end_without_control_characters() -> None:
     )
     assert run.tail(3) == "2\n3\n\N{REPLACEMENT CHARACTER}4"
     assert plain("a\u202eb") == "a\N{REPLACEMENT CHARACTER}b"
+    assert dataclasses.replace(run, stdout="", stderr="x" * 10**6).tail() == "x" * 10_000
 
 
 @pytest.mark.parametrize(
