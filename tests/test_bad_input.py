@@ -92,7 +92,7 @@ def test_large_files_many_folders_and_special_files(tmp_path: Path) -> None:
     assert all(name in remarks for name in ("huge.bin", "pipe", "secrets"))
 
 
-HOSTILE_TRAINING = [
+ATTACKS = [
     ("an endless loop", "while True: pass\n"),
     ("a fork bomb", "import os\nwhile True: os.fork()\n"),
     ("gigabytes of output", "while True: print('x' * 2**20)\n"),
@@ -105,8 +105,14 @@ HOSTILE_TRAINING = [
 ]
 
 
+EXHAUSTING = [row for row in ATTACKS if row[0] in ("a fork bomb", "memory without end")]
+"""What takes the machine's breath away even once."""
+EVERYWHERE = [row for row in ATTACKS if row not in EXHAUSTING]
+READ_ONLY = {"1.1", "1.2", "1.3", "2.1", "4.2", "5.1", "6.1", "B2"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("attack", "code"), HOSTILE_TRAINING, ids=[row[0] for row in HOSTILE_TRAINING])
+@pytest.mark.parametrize(("attack", "code"), EXHAUSTING, ids=[row[0] for row in EXHAUSTING])
 def test_hostile_training_loses_its_task_and_leaves_nothing(tmp_path: Path, attack: str, code: str) -> None:
     root = reference_copy(tmp_path / "submission")
     (root / "src/train.py").write_text(code)
@@ -115,10 +121,6 @@ def test_hostile_training_loses_its_task_and_leaves_nothing(tmp_path: Path, atta
     assert {name.rpartition(".")[0] for name in losses(graded)} == {"3.1"}, attack
     assert graded.score.earned == 5
     assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
-
-
-READ_ONLY = {"1.1", "1.2", "1.3", "2.1", "4.2", "5.1", "6.1", "B2"}
-EVERYWHERE = [row for row in HOSTILE_TRAINING if row[0] not in ("a fork bomb", "memory without end")]
 
 
 @pytest.mark.slow
@@ -131,13 +133,14 @@ def test_where_every_program_attacks_the_rest_keeps_its_points(
         path.write_text(code)
     graded = grade(root, exam=quick_exam(tmp_path, cpu=4, wall=8), static=False)
     assert still_open(graded) == {}
-    earned = {
+    found = {
         task.id: {criterion.status for criterion in task.criteria}
         for section in graded.sections
         for task in section.tasks
-        if task.id in READ_ONLY
+        if task.id in {*READ_ONLY, "3.1"}
     }
-    assert earned == {task: {Status.EARNED} for task in READ_ONLY}, attack
+    assert Status.EARNED not in found.pop("3.1")
+    assert found == {task: {Status.EARNED} for task in READ_ONLY}, attack
     assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
 
 
