@@ -17,14 +17,14 @@ from grader.session import STATIC, Options, score_submission
 from tests.editing import losses, reference_copy, still_open
 
 
-def quick_exam(root: Path, *, cpu: int = 20, wall: int = 60) -> Path:
+def quick_exam(root: Path) -> Path:
     """The bundled exam with limits that a test can wait for."""
     shutil.copytree(RUBRICS, root / "rubrics")
     for name in ("fixtures", "reference_solution"):
         (root / name).symlink_to(ROOT / name)
     for path in (root / "rubrics").glob("[0-9B]*.yaml"):
-        text = re.sub(r"cpu_seconds: \d+", f"cpu_seconds: {cpu}", path.read_text())
-        path.write_text(re.sub(r"\b(wall|boot|idle)_seconds: \d+", rf"\1_seconds: {wall}", text))
+        text = re.sub(r"cpu_seconds: \d+", "cpu_seconds: 4", path.read_text())
+        path.write_text(re.sub(r"\b(wall|boot|idle)_seconds: \d+", r"\1_seconds: 8", text))
     return root / "rubrics"
 
 
@@ -109,6 +109,7 @@ EXHAUSTING = [row for row in ATTACKS if row[0] in ("a fork bomb", "memory withou
 """What takes the machine's breath away even once."""
 EVERYWHERE = [row for row in ATTACKS if row not in EXHAUSTING]
 READ_ONLY = {"1.1", "1.2", "1.3", "2.1", "4.2", "5.1", "6.1", "B2"}
+"""Tasks that none of these programs has a part in."""
 
 
 @pytest.mark.slow
@@ -131,7 +132,7 @@ def test_where_every_program_attacks_the_rest_keeps_its_points(
     root = reference_copy(tmp_path / "submission")
     for path in (*root.glob("src/*.py"), *root.glob("tests/*.py")):
         path.write_text(code)
-    graded = grade(root, exam=quick_exam(tmp_path, cpu=4, wall=8), static=False)
+    graded = grade(root, exam=quick_exam(tmp_path), static=False)
     assert still_open(graded) == {}
     found = {
         task.id: {criterion.status for criterion in task.criteria}
@@ -139,7 +140,7 @@ def test_where_every_program_attacks_the_rest_keeps_its_points(
         for task in section.tasks
         if task.id in {*READ_ONLY, "3.1"}
     }
-    assert Status.EARNED not in found.pop("3.1")
+    assert found.pop("3.1") <= {Status.LOST, Status.BLOCKED}
     assert found == {task: {Status.EARNED} for task in READ_ONLY}, attack
     assert list(Path(os.environ["TMPDIR"]).glob("grader-*")) == []
 

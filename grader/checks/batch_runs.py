@@ -19,7 +19,7 @@ from grader.checks.scripts import Called, Script, call, script
 from grader.checks.training_runs import write_table
 from grader.errors import GraderFault
 from grader.runtime.cell import PROBES, Cell
-from grader.runtime.sandbox import MOST_TAIL, WORKSPACE, Limits, Run
+from grader.runtime.sandbox import WORKSPACE, Limits, Run
 from grader.runtime.services import MlflowServer
 
 _RECORDS = ".reads"
@@ -220,7 +220,7 @@ def _wanted(plan: _Plan, seen: Scored, how: Batch) -> dict[str, bool]:
 
 
 def _paths(said: str) -> list[str]:
-    return re.findall(r"(?<![\w./-])[\w./-]+\.csv\b", said[-MOST_TAIL:])[:3]
+    return re.findall(r"(?<![\w./-])[\w./-]+\.csv\b", said)[:3]
 
 
 def _inside(path: str) -> bool:

@@ -31,7 +31,9 @@ def parameters(module: ast.Module) -> tuple[Parameter, ...]:
 
 def from_help(text: str) -> tuple[Parameter, ...]:
     """Long options with a value from a `--help` page, for parsers that nothing else knows."""
-    options = re.findall(r"(?m)^[ \t|│*]*(?:-\w,? +)?(--[a-z][\w-]*)[ =]+(?:<\w+>|[A-Z][A-Z_]+)", text)
+    options = re.findall(
+        r"(?m)^(?:[^\S\n]|[|│*])*(?:-\w,? +)?(--[a-z][\w-]*)[ =]+(?:<\w+>|[A-Z][A-Z_]+)", text
+    )
     return tuple(Parameter(name=flag.lstrip("-"), flag=flag) for flag in dict.fromkeys(options))
 
 

@@ -104,7 +104,7 @@ def _exams_own(
 
 def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> Environment:
     key = plan.key(python.version)
-    builder = _Build(plan, python, WheelBuilder(cache, python, bwrap), bwrap)
+    builder = _Build(plan, python, cache, bwrap)
     entry = cache.get(_KIND, key, builder, partial(_starts, python))
     return _load(entry, key, plan)
 
@@ -145,17 +145,17 @@ class _Facts:
     reason: str
     missing: tuple[str, ...]
     log_tail: str
-    broken: str = ""
+    broken: str
     """Why it is of no use."""
 
 
 class _Build:
     """Fills an environment's directory."""
 
-    def __init__(self, plan: Plan, python: uv.Interpreter, builder: WheelBuilder, bwrap: Wall | None) -> None:
+    def __init__(self, plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> None:
         self._plan = plan
         self._python = python
-        self._builder = builder
+        self._builder = WheelBuilder(cache, python, bwrap)
         self._bwrap = bwrap
         self._wheels: list[Path] = []
 

@@ -62,7 +62,8 @@ class Process:
         self._root = None if started.information is not None else started.pid
         self._facts: dict[str, Any] = {}
         self._why: Ended | None = None
-        self._killed_at, self._ending = 0.0, False
+        self._killed_at = 0.0
+        self._ending = False
         self._runs, self._over = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._begin = time.monotonic()

@@ -415,3 +415,13 @@ def of(context: Context, deliverable: str, path: str, seed: int = 0) -> Context:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_real_scoring(world: Context, name: str) -> None:
     assert set(lost(of(world, "batch", name), "B1")) == VARIANTS[name][1]
+
+
+@pytest.mark.slow
+def test_a_script_that_shows_no_reading_is_decided(world: Context) -> None:
+    """It ran: that its source does not tell either is no fault of this machine."""
+    outcome = lost(of(world, "batch", "says_so.py"), "B1")["B1.chunks"]
+    assert (outcome.verdict, outcome.findings[0].message) == (
+        Verdict.FAILED,
+        "the script wrote no table of predictions",
+    )

@@ -88,7 +88,7 @@ def cover_with_memory(places: dict[str, str], size: int, kept: list[str]) -> Non
 def make_place(target: str, handle: int) -> None:
     """An empty directory or file, to mount on."""
     if stat.S_ISDIR(os.fstat(handle).st_mode):
-        os.makedirs(target, exist_ok=True)
+        os.makedirs(target)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         open(target, "x").close()
