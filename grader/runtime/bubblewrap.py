@@ -39,7 +39,7 @@ class Bubblewrap:
         self.program = program or find_bubblewrap()
         self.hidden = (Path(grader.__file__).parent, *hidden)
         self._living = launch.Living()
-        self.sockets = launch.Sockets(scratch / "sockets")
+        self.sockets = launch.Sockets(scratch)
         # A sandbox dies with the thread that started it, and threads that ask for runs come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
 

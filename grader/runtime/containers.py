@@ -53,7 +53,7 @@ class Containers:
             engine.sweep(client)
             self._image = container_view.make_image(client, self._use)
         private = scratch / f"docker-{self._use}"
-        self._sockets = launch.Sockets(private / "sockets")
+        self._sockets = launch.Sockets(private)
         self._view = View(private / "accounts", (Path(grader.__file__).parent, *hidden))
         self._try(private / "trial")
 

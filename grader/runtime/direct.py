@@ -34,7 +34,7 @@ class Direct:
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._living = launch.Living()
-        self._sockets = launch.Sockets(scratch / "sockets")
+        self._sockets = launch.Sockets(scratch)
         self._ports = Ports(self._living.check)
 
     def start(self, job: Job) -> Process:

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -66,13 +67,13 @@ class Living:
 
 
 class Sockets:
-    """Unix sockets on which runs answer, in one private directory."""
+    """Unix sockets on which runs answer, in a private directory of their own."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._directory = directory
+    def __init__(self, scratch: Path) -> None:
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = Path(tempfile.mkdtemp(prefix="sockets-", dir=scratch))
         self._numbers = itertools.count()
-        self._handle = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._handle = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def make(
         self, ports: Iterable[int], undo: ExitStack, ours: ExitStack

@@ -19,7 +19,7 @@ from grader.errors import GraderFault
 from grader.runtime.client import client
 from grader.runtime.launch import PYTHON
 from grader.runtime.sandbox import Bind, Ended, Limits, Run, SandboxClosed, plain
-from tests.runtime.isolation import ALL, ENV, MARK, Bench, eventually, opened
+from tests.runtime.isolation import ALL, ENV, ISOLATED, MARK, Bench, eventually, opened
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -173,6 +173,23 @@ def test_an_inbound_port_is_reached_once_it_is_open(bench: Bench) -> None:
     assert (run.ended, process.alive()) == (Ended.STOPPED, False)
     assert run.describe().startswith("was stopped by the grader after")
     assert not Path(process.connection(47003)).exists()
+
+
+@pytest.mark.parametrize("isolation", ISOLATED)
+def test_sandboxes_side_by_side_keep_their_ports_apart(isolation: str, tmp_path: Path) -> None:
+    """As for submissions with different environments, which one workshop grades."""
+    scratch, said = tmp_path / "scratch", {}
+    with opened(isolation, scratch) as one, opened(isolation, scratch) as other:
+        for name, sandbox in (("one", one), ("other", other)):
+            bench = Bench(sandbox, tmp_path / name)
+            bench.workspace.mkdir(mode=0o777)
+            (bench.workspace / "page").write_text(name)
+            command = ("-u", "-m", "http.server", "--bind", "127.0.0.1", "47005")
+            said[name] = sandbox.start(bench.job(str(PYTHON), *command, inbound=(47005,)))
+        for name, process in said.items():
+            with client(process.connection(47005), 47005) as http:
+                assert eventually(lambda http=http: _answers(http, "/page"))  # type: ignore[misc]
+                assert http.get("/page").text == name
 
 
 def test_concurrent_runs_do_not_meet(bench: Bench) -> None:
