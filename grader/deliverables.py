@@ -159,9 +159,13 @@ def _mentions(text: str, call: str) -> bool:
 
     A word with a slash is the end of an address, which may come later in the command.
     """
-    first, *others = call.split()
-    more = (rf"{_LATER if '/' in word else _SPACE}{re.escape(word)}" for word in others)
-    return re.search(rf"(?<![\w-]){re.escape(first)}{''.join(more)}(?![\w-])", text) is not None
+    words = call.split()
+    if not all(word in text for word in words):
+        return False
+    first, *others = map(re.escape, words)
+    more = (rf"{_LATER if '/' in word else _SPACE}{word}" for word in others)
+    # What must not stand before it is asked last: a pattern that begins with a word is found much faster.
+    return re.search(rf"{first}(?<![\w-]{first}){''.join(more)}(?![\w-])", text) is not None
 
 
 def _look(file: SourceFile) -> _Seen:
