@@ -106,7 +106,7 @@ def verify(
     """Grade every case, several at a time, on one set of services.
 
     Args:
-        jobs: cases at a time; 0: one more than there are cores, since every case waits for something.
+        jobs: cases at a time; 0: two for each core, since every case waits for something.
         full: grade every task of every case, and not only those that its edits can change.
         whole: whether these are all the cases of the exam.
     """
@@ -118,8 +118,8 @@ def verify(
         def one(case: Case) -> Verdict:
             return _verdict(case, exam, scopes[case.name], options, scratch, workshop)
 
-        with ThreadPoolExecutor(jobs or (os.cpu_count() or 1) + 1, thread_name_prefix="case") as pool:
-            futures = [pool.submit(one, case) for case in sorted(chosen, key=_longest_first)]
+        with ThreadPoolExecutor(jobs or 2 * (os.cpu_count() or 1), thread_name_prefix="case") as pool:
+            futures = [pool.submit(one, case) for case in _mixed(chosen)]
             try:
                 for future in as_completed(futures):
                     if observe:
@@ -142,9 +142,20 @@ def _tasks(exam: Exam, scopes: Mapping[str, tuple[str, ...]]) -> tuple[Task, ...
     return tuple(task for task in exam.tasks if task.id in wanted)
 
 
-def _longest_first(case: Case) -> tuple[bool, str]:
-    """Whole submissions may build an environment: they should not be what all wait for at the end."""
-    return (case.kind != "whole", case.name)
+def _mixed(cases: Iterable[Case]) -> list[Case]:
+    """Whole submissions first, which may build an environment and should not be what all wait for at the end.
+
+    Then the tasks side by side: the cases of some compute while those of others wait.
+    """
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.name.rpartition("/")[0], []).append(case)
+    places = [
+        (case.kind != "whole", number / len(group), case.name, case)
+        for group in groups.values()
+        for number, case in enumerate(group)
+    ]
+    return [case for *_, case in sorted(places, key=lambda place: place[:3])]
 
 
 # --- what a case can change -----------------------------------------------------------------------
