@@ -456,6 +456,27 @@ def test_packages_below_a_directory_that_lives_in_memory(tmp_path: Path, top: st
             warm.close()
 
 
+@pytest.mark.parametrize("path", ["/workspace/lib", "lib:src", "."])
+def test_places_that_were_not_there_when_the_imports_were_done(tmp_path: Path, path: str) -> None:
+    """A submission may have Python import from folders of its own."""
+    inner = Counting(tmp_path / "scratch")
+    warm = Warm(inner, tmp_path / "arena")
+    try:
+        pair = Pair(warm, inner, tmp_path / "arena", "x")
+        env = {"PYTHONPATH": path}
+        ahead = pair.warm._job(("x",), env=env, limits=None).env
+        warm.prepare(Preload(python=PYTHON, env=ahead, readable=(PYTHON.parents[1],), modules=MODULES))
+        assert warm.ready(60), warm.problem
+        for name in ("lib/tool.py", "tool.py"):
+            pair.write(name, f"print({name!r})")
+        pair.write("src/script.py", "import tool")
+        cold, run = pair.run("src/script.py", env=env)
+        assert (run.stdout, run.stderr) == (cold.stdout, cold.stderr)
+        assert run.stdout == ("tool.py\n" if path == "." else "lib/tool.py\n")
+    finally:
+        warm.close()
+
+
 def test_a_script_waits_for_the_imports_and_nothing_else_does(tmp_path: Path) -> None:
     site = tmp_path / "site"
     site.mkdir()

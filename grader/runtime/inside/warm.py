@@ -214,6 +214,7 @@ def become(orders: Orders) -> int:
     os.setsid()
     reseed()
     sys.path[:] = PATH
+    forget_places(orders["cwd"])
     sys.orig_argv = [sys.executable, *orders["arguments"]]
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
@@ -247,6 +248,13 @@ def reseed() -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()
+
+
+def forget_places(workspace: str) -> None:
+    """What the import system knows of directories that were not there or empty when it looked."""
+    known = sys.path_importer_cache
+    for path in [name for name, finder in known.items() if finder is None or name.startswith(workspace)]:
+        del known[path]
 
 
 def run_module(arguments: list[str]) -> None:
