@@ -28,6 +28,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "TZ": "UTC",
     "PYTHONHASHSEED": "0",
     "DVC_NO_ANALYTICS": "true",
+    # MLflow would start a Python for each logged model to see what it imports; what it falls back on serves.
+    "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
 }
 
 
