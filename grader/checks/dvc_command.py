@@ -28,9 +28,6 @@ PUT_ASIDE = (f"{FOLDER}/{_CACHE}", _OWN, _LOCAL, ".gitignore", "*/.gitignore")
 """What would let DVC believe that work is done. It also passes over what git ignores: whatever an ignore
 file hides wrongly is another task's loss."""
 
-_UNLOCKED = f'rm -f {_OWN}/lock {_OWN}/rwlock; exec dvc "$@"'
-"""A run that was stopped at its limit, and is run once more, leaves locks of processes that are no more."""
-
 _IN_AN_EMPTY_FOLDER = 'cd "$(mktemp -d)" && dvc init --no-scm && dvc status'
 _VERDICT = "\nERROR: failed to reproduce"
 
@@ -84,7 +81,7 @@ def dvc(cell: Cell, how: Limited, *words: str) -> Called:
     """Run a command of DVC's."""
     limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
     keys = f"{cell.root}/{_KEYS}"
-    env = {
+    environment = {
         "AWS_CONFIG_FILE": keys,
         "AWS_SHARED_CREDENTIALS_FILE": keys,
         "DVC_SITE_CACHE_DIR": f"{cell.root}/{_OWN}/site",
@@ -93,7 +90,8 @@ def dvc(cell: Cell, how: Limited, *words: str) -> Called:
         # What DVC says before a stage must be there also if the stage never ends.
         "PYTHONUNBUFFERED": "1",
     }
-    run = cell.run(("sh", "-c", _UNLOCKED, "dvc", *words), env=env, limits=limits)
+    request = {"words": words, "environment": environment}
+    run, _ = cell.probe("run_dvc", request, limits=limits, title=" ".join(("dvc", *words)))
     return described(words, run, (cell.root, str(cell.workspace)))
 
 

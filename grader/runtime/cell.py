@@ -135,11 +135,17 @@ class Cell:
         *,
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        title: str = "",
+        fresh: bool = False,
     ) -> tuple[Run, object | None]:
         """Run `probes/<script>.py REQUEST ANSWER` with the candidate's Python, in the workspace.
 
         Both words are paths of JSON files. The answer is None where the script left none that can be read.
         What it holds comes from a process full of the candidate's code: evidence, not truth.
+
+        Args:
+            title: names the run in the timeline.
+            fresh: see `Job.fresh`.
         """
         directory = self._scratch / f"probe-{next(self._numbers)}"
         result = directory / "result"
@@ -155,8 +161,8 @@ class Cell:
             see(asked),
             f"{see(answered)}/answer.json",
         )
-        job = self._job(argv, env=env, limits=limits, binds=(probes, asked, answered))
-        run = self._run(job, f"{script} (probe)")
+        job = self._job(argv, env=env, limits=limits, binds=(probes, asked, answered), fresh=fresh)
+        run = self._run(job, title or f"{script} (probe)")
         return run, _parse(files.read_inside(result, "answer.json", MOST_ANSWER))
 
     def _run(self, job: Job, title: str) -> Run:
@@ -206,6 +212,7 @@ class Cell:
         limits: Limits | None,
         binds: tuple[Bind, ...] = (),
         inbound: tuple[int, ...] = (),
+        fresh: bool = False,
     ) -> Job:
         return Job(
             argv=tuple(argv),
@@ -215,6 +222,7 @@ class Cell:
             binds=(*self._binds, *binds),
             outbound=self._outbound,
             inbound=inbound,
+            fresh=fresh,
         )
 
 

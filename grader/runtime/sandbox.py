@@ -64,6 +64,8 @@ class Job:
     """Port on the program's loopback -> Unix socket of the host that answers there."""
     inbound: tuple[int, ...] = ()
     """Ports that the program may open and the grader talks to, by `Process.connection`."""
+    fresh: bool = False
+    """Whether nothing may be imported ahead of it, even where that should make no difference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,7 +168,8 @@ class Warm:
 def _gains(job: Job, preload: Preload) -> bool:
     """Whether a job is a script that may find its imports done."""
     return (
-        _same_start(job.env, preload.env)
+        not job.fresh
+        and _same_start(job.env, preload.env)
         and _is_python(job, preload)
         and _runs_a_script(job, preload)
         and not _minds(job)
@@ -199,7 +200,7 @@ def _runs_a_script(job: Job, preload: Preload) -> bool:
 
 
 def _minds(job: Job) -> bool:
-    """Whether a script is one of those that mind what is imported already."""
+    """Whether a script of the submission is one of those that mind what is imported already."""
     source = _script(job)
     if source is None:
         return False
@@ -213,11 +214,10 @@ def _minds(job: Job) -> bool:
 
 
 def _script(job: Job) -> bytes | None:
-    """What a job's script says."""
+    """What a job's script says, if it is one of the workspace."""
     path = PurePosixPath(job.argv[1])
-    for root, seen in ((job.workspace, WORKSPACE), *((bind.source, bind.target) for bind in job.binds)):
-        if seen and path.is_relative_to(seen):
-            return read_inside(root, path.relative_to(seen), MOST_SOURCE)
+    if path.is_relative_to(WORKSPACE):
+        path = path.relative_to(WORKSPACE)
     return None if path.is_absolute() else read_inside(job.workspace, path, MOST_SOURCE)
 
 

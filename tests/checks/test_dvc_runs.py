@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from grader.bundled import RUBRICS
-from grader.checks import dvc_command
 from grader.checks.dvc_runs import push_round_trip, repro, repro_again
 from grader.errors import NothingRuns, ToolMissing
 from grader.results import Evidence, Outcome, Verdict
@@ -350,9 +349,9 @@ def test_an_environment_without_dvc_decides_nothing(root: Path) -> None:
 def test_a_dvc_that_does_not_work_decides_nothing(root: Path) -> None:
     """As one that the candidate's lock gives no company that it can live with."""
     files = PIPELINE | {"broken/dvc/__init__.py": "import nothing_of_the_kind"}
-    with laboratory(root, files, deliverables=ids(files)) as context, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dvc_command, "_UNLOCKED", "exit 1")
-        assert "ended with status 1" in message(decide(repro, context, **OUTPUTS))
+    fails = files | {".dvcignore/a": "a folder"}
+    with laboratory(root / "fails", fails, deliverables=ids(fails)) as context:
+        assert "ended with status 255" in message(decide(repro, context, **OUTPUTS))
     manifest = Manifest(environment={"PYTHONPATH": "/workspace/broken"})
     with laboratory(root, files, deliverables=ids(files)) as context:
         broken = replace(context, submission=replace(context.submission, manifest=manifest))

@@ -188,7 +188,7 @@ def test_sandboxes_side_by_side_keep_their_ports_apart(isolation: str, tmp_path:
             said[name] = sandbox.start(bench.job(str(PYTHON), *command, inbound=(47005,)))
         for name, process in said.items():
             with client(process.connection(47005), 47005) as http:
-                assert eventually(lambda http=http: _answers(http, "/page"))  # type: ignore[misc]
+                assert eventually(lambda http=http: _answers(http, "/page"))
                 assert http.get("/page").text == name
 
 
