@@ -106,28 +106,32 @@ class _World:
     def observe(self) -> Observed:
         """Every run, in one process where that is as good as in many."""
         form = self._before.form if self._before else next(self._forms())
-        runs = self._ask(form)
+        runs = self._asked(form)
         if self._before and _same(runs[CLEAN], self._before.clean):
             return self._before
-        if not runs[CLEAN].green:
-            form, runs = self._confirmed(form, runs)
+        if not runs[CLEAN].tests and runs[CLEAN].status != _NO_TESTS:
+            form, runs = self._otherwise(form, runs)
         for name, fault in self._how["faults"].items():
             if name not in runs and _changes_anything(runs[CLEAN], fault):
                 runs |= self._ask(form, only=name)
         remarks = (Finding(message=form.remark, where=str(self._path)),) if form.remark else ()
         return Observed(clean=runs[CLEAN], broken=runs, form=form, remarks=remarks)
 
-    def _confirmed(self, form: Form, runs: dict[str, SuiteRun]) -> tuple[Form, dict[str, SuiteRun]]:
-        """What is not green, seen again where it cannot be the copying's fault, or called in another way."""
-        if runs[CLEAN].forked or runs[CLEAN].status is None:  # a busy machine may have been too slow
-            again = self._ask(form, only=CLEAN)
-            return form, runs if _same(again[CLEAN], runs[CLEAN]) else again
-        if not runs[CLEAN].tests and runs[CLEAN].status != _NO_TESTS:
-            for other in self._forms():
-                if other != form and (not other.leaves_out or runs[CLEAN].status == _USAGE_ERROR):
-                    tried = self._ask(other)
-                    if tried[CLEAN].tests:
-                        return other, tried
+    def _asked(self, form: Form) -> dict[str, SuiteRun]:
+        """All runs; what is not green, seen again where it is no fault of copying, of imports or of haste."""
+        runs = self._ask(form)
+        if runs[CLEAN].green:
+            return runs
+        again = self._ask(form, only=CLEAN)
+        return runs if _same(again[CLEAN], runs[CLEAN]) else again
+
+    def _otherwise(self, form: Form, runs: dict[str, SuiteRun]) -> tuple[Form, dict[str, SuiteRun]]:
+        """A suite that does not begin, called in another way."""
+        for other in self._forms():
+            if other != form and (not other.leaves_out or runs[CLEAN].status == _USAGE_ERROR):
+                tried = self._asked(other)
+                if tried[CLEAN].tests:
+                    return other, tried
         return form, runs
 
     def _forms(self) -> Iterator[Form]:
@@ -154,7 +158,10 @@ class _World:
         )
 
     def _ask(self, form: Form, only: str | None = None) -> dict[str, SuiteRun]:
-        """Runs in a fresh workspace; there is always a clean one, or the one that was asked for."""
+        """Runs in a fresh workspace; there is always a clean one, or the one that was asked for.
+
+        That one has an interpreter of its own, with nothing imported ahead.
+        """
         how, lab = self._how, self._context.require_lab()
         limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
         own = [self._path, *(path for path in self._context.submission.files if path.name == _CONFTEST)]
@@ -178,7 +185,7 @@ class _World:
                 cell = stack.enter_context(lab.cell(name, mlflow=server, files=model))
             else:
                 cell = stack.enter_context(lab.cell(name, without=how["without"]))
-            run, answer = cell.probe(_PROBE, request, limits=limits)
+            run, answer = cell.probe(_PROBE, request, limits=limits, fresh=only is not None)
         found = {name: read_events(run, events) for name, events in _runs(answer)}
         return {only or CLEAN: SuiteRun(run=run), **found}
 

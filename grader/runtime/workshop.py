@@ -37,8 +37,10 @@ PRELOADED = (
     "matplotlib.pyplot",
     "fastapi",
     "uvicorn",
-    "prometheus_client",
     "evidently",
+    # Plugins of pytest's that come with DVC and Evidently: it loads all that are installed.
+    "hydra.extra.pytest_plugin",
+    "faker.contrib.pytest.plugin",
 )
 """What scripts of this trade take seconds to import, each anew; whatever of it there is, is imported once."""
 _MOST_IDLE = 1

@@ -17,6 +17,7 @@ forge is not believed: without an `end` pytest did not get there, and a report t
 that raised is turned back.
 """
 
+import gc
 import importlib.util
 import json
 import os
@@ -117,12 +118,15 @@ class Plugin:
         if reporter := session.config.pluginmanager.get_plugin("terminalreporter"):
             reporter.flush()
         before = state()
+        gc.freeze()  # every copy looks for garbage at its end
         for name in (self.request["clean"], *self.request["faults"]):
             if not self.worth_while(name):
                 continue
             child = fork()
             if child == 0:
                 self.become(name)
+                if self.wire.fault is not None:
+                    session.config.option.tbstyle = "value"  # nobody reads why a test noticed
                 return None
             os.waitpid(child, 0)
             if state() != before:
@@ -212,12 +216,20 @@ def run_pytest(request: dict[str, Any], log: Log) -> None:
         args = [*request["args"], *options()]
         sys.argv[:] = ["pytest", *args]
         plugin = Plugin(request, log)
+        expect_imports()
         status = int(pytest.main(args, plugins=[plugin]))
         log.tell(end=status, used=plugin.used())
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def expect_imports() -> None:
+    """Pytest warns of plugins that were imported before it; here that is not the suite's doing."""
+    from _pytest.assertion.rewrite import AssertionRewritingHook
+
+    AssertionRewritingHook._warn_already_imported = lambda *_: None  # type: ignore[assignment, unused-ignore]
 
 
 def options() -> Iterator[str]:
