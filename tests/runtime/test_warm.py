@@ -185,11 +185,36 @@ def test_what_a_script_finds_around_it(pair: Pair) -> None:
         "import warnings; warnings.warn('once'); warnings.warn('twice', DeprecationWarning)",
         "import logging; logging.warning('w'); logging.getLogger('a').error('e')",
         "class A:\n    def __del__(self): print('gone')\na = A()",
+        "import os\nclass A:\n    def __del__(self): print('gone', os.getcwd())\na = A()\na.a = a\n1 / 0",
+        "import sys\nclass A:\n    def __del__(self): print('gone')\ndef f(a):\n    raise ValueError\nf(A())",
+        "import weakref\nclass A: pass\na = A(); weakref.finalize(a, print, 'final'); print('last')",
+        "import os\nif not os.fork(): raise SystemExit(5)\nprint(os.waitstatus_to_exitcode(os.wait()[1]))",
+        "import sys; sys.stdout = None; sys.exit(4)",
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
         "import sys; print(sys.exc_info())",
     ],
 )
 def test_how_a_script_ends(pair: Pair, code: str) -> None:
     pair.same(code)
+
+
+def test_files_that_a_script_leaves_open_are_written(pair: Pair) -> None:
+    pair.write("src/neighbour.py", "file = open('of_a_neighbour', 'w'); file.write('x' * 10)")
+    code = """
+        import neighbour
+        one = open("of_main", "w"); one.write("y" * 10)
+        class Keeper:
+            def __init__(self): self.file = open("of_an_object", "w"); self.file.write("z" * 10)
+            def __del__(self): self.file.write("end")
+        keeper = Keeper()
+    """
+    pair.same(code)
+    found = [
+        {name: (cell.workspace / name).read_text() for name in ("of_main", "of_a_neighbour", "of_an_object")}
+        for cell in (pair.cold, pair.warm)
+    ]
+    assert found[0] == found[1]
+    assert found[1] == {"of_main": "y" * 10, "of_a_neighbour": "x" * 10, "of_an_object": "z" * 10 + "end"}
 
 
 @pytest.mark.parametrize("code", ["print(1)\\n\\x00", "def f(): f()\\nf()"])
