@@ -57,7 +57,8 @@ def finish() -> None:
     """
     if not ENDING:
         return
-    sys.last_type = sys.last_value = sys.last_traceback = sys.last_exc = None
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        setattr(sys, name, None)
     gc.collect()  # as Python does at its end: from now on files come before what they write to
     for name in [name for name, module in sys.modules.items() if name == "__main__" or is_own(module)]:
         del sys.modules[name]
