@@ -109,7 +109,7 @@ class _World:
         runs = self._asked(form)
         if self._before and _same(runs[CLEAN], self._before.clean):
             return self._before
-        if not runs[CLEAN].tests and runs[CLEAN].status != _NO_TESTS:
+        if not runs[CLEAN].tests and runs[CLEAN].status not in (_NO_TESTS, None):
             form, runs = self._otherwise(form, runs)
         for name, fault in self._how["faults"].items():
             if name not in runs and _changes_anything(runs[CLEAN], fault):

@@ -19,8 +19,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-ADDRESS = "stages"
-"""An abstract name: it is the network namespace's own."""
+from stage_shell import usual_shell  # type: ignore[import-not-found]  # (beside this file)
+
 IMPORTED_AHEAD = "mlflow"
 MINDFUL = b"pytest"
 """What behaves otherwise when others' modules were imported before it."""
@@ -39,11 +39,11 @@ def unlock() -> None:
         Path(".dvc/tmp", name).unlink(missing_ok=True)
 
 
-def shell(folder: str) -> str:
+def shell(folder: str, address: str) -> str:
     """A program to take for $SHELL."""
     path = Path(folder, "sh")
     asks = Path(__file__).with_name("stage_shell.py")
-    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", str(asks), ADDRESS])} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", str(asks), address])} "$@"\n')
     path.chmod(0o755)
     return str(path)
 
@@ -164,7 +164,7 @@ def run_dvc(words: list[str]) -> int:
 def main(request: dict[str, Any]) -> int:
     """DVC's exit status; in the process of a script, the script's."""
     unlock()
-    os.environ.update(request["environment"])
+    os.environ.update(request["environment"], SHELL=usual_shell())
     sys.dont_write_bytecode = True
     streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
     for stream in streams:
@@ -173,8 +173,9 @@ def main(request: dict[str, Any]) -> int:
     if IMPORTED_AHEAD not in sys.modules:
         sys.path[:] = path
         return run_dvc(request["words"])
+    address = f"stages-{os.getpid()}"  # abstract: it is the network namespace's own
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(f"\0{ADDRESS}")
+        server.bind(f"\0{address}")
         server.listen()
         helper = os.fork()
         if not helper:
@@ -182,7 +183,7 @@ def main(request: dict[str, Any]) -> int:
     sys.path[:] = path
     try:
         with tempfile.TemporaryDirectory() as folder:
-            os.environ["SHELL"] = shell(folder)
+            os.environ["SHELL"] = shell(folder, address)
             return run_dvc(request["words"])
     finally:
         os.kill(helper, signal.SIGKILL)

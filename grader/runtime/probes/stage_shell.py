@@ -15,6 +15,11 @@ LOST = 70
 """Who ran the command was ended before it could say how that went."""
 
 
+def usual_shell() -> str:
+    """Where there is a choice, that of most people who write commands."""
+    return next(path for path in SHELLS if Path(path).exists())
+
+
 def ask(address: str, command: str) -> bytes:
     """How a command that was run ended; empty where it was not run."""
     asked = {"command": command, "cwd": str(Path.cwd()), "env": dict(os.environ)}
@@ -31,7 +36,7 @@ def ask(address: str, command: str) -> bytes:
 
 def main(address: str, command: str) -> int:
     """The command's exit status, or its end by the signal that ended it."""
-    os.environ["SHELL"] = next(path for path in SHELLS if Path(path).exists())
+    os.environ["SHELL"] = usual_shell()
     answer = ask(address, command)
     if not answer:
         os.execv(os.environ["SHELL"], [os.environ["SHELL"], "-c", command])  # noqa: S606
