@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import ctypes
 import gc
 import importlib
 import json
@@ -42,6 +43,7 @@ sys.path[:] = PATH
 Orders = dict[str, Any]
 MOST_DESCRIPTORS = 16
 MOST_COPIED = 8 << 20
+MADV_COLLAPSE = 25
 COVER = "/grader"
 INTEGER = struct.Struct("!I")
 ENDING: list[int] = []
@@ -91,6 +93,7 @@ def main() -> int:
     told = {"noisy": noisy, "modules": modules, "threads": threading.active_count()}
     gc.collect()
     gc.freeze()
+    collapse()
     control.send(json.dumps(told).encode())
     while True:
         message, ancillary, _, _ = control.recvmsg(64, socket.CMSG_SPACE(MOST_DESCRIPTORS * 4))
@@ -104,6 +107,20 @@ def main() -> int:
         for descriptor in descriptors:
             os.close(descriptor)
         os.waitpid(child, 0)
+
+
+def collapse() -> None:
+    """Have the kernel keep our memory in large pages, where it can: forks then have much less to copy."""
+    try:
+        libc = ctypes.CDLL(None)
+        with open("/proc/self/maps") as maps:
+            regions = [line.split() for line in maps]
+        for place, rights, _, _, _, *path in regions:
+            if rights == "rw-p" and (not path or path == ["[heap]"]):
+                start, end = (int(number, 16) for number in place.split("-"))
+                libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), MADV_COLLAPSE)
+    except (OSError, AttributeError, ValueError):
+        pass
 
 
 def preload(name: str) -> bool:
