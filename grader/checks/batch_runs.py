@@ -24,6 +24,7 @@ from grader.runtime.services import MlflowServer
 
 _RECORDS = ".reads"
 _RECORDER = f"{_RECORDS}/record_reads.py"
+_BESIDE_IT = f"{_RECORDS}/as_main.py"
 MOST_ATTEMPTS = 3
 _MOST_OUTPUT_BYTES = 64 * 2**20
 _MOST_OUTPUTS = 20
@@ -129,7 +130,7 @@ def _score(context: Context, file: str, how: Batch) -> Scored:
 
 def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
     lab = context.require_lab()
-    files: dict[str, Any] = {_RECORDER: (PROBES / "record_reads.py").read_bytes()}
+    files: dict[str, Any] = {path: PROBES / PurePosixPath(path).name for path in (_RECORDER, _BESIDE_IT)}
     if plan.store is not None:
         made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
         files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}

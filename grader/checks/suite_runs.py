@@ -106,9 +106,10 @@ class _World:
     def observe(self) -> Observed:
         """Every run, in one process where that is as good as in many."""
         form = self._before.form if self._before else next(self._forms())
-        runs = self._asked(form)
+        runs = self._ask(form)
         if self._before and _same(runs[CLEAN], self._before.clean):
             return self._before
+        runs = self._confirmed(form, runs)
         if not runs[CLEAN].tests and runs[CLEAN].status not in (_NO_TESTS, None):
             form, runs = self._otherwise(form, runs)
         for name, fault in self._how["faults"].items():
@@ -117,9 +118,8 @@ class _World:
         remarks = (Finding(message=form.remark, where=str(self._path)),) if form.remark else ()
         return Observed(clean=runs[CLEAN], broken=runs, form=form, remarks=remarks)
 
-    def _asked(self, form: Form) -> dict[str, SuiteRun]:
-        """All runs; what is not green, seen again where it is no fault of copying, of imports or of haste."""
-        runs = self._ask(form)
+    def _confirmed(self, form: Form, runs: dict[str, SuiteRun]) -> dict[str, SuiteRun]:
+        """What is not green, seen again where it is no fault of copying, of imports or of haste."""
         if runs[CLEAN].green:
             return runs
         again = self._ask(form, only=CLEAN)
@@ -129,7 +129,7 @@ class _World:
         """A suite that does not begin, called in another way."""
         for other in self._forms():
             if other != form and (not other.leaves_out or runs[CLEAN].status == _USAGE_ERROR):
-                tried = self._asked(other)
+                tried = self._confirmed(other, self._ask(other))
                 if tried[CLEAN].tests:
                     return other, tried
         return form, runs

@@ -13,6 +13,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+import as_main  # type: ignore[import-not-found]  # (beside this file)
+
 WATCHED = "pandas.io.parsers.readers"
 RECORD = Path(__file__).absolute().with_name("reads.jsonl")
 MOST = 10_000
@@ -72,40 +74,9 @@ def note(source: Any, rows: int) -> None:
         pass
 
 
-def run(module: types.ModuleType, words: list[str]) -> None:
-    """What the interpreter does with these words."""
-    if words[0] == "-m":
-        import runpy
-
-        sys.argv = ["-m", *words[2:]]
-        sys.path[0] = str(Path.cwd())
-        runpy._run_module_as_main(words[1])  # type: ignore[attr-defined]
-        return
-    path = Path(words[0]).absolute()
-    sys.argv = list(words)
-    sys.path[0] = str(path.resolve().parent)
-    module.__dict__.update(__file__=str(path), __builtins__=sys.modules["builtins"])
-    code = compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
-    exec(code, vars(module))  # noqa: S102
-
-
-def main(words: list[str]) -> int:
-    """Run, and report an exception as if nothing stood before the program's own frames."""
-    module = sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        run(module, words)
-    except Exception as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
     if WATCHED in sys.modules:
         watch(sys.modules[WATCHED])
     else:
         sys.meta_path.insert(0, Finder())
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(as_main.main(sys.argv[1:]))

@@ -15,10 +15,10 @@ import signal
 import socket
 import sys
 import tempfile
-import types
 from pathlib import Path
 from typing import Any
 
+import as_main  # type: ignore[import-not-found]  # (beside this file)
 from stage_shell import usual_shell  # type: ignore[import-not-found]  # (beside this file)
 
 IMPORTED_AHEAD = "mlflow"
@@ -114,40 +114,9 @@ def become(arguments: list[str], asked: Asked, streams: list[int], path: list[st
     os.chdir(asked["cwd"])
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # the standard library sees to itself after a fork
-    sys.path[:] = path
+    sys.path[1:] = path
     sys.orig_argv = [sys.executable, *arguments]
-    try:
-        if arguments[0] == "-m":
-            run_module(arguments[1:])
-        else:
-            run_script(arguments)
-    except Exception as error:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        sys.excepthook(type(error), error.with_traceback(trace), trace)
-        return 1
-    return 0
-
-
-def run_module(arguments: list[str]) -> None:
-    """`python -m NAME ARGUMENT...`"""
-    import runpy
-
-    sys.argv = ["-m", *arguments[1:]]
-    sys.path.insert(0, str(Path.cwd()))
-    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-
-
-def run_script(arguments: list[str]) -> None:
-    """`python SCRIPT ARGUMENT...`"""
-    path = str(Path(arguments[0]).absolute())
-    sys.argv = list(arguments)
-    sys.path.insert(0, str(Path(path).resolve().parent))
-    module = types.ModuleType("__main__")
-    module.__file__ = path
-    sys.modules["__main__"] = module
-    exec(compile(Path(path).read_bytes(), path, "exec", dont_inherit=True), vars(module))  # noqa: S102
+    return as_main.main(arguments)
 
 
 # --- DVC ------------------------------------------------------------------------------------------
