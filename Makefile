@@ -6,7 +6,7 @@ ARGS ?=
 READY := .venv/.ready
 UV := .venv/bin/uv
 
-.PHONY: score test quick verify lint tools lock bench clean
+.PHONY: score test quick verify hostile lint tools lock bench clean
 
 score: $(READY) tools
 	.venv/bin/grader score $(SUBMISSION) $(ARGS)
@@ -26,6 +26,11 @@ quick: $(READY)
 # Every known defect must lose its points, and no honest variant any.
 verify: $(READY) tools
 	.venv/bin/grader verify $(ARGS)
+
+# Every attack of the hostile corpus, on every isolation that this machine has.
+hostile: $(READY) tools
+	@sh .ci/tools engine
+	.venv/bin/python -m pytest tests/hostile --scheduled --isolation bubblewrap --isolation docker --isolation none $(ARGS)
 
 lint: $(READY)
 	.venv/bin/ruff format --check .

@@ -1,0 +1,62 @@
+"""Every attack costs its own criteria at most, and nothing and nobody else anything."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from grader.bundled import REFERENCE_SOLUTION
+from tests.hostile.attacks import Attack, prepare
+from tests.hostile.grading import SEEDS, Target, complaints, same
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that who runs the grader can read."""
+    with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+def test_an_attack_costs_only_what_is_its_own(
+    attacks: tuple[Attack, ...], isolation: str, target: Target, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    if any(isolation in attack.skip_on for attack in attacks):
+        pytest.skip(f"it would do harm with --isolation {isolation}")
+    submission, outside = folder / "submission", folder / "outside"
+    outside.mkdir()
+    prepared = prepare(attacks, submission, outside)
+    target.give(folder)
+    environment = dict(prepared.environment)
+    if any(attack.then for attack in attacks):
+        environment["GRADER_CACHE_DIR"] = str(fresh_cache(target, folder / "cache"))
+    tasks = list(dict.fromkeys(task for attack in attacks for task in attack.tasks))
+    seconds = sum(attack.seconds for attack in attacks)
+    outcome = target.grade(prepared.source, tasks=tasks, seconds=seconds, **environment)
+    wrong = complaints(outcome, attacks, outside)
+    if any(attack.then for attack in attacks):
+        clean = {name: value for name, value in environment.items() if name == "GRADER_CACHE_DIR"}
+        again = target.grade(str(REFERENCE_SOLUTION), tasks=tasks, seconds=300, **clean)
+        wrong += [f"another submission: {each}" for each in complaints(again, ())]
+    if request.config.getoption("--twice", False):
+        again = target.grade(prepared.source, tasks=tasks, seconds=seconds, **environment)
+        wrong += [] if same(outcome, again) else ["a second grade found something else"]
+    if any(isolation in attack.open_on for attack in attacks):
+        assert wrong, "it works no more: `open_on` can go"
+    else:
+        assert wrong == []
+
+
+def fresh_cache(target: Target, folder: Path) -> Path:
+    """A cache in which everything is there already but what candidate code has a share in."""
+    folder.mkdir()
+    for kind in target.cache.iterdir() if target.cache.is_dir() else ():
+        if kind.name != SEEDS:
+            (folder / kind.name).symlink_to(kind)
+    target.give(folder)
+    return folder
