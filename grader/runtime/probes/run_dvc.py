@@ -116,7 +116,8 @@ def become(arguments: list[str], asked: Asked, streams: list[int], path: list[st
         sys.modules["numpy"].random.seed()  # the standard library sees to itself after a fork
     sys.path[1:] = path
     sys.orig_argv = [sys.executable, *arguments]
-    return as_main.main(arguments)
+    status: int = as_main.main(arguments)
+    return status
 
 
 # --- DVC ------------------------------------------------------------------------------------------
