@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +27,6 @@ from grader.checks.registry import check
 from grader.documents import SourceFile
 from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed
-from grader.runtime.files import regular_files
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
@@ -284,12 +281,10 @@ _Stamps = Mapping[str, dict[str, tuple[int, int, int]]]
 
 def _stamps(cell: Cell, outs: Iterable[str]) -> _Stamps:
     found: dict[str, dict[str, tuple[int, int, int]]] = {out: {} for out in outs}
-    for path in regular_files(cell.workspace):
-        for owner in (path, *map(str, PurePosixPath(path).parents)):
+    for entry in cell.files.walk():
+        for owner in (entry.path, *map(str, PurePosixPath(entry.path).parents)):
             if owner in found:
-                with contextlib.suppress(OSError):
-                    status = os.lstat(cell.workspace / path)
-                    found[owner][path] = status.st_size, status.st_mtime_ns, status.st_ino
+                found[owner][entry.path] = entry.size, entry.modified, entry.number
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.runtime import files
+from grader.runtime.files import changed, open_tree
 from grader.runtime.limits import Limits
 from grader.runtime.sandbox import Bind, Job, Run, Sandbox
 from grader.runtime.supervise import Process
@@ -95,6 +95,8 @@ class Cell:
             timeline: told how long its runs take.
         """
         self.workspace = workspace
+        self.files = open_tree(workspace)
+        """The way to what stands in the workspace once anything has run there."""
         self.limits = limits or Limits()
         self._sandbox = sandbox
         self._python = python
@@ -163,7 +165,7 @@ class Cell:
         )
         job = self._job(argv, env=env, limits=limits, binds=(probes, asked, answered), fresh=fresh)
         run = self._run(job, title or f"{script} (probe)")
-        return run, _parse(files.read_inside(result, "answer.json", MOST_ANSWER))
+        return run, _parse(open_tree(result).read("answer.json", MOST_ANSWER))
 
     def _run(self, job: Job, title: str) -> Run:
         begin = time.perf_counter()
@@ -194,15 +196,15 @@ class Cell:
 
     def read(self, path: str | PurePosixPath, limit: int = 16 * 2**20) -> bytes | None:
         """A regular file of the workspace, reached through no link; None where there is none so small."""
-        return files.read_inside(self.workspace, path, limit)
+        return self.files.read(path, limit)
 
     def snapshot(self) -> Mapping[str, str]:
         """The workspace's regular files as they are now, to compare with later."""
-        return files.snapshot(self.workspace)
+        return self.files.snapshot()
 
     def changed(self, before: Mapping[str, str]) -> tuple[str, ...]:
         """Files that are new or different since a snapshot."""
-        return files.changed(before, self.snapshot())
+        return changed(before, self.snapshot())
 
     def _job(
         self,

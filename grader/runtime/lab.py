@@ -300,14 +300,8 @@ class Lab:
 
 def _copy_files(source: Path, target: Path) -> None:
     """What a recipe made ran beside the candidate's packages: links are not followed."""
-    target.mkdir()
-    if not source.is_dir() or source.is_symlink():
-        return
-    for name in files.regular_files(source):
-        content = files.read_inside(source, name, 2**30)
-        if content is not None:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(content)
+    if not files.open_tree(source).copy_out("", target):
+        target.mkdir(exist_ok=True)
 
 
 def _plain(name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from grader.errors import GraderFault
 from grader.runtime import launch
 from grader.runtime.bubblewrap import Bubblewrap, hand_over
-from grader.runtime.files import read_inside
+from grader.runtime.files import open_tree
 from grader.runtime.sandbox import WORKSPACE, Bind, Job, Run
 from grader.runtime.supervise import Process
 from grader.runtime.zygote import Unavailable, Zygote
@@ -218,7 +218,7 @@ def _script(job: Job) -> bytes | None:
     path = PurePosixPath(job.argv[1])
     if path.is_relative_to(WORKSPACE):
         path = path.relative_to(WORKSPACE)
-    return None if path.is_absolute() else read_inside(job.workspace, path, MOST_SOURCE)
+    return None if path.is_absolute() else open_tree(job.workspace).read(path, MOST_SOURCE)
 
 
 def _shadows(workspace: Path, modules: frozenset[str]) -> bool:
