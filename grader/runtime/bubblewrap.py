@@ -90,6 +90,7 @@ class Bubblewrap:
             sockets, inbound = self.sockets.make(job.inbound, undo, ours)
             status, status_end = launch.pipe(undo, ours)
             information, information_end = launch.pipe(undo, ours)
+            answer, answer_end = launch.answer_pipe(job, undo, ours)
             text = launch.orders(
                 job,
                 cwd=WORKSPACE,
@@ -98,6 +99,7 @@ class Bubblewrap:
                 outbound={port: f"{SOCKETS}/{port}" for port in job.outbound},
                 rlimits=launch.resource_limits(job.limits, own_user=True),
                 status=status_end,
+                answer=answer_end,
             )
             words = ["--json-status-fd", str(information_end), *self._words(job, nested)]
             init = [os.fspath(launch.PYTHON), *launch.START, f"{mounts.INSIDE}/init.py"]
@@ -105,12 +107,15 @@ class Bubblewrap:
             if nested and os.geteuid() == 0 and user is None:
                 raise GraderFault("no sandbox within a sandbox for root")
             argv = command(self.program, words, init, user=user)
-            popen = launch.spawn(argv, text, pass_fds=(status_end, information_end, *inbound.values()))
+            popen = launch.spawn(
+                argv, text, pass_fds=launch.given(status_end, information_end, answer_end, *inbound.values())
+            )
             return Process(
                 job,
                 Started(
                     **launch.watched(popen),
                     status=status,
+                    answer=answer,
                     information=information,
                     sockets=sockets,
                     kill=lambda pid: launch.kill_child(popen.pid, pid),

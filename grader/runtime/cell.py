@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import httpx
 
 PROBES = Path(__file__).parent / "probes"
-MOST_ANSWER = 64 * 2**20
+ANSWER = "/proc/self/fd/3"
+"""Where a probe writes its answer: to what it holds itself (see `Job.answer`)."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT: Mapping[str, str] = {
     "LANG": "C.UTF-8",
@@ -142,30 +143,24 @@ class Cell:
     ) -> tuple[Run, object | None]:
         """Run `probes/<script>.py REQUEST ANSWER` with the candidate's Python, in the workspace.
 
-        Both words are paths of JSON files. The answer is None where the script left none that can be read.
-        What it holds comes from a process full of the candidate's code: evidence, not truth.
+        REQUEST is the path of a JSON file, ANSWER one to write JSON to, once. The answer is None where the
+        script wrote none that can be read. Where the script imports the candidate's code itself, what it
+        says is evidence, not truth.
 
         Args:
             title: names the run in the timeline.
             fresh: see `Job.fresh`.
         """
         directory = self._scratch / f"probe-{next(self._numbers)}"
-        result = directory / "result"
-        result.mkdir(parents=True)
+        directory.mkdir(parents=True)
         (directory / "request.json").write_text(json.dumps(request), encoding="utf-8")
         probes = Bind(PROBES, "/grader/probes")
         asked = Bind(directory / "request.json", "/grader/request.json")
-        answered = Bind(result, "/grader/result", writable=True)
         see = self._sandbox.sees
-        argv = (
-            os.fspath(self._python),
-            f"{see(probes)}/{script}.py",
-            see(asked),
-            f"{see(answered)}/answer.json",
-        )
-        job = self._job(argv, env=env, limits=limits, binds=(probes, asked, answered), fresh=fresh)
+        argv = (os.fspath(self._python), f"{see(probes)}/{script}.py", see(asked), ANSWER)
+        job = self._job(argv, env=env, limits=limits, binds=(probes, asked), answer=True, fresh=fresh)
         run = self._run(job, title or f"{script} (probe)")
-        return run, _parse(open_tree(result).read("answer.json", MOST_ANSWER))
+        return run, _parse(run.answer)
 
     def _run(self, job: Job, title: str) -> Run:
         begin = time.perf_counter()
@@ -214,6 +209,7 @@ class Cell:
         limits: Limits | None,
         binds: tuple[Bind, ...] = (),
         inbound: tuple[int, ...] = (),
+        answer: bool = False,
         fresh: bool = False,
     ) -> Job:
         return Job(
@@ -224,6 +220,7 @@ class Cell:
             binds=(*self._binds, *binds),
             outbound=self._outbound,
             inbound=inbound,
+            answer=answer,
             fresh=fresh,
         )
 

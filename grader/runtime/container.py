@@ -19,7 +19,7 @@ from grader.runtime.container_view import CONTROL
 from grader.runtime.mounts import INSIDE
 from grader.runtime.supervise import START_SECONDS
 
-STATUS, LIFELINE, FIRST_FREE = 10, 11, 12
+STATUS, LIFELINE, ANSWER, FIRST_FREE = 10, 11, 12, 13
 """Numbers of descriptors inside."""
 COMMAND = (os.fspath(launch.PYTHON), *launch.START, f"{INSIDE}/enter.py", CONTROL)
 

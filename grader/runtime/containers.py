@@ -20,7 +20,17 @@ from typing import Any
 import grader
 from grader.errors import GraderFault, ToolMissing
 from grader.runtime import container_view, engine, launch, ownership
-from grader.runtime.container import FIRST_FREE, LIFELINE, STATUS, Container, hand, in_memory, listening, peer
+from grader.runtime.container import (
+    ANSWER,
+    FIRST_FREE,
+    LIFELINE,
+    STATUS,
+    Container,
+    hand,
+    in_memory,
+    listening,
+    peer,
+)
 from grader.runtime.container_view import SOCKETS, View, own, settings
 from grader.runtime.mounts import IN_MEMORY
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Limits, Run
@@ -126,6 +136,7 @@ class Containers:
             (status, status_end), (stdout, stdout_end), (stderr, stderr_end) = (
                 launch.pipe(undo, ours) for _ in range(3)
             )
+            answer, answer_end = launch.answer_pipe(job, undo, ours)
             lifeline_end, lifeline = os.pipe()  # closes with the grader, however that ends
             undo.callback(os.close, lifeline)
             ours.callback(os.close, lifeline_end)
@@ -134,6 +145,7 @@ class Containers:
             container, connection = self._container(job, undo)
             ends = {0: orders, 1: stdout_end, 2: stderr_end, STATUS: status_end, LIFELINE: lifeline_end}
             ends |= {number: inbound[port] for port, number in numbers.items()}
+            ends |= {ANSWER: answer_end} if answer_end is not None else {}
             pid, handle = _begin(connection, ends, undo)
             return Process(
                 job,
@@ -142,6 +154,7 @@ class Containers:
                     stdout=stdout,
                     stderr=stderr,
                     status=status,
+                    answer=answer,
                     sockets=sockets,
                     kill=lambda _: _kill(handle),
                     abort=lambda: _kill(handle),
@@ -162,6 +175,7 @@ class Containers:
             rlimits=launch.resource_limits(job.limits, own_user=not self._info.get("PidsLimit")),
             status=STATUS,
             lifeline=LIFELINE,
+            answer=ANSWER if job.answer else None,
         )
 
     def _container(self, job: Job, undo: ExitStack) -> tuple[Container, socket.socket]:

@@ -75,6 +75,7 @@ class Direct:
         with contextlib.ExitStack() as ours:
             sockets, inbound = self._sockets.make(job.inbound, undo, ours)
             status, status_end = launch.pipe(undo, ours)
+            answer, answer_end = launch.answer_pipe(job, undo, ours)
             lifeline_end, lifeline = os.pipe()  # closes with the grader, however that ends
             undo.callback(os.close, lifeline)
             ours.callback(os.close, lifeline_end)
@@ -88,15 +89,17 @@ class Direct:
                 rlimits=launch.resource_limits(job.limits, own_user=False),
                 status=status_end,
                 lifeline=lifeline_end,
+                answer=answer_end,
             )
             argv = [os.fspath(launch.PYTHON), *launch.START, os.fspath(launch.INSIDE / "init.py")]
-            ends = (status_end, lifeline_end, *inbound.values())
+            ends = launch.given(status_end, lifeline_end, answer_end, *inbound.values())
             popen = launch.spawn(argv, text, env={MARK: mark}, pass_fds=ends)
             return Process(
                 job,
                 Started(
                     **launch.watched(popen),
                     status=status,
+                    answer=answer,
                     sockets=sockets,
                     kill=launch.end_tree,
                     cleanup=undo.pop_all().close,

@@ -117,6 +117,15 @@ def pipe(undo: ExitStack, ours: ExitStack) -> tuple[int, int]:
     return read, write
 
 
+def answer_pipe(job: Job, undo: ExitStack, ours: ExitStack) -> tuple[int | None, int | None]:
+    """A pipe for a job's answer, if it may have one: our end, and the run's, which others may open again."""
+    if not job.answer:
+        return None, None
+    read, write = pipe(undo, ours)
+    os.fchmod(write, 0o622)  # by its path below /proc, where the program is another user than we are
+    return read, write
+
+
 def orders(job: Job, *, cwd: str, env: Mapping[str, str], inbound: Mapping[int, int], **more: Any) -> bytes:
     """What `inside/init.py` is to do."""
     return json.dumps(
@@ -127,6 +136,7 @@ def orders(job: Job, *, cwd: str, env: Mapping[str, str], inbound: Mapping[int, 
             "inbound": dict(inbound),
             "outbound": {},
             "lifeline": None,
+            "answer": None,
             **more,
         }
     ).encode()
@@ -146,6 +156,11 @@ def resource_limits(limits: Limits, *, own_user: bool) -> dict[str, tuple[int, i
         "RLIMIT_NOFILE": (min(SOFT_FILES, limits.open_files), limits.open_files),
     }
     return found | ({"RLIMIT_NPROC": (limits.threads, limits.threads)} if own_user else {})
+
+
+def given(*descriptors: int | None) -> list[int]:
+    """The descriptors that a run gets, of those that it may get."""
+    return [descriptor for descriptor in descriptors if descriptor is not None]
 
 
 def spawn(

@@ -35,6 +35,8 @@ class Limits:
     """Each of /tmp, the home and /dev/shm, which live in memory."""
     output_bytes: int = 2**20
     """Kept of each of the two output streams, half from the beginning and half from the end."""
+    answer_bytes: int = 64 * 2**20
+    """Of a program that may answer; a longer answer counts as none."""
     open_files: int = 4096
 
     @property

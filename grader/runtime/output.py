@@ -1,4 +1,4 @@
-"""What a program wrote: its beginning and its end, however much there was between."""
+"""What a program wrote: its beginning and its end, or all of an answer that is not too long."""
 
 from __future__ import annotations
 
@@ -39,3 +39,24 @@ class Capture:
             return (bytes(self._head) + tail).decode("utf-8", "replace")
         head = bytes(self._head).decode("utf-8", "replace")
         return f"{head}\n[… {self.dropped} bytes left out …]\n{tail.decode('utf-8', 'replace')}"
+
+
+class Answer:
+    """Keeps all, or nothing where that would be more than `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: bytearray | None = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take what was just read."""
+        if self._kept is None:
+            return
+        if len(self._kept) + len(data) > self._most:
+            self._kept = None
+        else:
+            self._kept += data
+
+    def content(self) -> bytes | None:
+        """All of it; None where it was too much."""
+        return None if self._kept is None else bytes(self._kept)

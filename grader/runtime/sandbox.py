@@ -64,6 +64,8 @@ class Job:
     """Port on the program's loopback -> Unix socket of the host that answers there."""
     inbound: tuple[int, ...] = ()
     """Ports that the program may open and the grader talks to, by `Process.connection`."""
+    answer: bool = False
+    """Whether it may answer: by writing to descriptor 3, which nothing else in there holds."""
     fresh: bool = False
     """Whether nothing may be imported ahead of it, even where that should make no difference."""
 
@@ -84,6 +86,8 @@ class Run:
     error: str = ""
     """Why the command could not be executed at all, as when there is no such program."""
     cpu_seconds: float = 0.0
+    answer: bytes | None = None
+    """What it wrote to the descriptor of its answer; None where it had none or wrote more than it may."""
     limits: Limits = field(default_factory=Limits)
 
     @property

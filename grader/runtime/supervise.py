@@ -15,7 +15,7 @@ from typing import Any
 
 from grader.errors import GraderFault
 from grader.runtime.meter import TICK, Meter, disk_is_full
-from grader.runtime.output import Capture
+from grader.runtime.output import Answer, Capture
 from grader.runtime.sandbox import Ended, Job, Run, SandboxClosed
 
 START_SECONDS = 60
@@ -36,6 +36,8 @@ class Started:
     stderr: int
     status: int
     """Where `inside/init.py` tells; read end, as those of the two streams."""
+    answer: int | None = None
+    """Where a program that may answer does so; read end."""
     information: int | None = None
     """Where the sandbox tells its first process's id, if that is not the one that we started."""
     sockets: Mapping[int, str]
@@ -59,6 +61,7 @@ class Process:
         self.job = job
         self._started = started
         self._out, self._err = Capture(job.limits.output_bytes), Capture(job.limits.output_bytes)
+        self._answer = Answer(job.limits.answer_bytes)
         self._root = None if started.information is not None else started.pid
         self._facts: dict[str, Any] = {}
         self._why: Ended | None = None
@@ -175,6 +178,8 @@ class Process:
             self._started.stderr: self._err.feed,
             self._started.status: _Lines(self._learn).feed,
         }
+        if self._started.answer is not None:
+            streams[self._started.answer] = self._answer.feed
         if self._started.information is not None:
             streams[self._started.information] = _Lines(self._locate).feed
         return streams
@@ -241,6 +246,7 @@ class Process:
             dropped_bytes=self._out.dropped + self._err.dropped,
             error=f"{self.job.argv[0]}: {error}" if isinstance(error, str) else "",
             cpu_seconds=float(spent) if isinstance(spent, int | float) else 0.0,
+            answer=self._answer.content() if self.job.answer else None,
             limits=self.job.limits,
         )
 

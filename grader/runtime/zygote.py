@@ -108,12 +108,14 @@ class Zygote:
             sockets, inbound = self._inner.sockets.make(job.inbound, undo, ours)
             (out, out_end), (err, err_end) = launch.pipe(undo, ours), launch.pipe(undo, ours)
             status, status_end = launch.pipe(undo, ours)
+            answer, answer_end = launch.answer_pipe(job, undo, ours)
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
             ours.enter_context(channel)
             channel.settimeout(ANSWER_SECONDS)
             channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             with theirs:
-                descriptors = [theirs.fileno(), out_end, err_end, status_end, *inbound.values()]
+                ends = launch.given(out_end, err_end, status_end, answer_end, *inbound.values())
+                descriptors = [theirs.fileno(), *ends]
                 self._ask(descriptors)
             try:
                 pid, handle = self._furnish(job, channel, undo)
@@ -132,6 +134,7 @@ class Zygote:
                     stdout=out,
                     stderr=err,
                     status=status,
+                    answer=answer,
                     sockets=sockets,
                     kill=kill,
                     abort=kill,
@@ -200,6 +203,7 @@ class Zygote:
             "scratch_bytes": job.limits.scratch_bytes,
             "outbound": list(job.outbound),
             "inbound": list(job.inbound),
+            "answer": job.answer,
             "rlimits": launch.resource_limits(job.limits, own_user=True),
         }
 

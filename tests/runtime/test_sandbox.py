@@ -19,7 +19,7 @@ from grader.errors import GraderFault
 from grader.runtime.client import client
 from grader.runtime.launch import PYTHON
 from grader.runtime.sandbox import Bind, Ended, Limits, Run, SandboxClosed, plain
-from tests.runtime.isolation import ALL, ENV, ISOLATED, MARK, Bench, eventually, opened
+from tests.runtime.isolation import ALL, ENV, ISOLATED, MARK, QUICK, Bench, eventually, opened
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -68,6 +68,27 @@ def test_signal_is_told_from_a_status(bench: Bench, number: signal.Signals) -> N
 
 def test_nothing_comes_in_on_standard_input(bench: Bench) -> None:
     assert bench.python("import sys; print(repr(sys.stdin.read()))").stdout == "''\n"
+
+
+ANSWERS = """
+    import os, sys
+    held = [number for number in range(64) if os.path.exists(f"/proc/self/fd/{number}")]
+    if 3 in held:
+        os.write(3, b"by number ")
+        open("/proc/self/fd/3", "w").write("by name " * 50_000)
+        os.write(3, b"end")
+    print(held)
+"""
+
+
+def test_an_answer_comes_by_a_descriptor_that_only_the_command_has(bench: Bench) -> None:
+    run = bench.python(ANSWERS, answer=True)
+    assert (run.stdout, run.answer) == ("[0, 1, 2, 3]\n", b"by number " + b"by name " * 50_000 + b"end")
+    limits = dataclasses.replace(QUICK, answer_bytes=len(run.answer or b"") - 1)
+    assert bench.python(ANSWERS, answer=True, limits=limits).answer is None
+    assert bench.python("import os; os.close(3)", answer=True).answer == b""
+    with_none = bench.python("import os; print(sorted(os.listdir('/proc/self/fd')))")
+    assert (with_none.stdout, with_none.answer) == ("['0', '1', '2', '3']\n", None)
 
 
 def test_environment_is_what_was_given_and_a_home(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from grader.runtime.sandbox import Ended, Limits, Run
 from grader.runtime.warm import Preload, Warm
 from tests.runtime.isolation import MARK, QUICK, eventually, marked, opened
 from tests.runtime.test_cell import answers
-from tests.runtime.test_sandbox import echo
+from tests.runtime.test_sandbox import ANSWERS, echo
 
 MODULES = ("no_such_module", "asyncio", "sqlite3", "unittest.mock", "decimal", "xml.dom.minidom")
 SMALL = replace(QUICK, memory_bytes=150 * 2**20, processes=20, file_bytes=2**22, workspace_bytes=5 * 2**20)
@@ -196,6 +196,20 @@ def test_what_a_script_finds_around_it(pair: Pair) -> None:
 )
 def test_how_a_script_ends(pair: Pair, code: str) -> None:
     pair.same(code)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_script_that_may_answer(pair: Pair, answer: bool) -> None:
+    pair.write("script.py", ANSWERS)
+    before = pair.inner.started
+    runs = []
+    for cell, sandbox in ((pair.warm, pair.warm_sandbox), (pair.cold, pair.inner)):
+        job = cell._job((os.fspath(PYTHON), "script.py"), env=None, limits=QUICK, answer=answer)
+        runs.append(sandbox.run(job))
+    assert pair.inner.started == before + 1
+    assert [(told(run), run.answer) for run in runs] == [(told(runs[1]), runs[1].answer)] * 2
+    expected = (b"by number " + b"by name " * 50_000 + b"end") if answer else None
+    assert (runs[0].answer, runs[0].ok) == (expected, True)
 
 
 def test_files_that_a_script_leaves_open_are_written(pair: Pair) -> None:

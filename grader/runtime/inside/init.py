@@ -8,6 +8,7 @@ killed from within, and everything in the namespace ends with it.
 from __future__ import annotations
 
 import _thread
+import fcntl
 import json
 import os
 import resource
@@ -21,6 +22,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import relay  # type: ignore[import-not-found]  # (beside this file, wherever that is mounted)
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+ANSWER = 3
+"""The descriptor on which a command that may answer does so."""
 
 
 def main() -> None:
@@ -38,6 +41,8 @@ def main() -> None:
     if child == 0:
         execute(orders)
     tell(orders["status"], started=child)
+    if orders.get("answer") is not None:
+        os.close(orders["answer"])  # the command alone has it
     for server, path in servers:
         _thread.start_new_thread(relay.forward, (server, path))
     for port, number in orders["inbound"].items():
@@ -54,6 +59,7 @@ def main() -> None:
 
 def execute(orders: dict) -> None:  # type: ignore[type-arg]
     """Become the command."""
+    orders["status"] = fcntl.fcntl(orders["status"], fcntl.F_DUPFD_CLOEXEC, ANSWER + 1)
     try:
         prepare(orders)
         os.execvpe(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606
@@ -70,6 +76,9 @@ def prepare(orders: dict) -> None:  # type: ignore[type-arg]
     os.dup2(orders.get("stdin", nothing), 0)
     if nothing:
         os.close(nothing)
+    if orders.get("answer") is not None:
+        os.dup2(orders["answer"], ANSWER)
+        os.set_inheritable(ANSWER, True)  # also where it had that number already
     os.umask(0o022)
     limit(orders["rlimits"])
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores some: programs expect not

@@ -84,6 +84,7 @@ atexit.register(finish)  # before all that is imported ahead, and so the last to
 
 def main() -> int:
     """Import, then serve until the grader is gone; in the process of a run, its exit status."""
+    reserve_answer()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.connect(sys.argv[1])
     before = dict(os.environ)
@@ -107,6 +108,14 @@ def main() -> int:
         for descriptor in descriptors:
             os.close(descriptor)
         os.waitpid(child, 0)
+
+
+def reserve_answer() -> None:
+    """Let nothing that is imported have the number of a run's answer."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    if nothing != init.ANSWER:
+        os.dup2(nothing, init.ANSWER, inheritable=False)
+        os.close(nothing)
 
 
 def collapse() -> None:
@@ -155,6 +164,7 @@ def run(descriptors: list[int], added: dict[str, str]) -> int:
     channel_number, out, err, status, *inbound = descriptors
     channel = socket.socket(fileno=channel_number)
     orders = receive(channel)
+    answer = inbound.pop(0) if orders["answer"] else None
     orders["env"] = {
         **added,
         **orders["env"],
@@ -176,7 +186,7 @@ def run(descriptors: list[int], added: dict[str, str]) -> int:
     if channel.recv(1) != b"!":
         os._exit(1)
     channel.close()
-    return begin(orders, (out, err), status, inbound)
+    return begin(orders, (out, err), status, answer, inbound)
 
 
 def receive(channel: socket.socket) -> Orders:
@@ -224,20 +234,27 @@ def remembered(home: str) -> dict[str, bytes]:
     return found
 
 
-def begin(orders: Orders, streams: tuple[int, int], status: int, inbound: list[int]) -> int:
+def begin(
+    orders: Orders, streams: tuple[int, int], status: int, answer: int | None, inbound: list[int]
+) -> int:
     """As `init.main` does: the first process relays, reaps and tells; its child returns to run the script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = os.fork()
     if child == 0:
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
+        if answer is None:
+            os.close(init.ANSWER)
+        else:
+            os.dup2(answer, init.ANSWER)
+            os.close(answer)
         for descriptor in {*streams, status, *inbound} - {1, 2}:
             os.close(descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return become(orders)
     init.tell(status, started=child)
-    for stream in streams:
-        os.close(stream)
+    for descriptor in streams if answer is None else (*streams, answer):
+        os.close(descriptor)
     silence()
     for port, number in zip(orders["inbound"], inbound):  # noqa: B905  (Python 3.10)
         threading.Thread(target=relay.answer, args=(socket.socket(fileno=number), port), daemon=True).start()
