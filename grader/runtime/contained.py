@@ -9,6 +9,7 @@ See `grader.runtime.jail`, which makes such command lines.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import secrets
@@ -25,7 +26,9 @@ from grader.runtime import container_view, engine
 from grader.runtime.container import FIRST_FREE, LIFELINE, STATUS, Container, hand, in_memory, listening
 from grader.runtime.container_view import Shown, View, settings
 from grader.runtime.limits import Limits
+from grader.runtime.scratch import remove_tree
 
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 LIMITS = Limits(memory_bytes=8 * 2**30, processes=512, scratch_bytes=2**30)
 
 
@@ -36,6 +39,8 @@ class Contained:
     image: str
     use: str
     address: str
+    scratch: str
+    """A directory of the grade's for the helpers' own files: a helper that is killed leaves them."""
 
     def command(
         self,
@@ -49,22 +54,26 @@ class Contained:
         """The words that run `argv` in a container."""
         places = {name: [*map(os.fspath, paths)] for name, paths in (("readable", readable),)}
         places |= {"writable": [*map(os.fspath, writable)], "hidden": [*map(os.fspath, hidden)]}
-        orders = {**asdict(self), **places, "argv": list(argv), "env": dict(env)}
+        orders = {**asdict(self), **places, "argv": list(argv), "env": dict(env), "parent": os.getpid()}
         return [sys.executable, "-m", __name__, json.dumps(orders)]
 
 
 @contextlib.contextmanager
-def contained() -> Iterator[Contained]:
+def contained(scratch: Path) -> Iterator[Contained]:
     """A wall, as long as the block lasts.
+
+    Args:
+        scratch: a new private directory for it.
 
     Raises:
         ToolMissing: there is no engine.
     """
+    scratch.mkdir(mode=0o700)
     on, use = engine.find_engine(), secrets.token_hex(8)
     with contextlib.closing(on.client()) as client:
         image = container_view.make_image(client, use)
     try:
-        yield Contained(image, use, on.address)
+        yield Contained(image, use, on.address, os.fspath(scratch))
     finally:
         with contextlib.closing(on.client()) as client:
             engine.remove_all(client, use)
@@ -73,6 +82,7 @@ def contained() -> Iterator[Contained]:
 def main() -> None:
     """Follow the orders on the command line."""
     orders: dict[str, Any] = json.loads(sys.argv[1])
+    end_with_parent(orders["parent"])
     with ExitStack() as undo:
         status = _begin(orders, undo)
         ended = _ended(status)
@@ -82,13 +92,23 @@ def main() -> None:
     sys.exit(ended)
 
 
+def end_with_parent(parent: int) -> None:
+    """Be killed with the thread that started us, as bubblewrap is; the lifeline then ends the container."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        sys.exit("the grader has ended")
+
+
 def _begin(orders: dict[str, Any], undo: ExitStack) -> int:
     """Start the container; where it says how it ends."""
-    directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="grader-contained-")))
+    directory = Path(tempfile.mkdtemp(prefix="helper-", dir=orders["scratch"]))
+    undo.callback(remove_tree, directory)
     status, status_end = os.pipe()
     lifeline_end, _lifeline = os.pipe()  # closes with us
     file = directory / "control"
-    with ExitStack() as ours, listening(os.fspath(file), file, undo) as server:
+    place = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # for a path that is short enough
+    undo.callback(os.close, place)
+    with ExitStack() as ours, listening(f"/proc/self/fd/{place}/control", file, undo) as server:
         for end in (status_end, lifeline_end):
             ours.callback(os.close, end)
         container = Container(engine.Engine(address=orders["address"], version=""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,14 @@ EMPTY = {"tmp": 0o1777, "sys": 0o555, HOME[1:]: 0o700} | dict.fromkeys(
 """With their modes, which a file system in memory takes over from where it is mounted."""
 CLOSED = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger")
 """Read-only inside: the engine's own list, and what it forgot."""
+MASKED = (
+    *("/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/key-users", "/proc/keys", "/proc/kmsg"),
+    *("/proc/latency_stats", "/proc/locks", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
+    *("/proc/timer_stats", "/sys/firmware"),
+)
+"""Empty inside: the engine's own list, and what else tells of other users' programs."""
+CONTROL_GROUPS = "/sys/fs/cgroup"
+MAX_QUEUES, MAX_SEMAPHORES = 32, 4096
 
 
 def make_image(client: docker.DockerClient, use: str) -> str:
@@ -54,13 +63,30 @@ def _add(tar: tarfile.TarFile, name: str, kind: bytes, target: str = "", mode: i
     tar.addfile(member)
 
 
-def memory(size: int, user: int) -> dict[str, str]:
-    """Private places to write, in memory, of a limited size; /dev/shm is the engine's own business."""
-    options = f"rw,exec,nosuid,nodev,size={size}"
+def memory(limits: Limits, user: int) -> dict[str, str]:
+    """Private places to write, in memory and limited; and empty ones over what the engine would show."""
+    options = f"rw,exec,nosuid,nodev,size={limits.scratch_bytes},nr_inodes={limits.workspace_files}"
+    nothing = "ro,nosuid,nodev,noexec,size=4k,mode=0555"
     return {
         "/tmp": f"{options},mode=1777",  # noqa: S108
+        "/dev/shm": f"{options},mode=1777",  # noqa: S108
         HOME: f"{options},mode=0700,uid={user},gid={user}",
-        "/sys": "ro,nosuid,nodev,noexec,size=0,mode=0555",
+        "/sys": nothing,
+        CONTROL_GROUPS: nothing,  # or the engine mounts the machine's there, before or after /sys
+    }
+
+
+def shared_memory(limits: Limits) -> dict[str, str]:
+    """Settings of a container's own System V objects and message queues, which belong to no process.
+
+    Nobody who counts the memory of processes sees them, and by default they may be as large as the machine.
+    """
+    pages = limits.scratch_bytes // resource.getpagesize()
+    return {
+        "kernel.shmmax": str(limits.scratch_bytes),
+        "kernel.shmall": str(pages),
+        "kernel.msgmni": str(MAX_QUEUES),
+        "kernel.sem": f"250 {MAX_SEMAPHORES} 100 128",
     }
 
 
@@ -90,7 +116,7 @@ class View:
         from docker.types import Mount
 
         brought = dict(own)
-        shown = {**dict(self._system(user)), **brought, CONTROL: (control, True)}
+        shown = {**dict(self._system(user)), **brought, CONTROL: (control, False)}
         for source, _ in shown.values():
             source.stat()
         found = [
@@ -148,9 +174,9 @@ def settings(
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
-        "ipc_mode": "private",
-        "shm_size": limits.scratch_bytes,
-        "tmpfs": memory(limits.scratch_bytes, user),
+        "ipc_mode": "none",  # a private one without the engine's /dev/shm, which bounds no number of files
+        "sysctls": shared_memory(limits),
+        "tmpfs": memory(limits, user),
         "mounts": mounts,
         "auto_remove": True,
         "init": False,
@@ -162,7 +188,12 @@ def settings(
         chosen["pids_limit"] = limits.threads + MORE_THREADS
     if "name=userns" in (info.get("SecurityOptions") or ()):
         chosen["userns_mode"] = "host"
-    return {**client.api.create_host_config(**chosen), "ReadonlyPaths": CLOSED}
+    return {
+        **client.api.create_host_config(**chosen),
+        "CgroupnsMode": "private",
+        "MaskedPaths": MASKED,
+        "ReadonlyPaths": CLOSED,
+    }
 
 
 MORE_THREADS = 16

@@ -87,7 +87,7 @@ class Workshop:
             self._scratch = stack.enter_context(scratch_directory())
             # Opened at once: a machine that cannot isolate should say so before any work is done.
             self._first: Sandbox | None = choose_sandbox(self.isolation, self._scratch, self._hidden)
-            self.bwrap = stack.enter_context(_wall(self.isolation))
+            self.bwrap = stack.enter_context(_wall(self.isolation, self._scratch / "helpers"))
             self.host = stack.enter_context(MlflowHost(self._scratch / "mlflow", self.cache, self.bwrap))
             stack.callback(self._close)
             self._stack = stack.pop_all()
@@ -180,12 +180,12 @@ def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ())
 
 
 @contextlib.contextmanager
-def _wall(isolation: str) -> Iterator[Wall | None]:
-    """What walls off the grader's own servers, and the building of wheels."""
+def _wall(isolation: str, scratch: Path) -> Iterator[Wall | None]:
+    """What walls off the grader's own servers and the building of wheels; `scratch` is made for it."""
     if isolation == "docker":
         from grader.runtime.contained import contained
 
-        with contained() as wall:
+        with contained(scratch) as wall:
             yield wall
     else:
         from grader.runtime.bubblewrap import find_bubblewrap
