@@ -168,7 +168,7 @@ def settings(
     client: docker.DockerClient, limits: Limits, info: dict[str, Any], mounts: list[Mount], user: int
 ) -> dict[str, Any]:
     """What the engine is told; limits of its own stand behind the grader's, which tell what was hit."""
-    memory_bytes = limits.memory_bytes * 3 // 2 + 3 * limits.scratch_bytes
+    memory_bytes = limits.memory_bytes + MORE_MEMORY
     chosen: dict[str, Any] = {
         "network_mode": "none",
         "read_only": True,
@@ -196,5 +196,7 @@ def settings(
     }
 
 
+MORE_MEMORY = 256 * 2**20
+"""What the first process needs, and so that the grader mostly comes first, and more of a run is seen."""
 MORE_THREADS = 16
 """What the first process needs besides the command's own."""

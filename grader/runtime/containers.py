@@ -32,6 +32,7 @@ from grader.runtime.container import (
     peer,
 )
 from grader.runtime.container_view import SOCKETS, View, own, settings
+from grader.runtime.group_memory import GroupMemory
 from grader.runtime.mounts import IN_MEMORY
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Limits, Run
 from grader.runtime.scratch import remove_tree
@@ -161,6 +162,7 @@ class Containers:
                     reap=lambda: _reap(handle, container),
                     cleanup=undo.pop_all().close,
                     memory_paths=IN_MEMORY,
+                    group=GroupMemory.of(pid) if self._info.get("MemoryLimit") else None,
                     handle=handle,
                 ),
             )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grader.errors import GraderFault
+from grader.runtime.group_memory import GroupMemory
 from grader.runtime.meter import TICK, Meter, disk_is_full
 from grader.runtime.output import Answer, Capture
 from grader.runtime.sandbox import Ended, Job, Run, SandboxClosed
@@ -50,6 +51,8 @@ class Started:
     cleanup: Callable[[], None]
     """What is left to do when everything has ended, such as closing `status`."""
     memory_paths: tuple[str, ...] = ()
+    group: GroupMemory | None = None
+    """Where the kernel counts the memory of the whole run, and ends what takes too much."""
     handle: int | None = None
     """A handle of `pid`, where that may be gone already; whoever made it closes it."""
 
@@ -65,6 +68,7 @@ class Process:
         self._root = None if started.information is not None else started.pid
         self._facts: dict[str, Any] = {}
         self._why: Ended | None = None
+        self._out_of_memory = False
         self._killed_at = 0.0
         self._ending = False
         self._runs, self._over = threading.Event(), threading.Event()
@@ -205,9 +209,16 @@ class Process:
         """The first process's report: started, error, ended. A program could forge it, about itself only."""
         for name, value in facts.items():
             self._facts.setdefault(name, value)
+        if "ended" in facts:
+            self._look_for_kills()
         if "started" in self._facts and not self._runs.is_set():
             self._begin = time.monotonic()
             self._runs.set()
+
+    def _look_for_kills(self) -> None:
+        """Whether the kernel has ended something for its memory; the group tells as long as it is there."""
+        if self._started.group is not None and self._started.group.has_killed():
+            self._out_of_memory = True
 
     def _measure(self, meter: Meter) -> None:
         if self._why is not None:
@@ -217,6 +228,11 @@ class Process:
             return
         if self._root is None or not self._runs.is_set():
             meter.rest(TICK)
+            return
+        self._look_for_kills()
+        group = self._started.group
+        if self._out_of_memory or (group and group.used() > self.job.limits.memory_bytes):
+            self._end(Ended.MEMORY_LIMIT)
             return
         exceeded = meter.exceeded(self._root, time.monotonic() - self._begin)
         if exceeded is not None:
@@ -253,6 +269,8 @@ class Process:
     def _how(self) -> tuple[Ended, int | None]:
         """Its own end if it had one, the limit that it ran into otherwise."""
         status = self._facts.get("ended")
+        if self._out_of_memory and self._why in (None, Ended.MEMORY_LIMIT):
+            return Ended.MEMORY_LIMIT, None
         if self._why is not None and (self._why is not Ended.STOPPED or not isinstance(status, int)):
             return self._why, None
         if not isinstance(status, int):  # process 1 is gone without a word: the kernel ran out of memory

@@ -129,6 +129,56 @@ def test_hiding_memory_in_files_without_a_name(bench: Bench) -> None:
     ends(bench.python(code, limits=SMALL), Ended.MEMORY_LIMIT)
 
 
+@pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.slow)])
+def container(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    yield from benches(request, tmp_path)
+
+
+def test_taking_memory_faster_than_anybody_looks(container: Bench) -> None:
+    ends(container.python("x = bytearray(2**30)", limits=SMALL), Ended.MEMORY_LIMIT)
+
+
+def test_hiding_memory_in_descriptors_under_way(container: Bench) -> None:
+    """Neither a process nor a directory of descriptors shows it."""
+    code = """
+        import array, os, socket, time
+        one, other = socket.socketpair()
+        for number in range(200):
+            file = os.memfd_create("x"); os.write(file, bytes(3 * 2**20))
+            one.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))])
+            os.close(file); time.sleep(0.01)
+        print("PWNED"); time.sleep(600)
+    """
+    ends(container.python(code, limits=SMALL), Ended.MEMORY_LIMIT)
+
+
+def test_hiding_memory_in_system_v_segments(container: Bench) -> None:
+    code = """
+        import ctypes, time
+        libc = ctypes.CDLL(None, use_errno=True); libc.shmat.restype = ctypes.c_void_p
+        made = 0
+        for number in range(200):
+            segment = libc.shmget(0, 4 * 2**20, 0o1600)
+            if segment < 0: break
+            place = libc.shmat(segment, None, 0)
+            ctypes.memset(place, 1, 4 * 2**20); libc.shmdt(ctypes.c_void_p(place)); made += 1
+        print(made)
+    """
+    run = container.python(code, limits=limited(scratch_bytes=32 * MIB))
+    assert (run.stdout, run.stderr) == ("8\n", "")
+    ends(container.python(code.replace("print(made)", "time.sleep(600)"), limits=SMALL), Ended.MEMORY_LIMIT)
+
+
+@pytest.mark.parametrize("place", ["/tmp", "/dev/shm", "/home/candidate"])
+def test_filling_the_places_in_memory_with_empty_files(container: Bench, place: str) -> None:
+    code = """
+        import sys
+        for number in range(1000): open(f"{sys.argv[1]}/{number}", "x").close()
+    """
+    run = container.python(code, place, limits=limited(workspace_files=500))
+    assert (run.ended, run.returncode, "No space left on device" in run.stderr) == (Ended.EXITED, 1, True)
+
+
 @pytest.mark.parametrize("place", ["/tmp", "/dev/shm", "/home/candidate"])
 def test_filling_the_places_in_memory(isolated: Bench, place: str) -> None:
     code = """
