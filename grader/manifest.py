@@ -6,6 +6,7 @@ remark: a grade never depends on half a manifest.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -20,6 +21,24 @@ from grader.submission import Manifest, Submission
 
 NAMES = ("submission.yaml", "submission.yml")
 MOST_REMARKS = 10
+_OBEYED_BEFORE_THE_PROGRAM = re.compile(
+    r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_TRACE"
+    r"|BASH_.*|BASHOPTS|SHELLOPTS|IFS|CDPATH|PS4"
+    r"|PATH|HOME|PWD|OLDPWD|TMPDIR"
+    r"|MAKE.*|MFLAGS|GNUMAKEFLAGS|GRADER_.*|PYTHON.*|GIT_.*"
+)
+"""What loaders, shells, make, git and Python itself look at, in the grader's own tools around a command too.
+
+Not ENV, which many programs call their stage: only interactive shells read it, and none is.
+"""
+_HARMLESS = frozenset(
+    (
+        *("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONUTF8"),
+        *("PYTHONFAULTHANDLER", "PYTHONWARNINGS", "GIT_PYTHON_REFRESH"),
+        *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"),
+    )
+)
+"""Those of the above that candidates set, and that change their own programs only."""
 
 
 def read_manifest(submission: Submission, exam: Exam) -> tuple[Manifest, tuple[Finding, ...]]:
@@ -38,7 +57,19 @@ def read_manifest(submission: Submission, exam: Exam) -> tuple[Manifest, tuple[F
     complaints = against_schema(sheet, "manifest") or list(_names(sheet, submission, exam))
     if complaints:
         return Manifest(), tuple(_remark(complaint) for complaint in complaints[:MOST_REMARKS])
-    return _manifest(sheet.data), ()
+    refused = [name for name in sheet.data.get("environment", {}) if is_refused(name)]
+    remarks = [sheet.complain(_REFUSED, "environment", name) for name in refused[:MOST_REMARKS]]
+    return _manifest(sheet.data), tuple(
+        Finding(message=f"{each.path}: {each.message}", where=f"{each.file}:{each.line}") for each in remarks
+    )
+
+
+_REFUSED = "the variable is left out, because it would change the tools that run your commands"
+
+
+def is_refused(name: str) -> bool:
+    """Whether a submission may not set a variable, not even for its own programs."""
+    return name not in _HARMLESS and _OBEYED_BEFORE_THE_PROGRAM.fullmatch(name) is not None
 
 
 def _names(sheet: Sheet, submission: Submission, exam: Exam) -> Iterator[Complaint]:
@@ -70,7 +101,9 @@ def _manifest(data: dict[str, Any]) -> Manifest:
     return Manifest(
         paths={name: str(PurePosixPath(path)) for name, path in data.get("paths", {}).items()},
         commands={name: _words(command) for name, command in data.get("commands", {}).items()},
-        environment={name: _text(value) for name, value in data.get("environment", {}).items()},
+        environment={
+            name: _text(value) for name, value in data.get("environment", {}).items() if not is_refused(name)
+        },
     )
 
 

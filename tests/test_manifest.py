@@ -83,3 +83,59 @@ def test_paths_commands_and_variables(name: str, tmp_path: Path) -> None:
         ),
         (),
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH"),
+        *("BASH_ENV", "BASH_FUNC_echo", "SHELLOPTS", "IFS", "PS4", "PATH", "HOME", "TMPDIR", "PWD"),
+        *("MAKEFLAGS", "MAKEFILES", "MFLAGS", "GRADER_CACHE_DIR", "GIT_DIR", "GIT_CONFIG_COUNT"),
+        *("GIT_PYTHON_GIT_EXECUTABLE", "GIT_SSH_COMMAND", "GIT_EXTERNAL_DIFF"),
+        *("PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONINSPECT", "PYTHONHASHSEED"),
+        *("PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "PYTHONBREAKPOINT", "PYTHONMALLOC"),
+    ],
+)
+def test_a_variable_that_tools_obey_is_left_out_with_a_remark(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"environment:\n  A: x\n  {name}: /x\n") == (
+        Manifest(environment={"A": "x"}),
+        (
+            Finding(
+                message=f"environment.{name}: the variable is left out, "
+                "because it would change the tools that run your commands",
+                where="submission.yaml:3",
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONWARNINGS", "PYTHONDONTWRITEBYTECODE"),
+        *("ENV", "MODEL_PATH", "MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "GIT_PYTHON_REFRESH", "TZ"),
+        *("OMP_NUM_THREADS", "user", "path", "HOMEPAGE", "PATHS"),
+    ],
+)
+def test_variables_of_programs_are_theirs_to_set(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path, f"environment: {{{name}: x}}\n") == (Manifest(environment={name: "x"}), ())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'environment: {A: "a\\0b"}\n',
+        f"environment: {{A: {'x' * 10_001}}}\n",
+        f"environment: {{A: 1{'0' * 200}}}\n",
+        f"environment: {{{'A' * 201}: x}}\n",
+        "environment:\n" + "".join(f"  A{number}: x\n" for number in range(101)),
+        'commands: {drift: ["a\\0b"]}\n',
+        'commands: {drift: "a\\0b"}\n',
+        f"commands: {{drift: {'x' * 10_001}}}\n",
+    ],
+)
+def test_names_and_values_are_bounded(content: str, tmp_path: Path) -> None:
+    manifest, (remark,) = read(tmp_path, content)
+    assert manifest == Manifest()
+    assert remark.message.startswith("the manifest is ignored: ")
+    assert len(remark.message) < 500

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,7 +19,7 @@ from grader.errors import GraderFault
 from grader.exam import EnvironmentSpec
 from grader.requirements import Line
 from grader.runtime import uv
-from grader.runtime.cache import Cache
+from grader.runtime.cache import Cache, outline
 from grader.runtime.jail import Wall, jailed
 from grader.runtime.metadata import USUAL, Installed
 from grader.runtime.plan import Plan, exam_plan, lock_plan
@@ -103,29 +103,19 @@ def _exams_own(
 
 
 def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> Environment:
-    key = plan.key(python.version)
     builder = _Build(plan, python, cache, bwrap)
-    entry = cache.get(_KIND, key, builder, partial(_starts, python))
-    return _load(entry, key, plan)
+    inputs = plan.inputs([python.version, str(python.path)], uv.index_settings())
+    return _load(cache.get(_KIND, inputs, builder, outline), plan)
 
 
-def _starts(python: uv.Interpreter, entry: Path) -> bool:
-    """`-S`: the environment's own files are not asked, for what they say runs."""
-    interpreter = entry / "venv" / "bin" / "python"
-    if not (entry / _FACTS).is_file() or not interpreter.exists():
-        return False
-    done = process.run([interpreter, "-I", "-S", "-c", "import sys; print(sys.version)"], timeout=60)
-    return done.returncode == 0 and done.stdout.startswith(python.version)
-
-
-def _load(entry: Path, key: str, plan: Plan) -> Environment:
+def _load(entry: Path, plan: Plan) -> Environment:
     """What lines were left out is the submission's own: others with the same packages share the rest."""
     facts = json.loads((entry / _FACTS).read_text())
     root = entry / "venv"
     return Environment(
         python=root / "bin" / "python",
         root=root,
-        key=key,
+        key=entry.name,
         source=facts["source"],
         packages=MappingProxyType(facts["packages"]),
         reason="; ".join(filter(None, (*plan.left_out, facts["reason"]))),
@@ -168,10 +158,13 @@ class _Build:
         completed, remarks = self._complete(lock)
         root = directory / "venv"
         uv.make_environment(root, self._python)
+        own_files = _interpreter(root)
         names = {package.name for package in packages}
         wanted = [*self._hashed(own), *_others(completed, names)]
         log = uv.install(root, wanted, self._python, wheels=self._wheels)
-        uv.compile_bytecode(root, self._python)
+        if _interpreter(root) != own_files:
+            raise uv.Refused("error: a package puts files in the place of the environment's own Python")
+        uv.compile_bytecode(root, self._python, self._bwrap)
         installed = Installed(root, self._python.version)
         broken, said = self._tried(root)
         facts = _Facts(
@@ -258,6 +251,13 @@ class _Build:
     def _wanted(self, names: set[str]) -> list[tuple[str, frozenset[str]]]:
         asked = ((line.name, line.requirement) for line in self._plan.lines if line.requirement)
         return [(name, frozenset(requirement.extras)) for name, requirement in asked if name in names]
+
+
+def _interpreter(root: Path) -> dict[str, str]:
+    """What an environment's Python starts from, before it looks at any package."""
+    names = (entry.name for entry in (root / "bin").iterdir() if entry.name.startswith("python"))
+    links = {name: os.fspath(path.readlink()) for name in names if (path := root / "bin" / name).is_symlink()}
+    return {**links, "pyvenv.cfg": (root / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")}
 
 
 def _text(line: Line, *, hashes: bool = False) -> str:

@@ -197,7 +197,7 @@ def _built(answer: Mapping[str, Any], request: Request) -> Built:
 
 def _cached(cache: Cache, key: str, make: Callable[[], Built]) -> Built:
     """A result that another grade of the same files found, or a new one; what is undecided is not kept."""
-    if entry := cache.find(KIND, key):
+    if entry := cache.find(KIND, {"build": key}):
         return _read(entry)
     found = make()
     if found.outcome == UNDECIDED:
@@ -206,7 +206,7 @@ def _cached(cache: Cache, key: str, make: Callable[[], Built]) -> Built:
     def write(directory: Path) -> None:
         (directory / ANSWER).write_text(json.dumps(asdict(found)), encoding="utf-8")
 
-    return _read(cache.get(KIND, key, write))
+    return _read(cache.get(KIND, {"build": key}, write))
 
 
 def _read(entry: Path) -> Built:

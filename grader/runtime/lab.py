@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -23,6 +22,7 @@ from grader.runtime import environment, files
 from grader.runtime.cache import Cache
 from grader.runtime.cell import PROBES, Cell
 from grader.runtime.environment import Environment
+from grader.runtime.mlflow_server import OWN_FILES
 from grader.runtime.object_store import ObjectStore
 from grader.runtime.sandbox import Limits, Run, Sandbox
 from grader.runtime.scratch import remove_tree
@@ -155,7 +155,8 @@ class Lab:
     @property
     def remarks(self) -> tuple[Finding, ...]:
         """What running does otherwise than the submission says."""
-        return tuple(replaced_data(self._submission, self._given))
+        ours = (Finding(message=message) for message in self._workshop.cache.take_remarks())
+        return (*replaced_data(self._submission, self._given), *ours)
 
     @contextlib.contextmanager
     def cell(
@@ -181,7 +182,9 @@ class Lab:
         program = self._tools.require("git") if git else None
         if objects is not None:
             outbound = {S3_PORT: objects.socket, **(outbound or {})}
-        with self._cell(name, mlflow, env, outbound) as cell:
+        told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
+        variables = {**told, **self._submission.manifest.environment, **(env or {})}
+        with self._cell(name, mlflow, variables, outbound) as cell:
             assemble(cell.workspace, self._submission, self._given, without=without, files=files, git=program)
             yield cell
 
@@ -209,37 +212,40 @@ class Lab:
         Raises:
             SeedFailed: it did not get through.
         """
-        key = self._seed_key(recipe, parameters)
+        inputs = self._seed_inputs(recipe, parameters)
         with self._timeline.span("seed", recipe):
-            entry = self._workshop.cache.get(
-                "seeds", key, lambda directory: self._seed(recipe, parameters, directory)
-            )
+            entry = self._workshop.cache.get("seeds", inputs, lambda directory: self._seed(inputs, directory))
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
-    def _seed(self, recipe: str, parameters: Mapping[str, Any], directory: Path) -> None:
-        with self.mlflow(recipe) as server, self._cell(recipe, server, None, None) as cell:
+    def _seed(self, inputs: Mapping[str, Any], directory: Path) -> None:
+        """Others with the same packages use what comes of it: nothing of this submission may be in it."""
+        recipe, variables = inputs["recipe"], inputs["variables"]
+        with self.mlflow(recipe) as server, self._cell(recipe, server, variables, None) as cell:
             assemble(cell.workspace, None, self._exam.data)
-            run, answer = cell.probe(recipe, dict(parameters), limits=_SEED_LIMITS)
+            run, answer = cell.probe(recipe, inputs["parameters"], limits=_SEED_LIMITS)
             if not run.ok or answer is None:
                 raise SeedFailed(recipe, run)
-            shutil.copytree(server.store, directory / "store", ignore=shutil.ignore_patterns("*.sock"))
+            _copy_files(server.store, directory / "store")
+            for name in OWN_FILES:
+                (directory / "store" / name).unlink(missing_ok=True)
             _copy_files(cell.workspace / _SEED_FILES, directory / _SEED_FILES)
         (directory / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
-    def _seed_key(self, recipe: str, parameters: Mapping[str, Any]) -> str:
-        digest = hashlib.sha256()
-        for part in (
-            self.environment.key,
-            importlib.metadata.version("mlflow"),
-            recipe,
+    def _seed_inputs(self, recipe: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        prepared = self.environment
+        return {
+            "recipe": recipe,
             # One recipe may borrow from another.
-            *(path.read_text(encoding="utf-8") for path in sorted(PROBES.glob("seed_*.py"))),
-            json.dumps(parameters, sort_keys=True),
-            *(f"{name} {_digest(path)}" for name, path in sorted(self._exam.data.items())),
-        ):
-            digest.update(part.encode() + b"\0")
-        return digest.hexdigest()[:32]
+            "scripts": {path.name: _digest(path) for path in sorted(PROBES.glob("seed_*.py"))},
+            "parameters": dict(parameters),
+            "variables": dict(VARIABLES),
+            "environment": prepared.key,
+            # The same requirements may have been answered by other versions when they were installed anew.
+            "packages": dict(sorted(prepared.packages.items())),
+            "server": importlib.metadata.version("mlflow"),
+            "data": {str(name): _digest(path) for name, path in sorted(self._exam.data.items())},
+        }
 
     @property
     def _given(self) -> Mapping[str, Path]:
@@ -250,14 +256,13 @@ class Lab:
         self,
         name: str,
         mlflow: MlflowServer | None,
-        env: Mapping[str, str] | None,
+        variables: Mapping[str, str],
         outbound: Mapping[int, Path] | None,
     ) -> Iterator[Cell]:
         prepared = self.environment
         directory = self._workshop.directory(_plain(name))
         workspace = directory / "workspace"
         workspace.mkdir()
-        told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
         try:
             yield Cell(
                 workspace,
@@ -266,7 +271,7 @@ class Lab:
                 scratch=directory,
                 readable=prepared.readable,
                 outbound={**({MLFLOW_PORT: mlflow.socket} if mlflow else {}), **(outbound or {})},
-                env={**told, **self._submission.manifest.environment, **(env or {})},
+                env=variables,
                 timeline=self._timeline,
             )
         finally:
@@ -290,11 +295,13 @@ class Lab:
             self._sandbox(future.result())
 
     def _sandbox(self, prepared: Environment) -> Sandbox:
-        """Where this submission's programs run: the same for all of them."""
+        """Where this submission's programs run: the same for all of them.
+
+        What is warm there knows none of its variables: they could have it import what others put somewhere.
+        """
         with self._opening:
             if self._leased is None:
-                told = {**VARIABLES, **self._submission.manifest.environment}
-                self._leased = self._stack.enter_context(self._workshop.sandbox(prepared, told))
+                self._leased = self._stack.enter_context(self._workshop.sandbox(prepared, VARIABLES))
             return self._leased
 
 

@@ -25,6 +25,8 @@ DATABASE = "mlflow.db"
 SOCKET = "mlflow.sock"
 ARTIFACTS = "artifacts"
 REQUESTS = "requests.jsonl"
+OWN_FILES = (SOCKET, REQUESTS)
+"""What belongs to one server of a store and not to the next."""
 
 OWN_AGENT = "grader"
 """The user agent of the grader's own questions."""

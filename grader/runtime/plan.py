@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,7 +17,7 @@ from grader.exam import EnvironmentSpec
 from grader.requirements import EDITABLE, Line, parse_requirements
 from grader.submission import Submission
 
-RECIPE = "2"
+RECIPE = "3"
 """Change it when the way of building changes, so that what older graders built is not used."""
 _INCLUDES = ("-r", "--requirement")
 _MOST_INCLUDES = 20
@@ -42,20 +40,24 @@ class Plan:
     left_out: tuple[str, ...] = ()
     """Lines that nobody else could install, and why, for the candidate."""
 
-    def key(self, python_version: str) -> str:
-        """What makes two environments interchangeable."""
-        content = [
-            RECIPE,
-            self.source,
-            sorted(f"{line.requirement} {' '.join(sorted(line.hashes))}" for line in self.lines),
-            sorted(self.additions),
-            sorted(self.preferred),
-            sorted(self.imports),
-            python_version,
-            platform.machine(),
-            platform.libc_ver(),
-        ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
+    def inputs(self, python: Sequence[str], index: Mapping[str, str]) -> dict[str, Any]:
+        """What makes two environments interchangeable.
+
+        Args:
+            python: version and place of the interpreter.
+            index: where packages come from.
+        """
+        return {
+            "recipe": RECIPE,
+            "source": self.source,
+            "lines": sorted(f"{line.requirement} {' '.join(sorted(line.hashes))}" for line in self.lines),
+            "additions": sorted(self.additions),
+            "preferred": sorted(self.preferred),
+            "imports": list(self.imports),
+            "python": list(python),
+            "index": dict(index),
+            "machine": [platform.machine(), *platform.libc_ver()],
+        }
 
     def without(self, names: frozenset[str]) -> Plan:
         """The same plan, the lines of `names` left to the additions."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import queue
@@ -19,7 +20,7 @@ from typing import Any
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import mlflow_server
-from grader.runtime.cache import Cache
+from grader.runtime.cache import Cache, copy_writable
 from grader.runtime.jail import Wall, interpreter_paths, jailed
 from grader.runtime.tracking import (
     ExperimentInfo,
@@ -98,7 +99,7 @@ class MlflowHost:
         """
         self.start()
         store = self._directory / f"{next(self._numbers)}"
-        shutil.copytree(seeded or self._template, store, ignore=_left_behind)
+        copy_writable(seeded or self._template, store)
         (store / mlflow_server.ARTIFACTS).mkdir(exist_ok=True)
         self._say({"open": str(store)})
         server = MlflowServer(store)
@@ -113,8 +114,12 @@ class MlflowHost:
 
     @cached_property
     def _template(self) -> Path:
-        version = importlib.metadata.version("mlflow")
-        return self._cache.get("mlflow", f"{version}-{sys.version_info.minor}", self._migrate) / "store"
+        inputs = {
+            "python": sys.version,
+            "packages": {name: importlib.metadata.version(name) for name in ("mlflow", "sqlalchemy")},
+            "script": hashlib.sha256(_SCRIPT.read_bytes()).hexdigest(),
+        }
+        return self._cache.get("mlflow", inputs, self._migrate) / "store"
 
     def _migrate(self, directory: Path) -> None:
         store = directory / "store"
@@ -207,8 +212,3 @@ class MlflowHost:
                 message, log_tail=(self._directory / "log").read_text("utf-8", "replace")[-_TAIL:]
             )
         return GraderFault(message)
-
-
-def _left_behind(_: str, names: list[str]) -> set[str]:
-    """What belongs to the server that a store had before."""
-    return {name for name in names if name in (mlflow_server.SOCKET, mlflow_server.REQUESTS)}

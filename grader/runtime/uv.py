@@ -7,6 +7,7 @@ and no interpreter starts that would read an environment's `.pth` files.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -24,15 +25,18 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 
 from grader import process
 from grader.errors import GraderFault
+from grader.runtime.jail import Wall, jailed
 
+_INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 _PASSED_ON = (
-    *("UV_CACHE_DIR", "UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_OFFLINE"),
+    *("UV_CACHE_DIR", *_INDEX, "UV_OFFLINE"),
     *("UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
 _LEAST_FREE_BYTES = 200 * 2**20
 _TIMEOUT = 1800
 """A first install downloads several hundred megabytes, on some machines slowly."""
+_COMPILE_SECONDS = 600
 _ABOUT = (
     "import json, platform, sys;"
     "print(json.dumps([platform.python_version(), getattr(sys, '_base_executable', '')]))"
@@ -210,26 +214,38 @@ def install(
     return done.output
 
 
-def compile_bytecode(environment: Path, python: Interpreter) -> None:
+def compile_bytecode(environment: Path, python: Interpreter, bwrap: Wall | None) -> None:
     """Environments are read-only to candidate code, which would compile everything anew in every run.
 
-    The interpreter is the one that the environment was made from, not the environment's own: see above.
+    Behind the wall, for a package's text may be made to break compilers. The interpreter is the one that the
+    environment was made from, not the environment's own: see above.
     """
-    words: list[str | Path] = [
-        "-I",
-        "-S",
-        "-m",
-        "compileall",
-        "-q",
-        "-j",
-        "0",
-        "-x",
-        r"/tests?/",
-        environment / "lib",
-    ]
-    done = process.run([python.path, *words], timeout=_TIMEOUT)
-    if done.returncode < 0:  # a file that does not compile gives another status, and is no reason to stop
-        raise GraderFault("compiling an environment was stopped", log_tail=done.output)
+    argv = jailed(
+        [
+            python.path,
+            "-I",
+            "-S",
+            "-m",
+            "compileall",
+            "-q",
+            "-j",
+            "0",
+            "-x",
+            r"/tests?/",
+            environment / "lib",
+        ],
+        bwrap=bwrap,
+        readable=[python.path.parent.parent],
+        writable=[environment / "lib"],
+    )
+    process.run(argv, timeout=_COMPILE_SECONDS)  # what does not compile is compiled by whoever imports it
+
+
+def index_settings() -> dict[str, str]:
+    """Where packages come from, as digests: an address may hold a password."""
+    return {
+        name: hashlib.sha256(os.environ[name].encode()).hexdigest() for name in _INDEX if name in os.environ
+    }
 
 
 def index_answers(python: Interpreter) -> bool:

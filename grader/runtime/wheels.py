@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import uv
-from grader.runtime.cache import Cache
+from grader.runtime.cache import Cache, outline
 from grader.runtime.jail import Wall, jailed
 
 BUILD_TOOLS = (
@@ -42,8 +44,8 @@ class WheelBuilder:
         Raises:
             uv.NotBuilt: it does not build.
         """
-        key = f"{package.sha256 or _digest(package.sdist)}-{self._python.version}"
-        entry = self._cache.get("wheels", key, lambda directory: self._build(package, directory), _has_wheel)
+        inputs = {**asdict(package), **self._tools_inputs()}
+        entry = self._cache.get("wheels", inputs, lambda directory: self._build(package, directory))
         return next(entry.glob("*.whl"))
 
     def _build(self, package: uv.Package, directory: Path) -> None:
@@ -65,8 +67,6 @@ class WheelBuilder:
             writable=[out],
         )
         done = process.run(argv, timeout=_TIMEOUT)
-        if done.returncode < 0 and not done.timed_out:
-            raise GraderFault(f"the build of {package.name} was stopped", log_tail=done.output)
         built = [path for path in out.iterdir() if _is_wheel_of(path, package)]
         if done.returncode != 0 or len(built) != 1:
             raise uv.NotBuilt(
@@ -76,8 +76,14 @@ class WheelBuilder:
         source.unlink()
 
     def _tools(self) -> Path:
-        key = _digest("\n".join((*BUILD_TOOLS, self._python.version, str(self._python.path))))[:32]
-        return self._cache.get("builder", key, self._build_tools)
+        return self._cache.get("builder", self._tools_inputs(), self._build_tools, outline)
+
+    def _tools_inputs(self) -> dict[str, Any]:
+        return {
+            "tools": list(BUILD_TOOLS),
+            "python": [self._python.version, str(self._python.path)],
+            "index": uv.index_settings(),
+        }
 
     def _build_tools(self, directory: Path) -> None:
         uv.make_environment(directory / "venv", self._python)
@@ -117,11 +123,3 @@ def _is_wheel_of(path: Path, package: uv.Package) -> bool:
     except InvalidWheelFilename:
         return False
     return name == package.name and str(version) == package.version
-
-
-def _has_wheel(entry: Path) -> bool:
-    return any(entry.glob("*.whl"))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -83,6 +83,7 @@ class Workshop:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Workshop:
+        self.cache.open()
         with contextlib.ExitStack() as stack:
             self._scratch = stack.enter_context(scratch_directory())
             # Opened at once: a machine that cannot isolate should say so before any work is done.
@@ -113,7 +114,7 @@ class Workshop:
         """Where a submission's programs run, and what will be warm for them in a moment.
 
         Args:
-            variables: what most of its runs are told.
+            variables: what most runs are told, whosesoever they are.
         """
         key = (environment.key, environment.python, tuple(sorted(variables.items())))
         with self._lock:

@@ -229,7 +229,7 @@ def test_a_recipe_that_fails_leaves_no_seed(open_lab: Callable[..., Lab], cache:
         lab.seeded("seed_model", bad)
     assert "none.csv" in caught.value.log_tail
     assert caught.value.run.returncode == 1
-    assert cache.find("seeds", lab._seed_key("seed_model", bad)) is None
+    assert cache.find("seeds", lab._seed_inputs("seed_model", bad)) is None
 
 
 @pytest.mark.slow

@@ -114,12 +114,18 @@ def test_the_exams_own_lock_bends_to_the_imports(tmp_path: Path, spec: Environme
     assert (names(old), old.additions) == (["fastapi"], ("evidently<0.7",))
 
 
-def test_equal_plans_have_equal_keys(tmp_path: Path, spec: EnvironmentSpec) -> None:
+def test_equal_plans_have_equal_inputs(tmp_path: Path, spec: EnvironmentSpec) -> None:
     one = plan_of(tmp_path / "1", spec, {"lock.txt": "six==1.16.0 # why\nattrs==24.1.0\n"})
     two = plan_of(tmp_path / "2", spec, {"lock.txt": "attrs==24.1.0\n\nsix == 1.16.0\n"})
     other = plan_of(tmp_path / "3", spec, {"lock.txt": "attrs==24.1.0\nsix==1.16.0 --hash=sha256:00\n"})
-    assert one.key("3.11.7") == two.key("3.11.7")
-    assert len({one.key("3.11.7"), one.key("3.11.8"), other.key("3.11.7")}) == 3
+    python = ["3.11.7", "/usr/bin/python"]
+    assert one.inputs(python, {}) == two.inputs(python, {})
+    assert one.inputs(python, {}) not in (
+        other.inputs(python, {}),
+        one.inputs(["3.11.8", python[1]], {}),
+        one.inputs([python[0], "/opt/python"], {}),
+        one.inputs(python, {"UV_INDEX": "digest"}),
+    )
 
 
 def test_imports(tmp_path: Path) -> None:
