@@ -23,23 +23,11 @@ from grader.runtime.supervise import Process
 from grader.runtime.zygote import Unavailable, Zygote
 
 READ_AT_START = (
-    *(
-        "PYTHON",
-        "LD_",
-        "MPL",
-        "MATPLOTLIB",
-        "OMP_",
-        "OPENBLAS_",
-        "MKL_",
-        "NUMEXPR_",
-        "BLIS_",
-        "KMP_",
-        "GOMP_",
-    ),
-    *("MLFLOW_CONFIGURE", "MLFLOW_LOGGING", "SKLEARN_", "PANDAS_", "SCIPY_", "NPY_", "NUMPY_", "NVPL_"),
-    *("JOBLIB_", "LOKY_", "OTEL_", "PYDANTIC_", "PILLOW_", "GIT_", "EVIDENTLY_", "PROTOCOL_", "GRPC_"),
-    *("FSSPEC_", "NLTK_", "PSUTIL_", "LANG", "LC_", "XDG_", "SSL_", "REQUESTS_", "CURL_", "AWS_CA_", "TZ"),
-    *("HYDRA_", "CLOUDSDK_", "GOOGLE_", "DATABRICKS_", "TF_", "MULTIDICT_", "YARL_", "FROZENLIST_"),
+    *("PYTHON", "LD_", "MPL", "MATPLOTLIB", "OMP_", "OPENBLAS_", "MKL_", "NUMEXPR_", "BLIS_", "KMP_"),
+    *("GOMP_", "NVPL_", "NPY_", "NUMPY_", "SCIPY_", "SKLEARN_", "PANDAS_", "JOBLIB_", "LOKY_", "PILLOW_"),
+    *("MLFLOW_CONFIGURE", "MLFLOW_LOGGING", "EVIDENTLY_", "PYDANTIC_", "HYDRA_", "OTEL_", "GRPC_", "GIT_"),
+    *("PROTOCOL_", "FSSPEC_", "NLTK_", "PSUTIL_", "MULTIDICT_", "YARL_", "FROZENLIST_", "DATABRICKS_"),
+    *("LANG", "LC_", "TZ", "XDG_", "SSL_", "REQUESTS_", "CURL_", "AWS_CA_", "CLOUDSDK_", "GOOGLE_", "TF_"),
 )
 """Variables that programs and libraries look at once, when they start or are imported."""
 MINDFUL = frozenset({"pytest"})
