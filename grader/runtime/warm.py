@@ -27,7 +27,7 @@ READ_AT_START = (
     *("GOMP_", "NVPL_", "NPY_", "NUMPY_", "SCIPY_", "SKLEARN_", "PANDAS_", "JOBLIB_", "LOKY_", "PILLOW_"),
     *("MLFLOW_CONFIGURE", "MLFLOW_LOGGING", "EVIDENTLY_", "PYDANTIC_", "HYDRA_", "OTEL_", "GRPC_", "GIT_"),
     *("PROTOCOL_", "FSSPEC_", "NLTK_", "PSUTIL_", "MULTIDICT_", "YARL_", "FROZENLIST_", "DATABRICKS_"),
-    *("LANG", "LC_", "TZ", "XDG_", "SSL_", "REQUESTS_", "CURL_", "AWS_CA_", "CLOUDSDK_", "GOOGLE_", "TF_"),
+    *("LANG", "LC_", "XDG_", "SSL_", "REQUESTS_", "CURL_", "AWS_CA_", "CLOUDSDK_", "GOOGLE_", "TF_"),
 )
 """Variables that programs and libraries look at once, when they start or are imported."""
 MINDFUL = frozenset({"pytest"})

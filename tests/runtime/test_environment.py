@@ -227,7 +227,7 @@ def test_what_does_not_build_may_build_elsewhere(
         WheelBuilder(cache, python, bwrap).wheel(package)
 
 
-def test_installing_starts_nothing_of_what_is_installed(tmp_path: Path, cache: Cache) -> None:
+def test_installing_starts_nothing_of_what_is_installed(tmp_path: Path, bwrap: Path | None) -> None:
     """A wheel may hold a `.pth` file, which runs as soon as the environment's interpreter starts."""
     wheel = tmp_path / "evil-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -241,7 +241,7 @@ def test_installing_starts_nothing_of_what_is_installed(tmp_path: Path, cache: C
     root = tmp_path / "venv"
     uv.make_environment(root, python)
     uv.install(root, [f"evil @ {wheel.as_uri()}"], python)
-    uv.compile_bytecode(root, python)
+    uv.compile_bytecode(root, python, bwrap)
     assert list(root.glob("lib/*/site-packages/evil.pth"))
     assert not (tmp_path / "ran").exists()
 
