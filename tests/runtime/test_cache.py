@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "gone": lambda entry: (entry / "thing").unlink(),
     "link-for-file": lambda entry: replace(entry / "thing", "/etc/passwd"),
     "link-elsewhere": lambda entry: replace(entry / "folder/link", "/etc/passwd"),
-    "link-for-folder": lambda entry: (shutil.rmtree(entry / "folder"), replace(entry / "folder", "/etc")),
+    "link-for-folder": lambda entry: (
+        (entry / "folder").rename(entry.parent / "was") and replace(entry / "folder", "/etc")
+    ),
     "marker": lambda entry: (entry / MARKER).write_text("{}"),
     "no-marker-at-all": lambda entry: (entry / MARKER).write_text("[" * 100_000),
     "empty-marker": lambda entry: (entry / MARKER).write_text(""),
@@ -110,9 +113,10 @@ def rewrite(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def replace(path: Path, target: str) -> None:
+def replace(path: Path, target: str) -> bool:
     path.unlink(missing_ok=True)
     path.symlink_to(target)
+    return True
 
 
 def unlock(entry: Path) -> None:
@@ -175,7 +179,7 @@ def test_a_copy_may_be_written(tmp_path: Path) -> None:
 
 def test_every_input_tells_entries_apart(tmp_path: Path) -> None:
     cache, build = Cache(tmp_path), Builder()
-    inputs = [A, {"of": "b"}, {"of": ["a"]}, {**A, "more": None}, {**A, "more": {}}]
+    inputs: list[dict[str, Any]] = [A, {"of": "b"}, {"of": ["a"]}, {**A, "more": None}, {**A, "more": {}}]
     assert len({cache.get("things", each, build) for each in inputs}) == len(inputs)
     assert cache.get("things", {"x": 1, "y": (2,)}, build) == cache.get("things", {"y": [2], "x": 1}, build)
 
