@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import shutil
 import subprocess
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -18,6 +19,7 @@ from pathlib import Path
 import grader
 from grader.errors import GraderFault, ToolMissing
 from grader.runtime import launch, mounts, ownership
+from grader.runtime.inside import system_calls
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run, SandboxClosed
 from grader.runtime.supervise import Process, Started
 
@@ -102,14 +104,16 @@ class Bubblewrap:
                 answer=answer_end,
             )
             words = ["--json-status-fd", str(information_end), *self._words(job, nested)]
+            refused = None if nested else _refused_calls(ours)
+            if refused is not None:
+                words = ["--seccomp", str(refused), *words]
             init = [os.fspath(launch.PYTHON), *launch.START, f"{mounts.INSIDE}/init.py"]
             user = hand_over(job, all_of_it=not nested)
             if nested and os.geteuid() == 0 and user is None:
                 raise GraderFault("no sandbox within a sandbox for root")
             argv = command(self.program, words, init, user=user)
-            popen = launch.spawn(
-                argv, text, pass_fds=launch.given(status_end, information_end, answer_end, *inbound.values())
-            )
+            ends = launch.given(status_end, information_end, answer_end, refused, *inbound.values())
+            popen = launch.spawn(argv, text, pass_fds=ends)
             return Process(
                 job,
                 Started(
@@ -138,6 +142,18 @@ class Bubblewrap:
         # capability: the next crash on the machine would start a program of its choice.
         # (A sandbox inside this one must be able to mount its own, and is never started as root.)
         return [*words, *mounts.closed(*(() if nested else ("/proc",)))]
+
+
+def _refused_calls(ours: contextlib.ExitStack) -> int | None:
+    """A descriptor with the filter of system calls, for bubblewrap to read."""
+    code = system_calls.program(platform.machine())
+    if not code:
+        return None
+    handle = os.memfd_create("system-calls", os.MFD_CLOEXEC)
+    ours.callback(os.close, handle)
+    os.write(handle, code)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
 
 
 def command(program: Path, words: mounts.Words, inner: list[str], *, user: int | None) -> list[str]:

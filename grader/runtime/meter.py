@@ -46,6 +46,8 @@ class Meter:
         self._memory_paths = memory_paths
         self._hidden_memory = 0
         self._next_disk = 0.0
+        self.cpu_seconds = 0.0
+        """What the tree had used at the last look."""
         self.next = time.monotonic() + TICK / 2
         """When to look again."""
 
@@ -57,6 +59,7 @@ class Meter:
         """The limit that the tree under `root` has run into, if any."""
         limits = self._job.limits
         usage = measure(root, limits.processes)
+        self.cpu_seconds = usage.cpu_seconds
         if usage.processes > limits.processes or usage.threads > limits.threads:
             return Ended.PROCESS_LIMIT
         if self._over_memory(usage):

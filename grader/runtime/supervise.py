@@ -24,6 +24,10 @@ KILL_SECONDS = 5
 """How long a killed process tree may take to be gone before what holds it is killed too."""
 DRAIN_SECONDS = 1
 MOST_STATUS = 2**16
+"""Bytes that a process may tell of itself: three short lines, but for error messages."""
+MOST_ERROR = 1000
+MOST_CPU_SECONDS = 1e9
+MOST_SIGNAL, MOST_RETURNCODE = 64, 255
 _BY_SIGNAL: Mapping[int, Ended] = {signal.SIGXCPU: Ended.CPU_LIMIT, signal.SIGXFSZ: Ended.DISK_LIMIT}
 
 
@@ -67,6 +71,8 @@ class Process:
         self._answer = Answer(job.limits.answer_bytes)
         self._root = None if started.information is not None else started.pid
         self._facts: dict[str, Any] = {}
+        self._fault: BaseException | None = None
+        self._measured_cpu = 0.0
         self._why: Ended | None = None
         self._out_of_memory = False
         self._killed_at = 0.0
@@ -75,8 +81,13 @@ class Process:
         self._lock = threading.Lock()
         self._begin = time.monotonic()
         self._run: Run | None = None
-        self._watcher = threading.Thread(target=self._watch, name=f"watch {job.argv[0]}", daemon=True)
-        self._watcher.start()
+        self._watcher = threading.Thread(target=self._watch, name=f"watch {job.argv[0][:40]}", daemon=True)
+        try:
+            self._watcher.start()
+        except RuntimeError as error:  # out of threads
+            self._fault = error
+            self._finish()
+            raise GraderFault("nothing can watch a sandbox", log_tail=str(error)) from error
 
     def alive(self) -> bool:
         """Whether the command still runs."""
@@ -96,19 +107,30 @@ class Process:
         return self._started.sockets[port]
 
     def wait(self, timeout: float | None = None) -> Run | None:
-        """The run, once it is over and nothing of it is left; None where the time was up first."""
-        self._over.wait(timeout)
-        return self._run
+        """The run, once it is over and nothing of it is left; None where the time was up first.
+
+        Raises:
+            GraderFault: watching it failed; nothing of it is left all the same.
+        """
+        return self._result() if self._over.wait(timeout) else None
 
     def kill(self) -> None:
         """Have it end, without waiting for that."""
         self._end(Ended.STOPPED)
 
     def stop(self) -> Run:
-        """End it now, with every process that it started."""
+        """End it now, with every process that it started.
+
+        Raises:
+            GraderFault: see `wait`.
+        """
         self.kill()
         self._over.wait()
-        assert self._run is not None  # noqa: S101  (set just before the event)
+        return self._result()
+
+    def _result(self) -> Run:
+        if self._run is None:
+            raise GraderFault("a sandbox could not be watched", log_tail=repr(self._fault)) from self._fault
         return self._run
 
     def confirm(self) -> None:
@@ -143,8 +165,9 @@ class Process:
     def _watch(self) -> None:
         try:
             self._follow()
-        finally:
-            self._finish()
+        except BaseException as error:
+            self._fault = error
+        self._finish()
 
     def _follow(self) -> None:
         """Read what comes and measure in between, until the process has ended and nothing more can come."""
@@ -199,17 +222,18 @@ class Process:
     def _locate(self, facts: Mapping[str, Any]) -> None:
         """The sandbox's own report: which process is the first inside."""
         child = facts.get("child-pid")
-        if isinstance(child, int) and self._root is None:
+        if _FACTS["started"](child) and self._root is None:
             with self._lock:
                 self._root = child
                 if self._why is not None:  # it was to be stopped before we knew whom
                     self._kill()
 
     def _learn(self, facts: Mapping[str, Any]) -> None:
-        """The first process's report: started, error, ended. A program could forge it, about itself only."""
+        """The first process's report: started, error, ended; what makes no sense was never said."""
         for name, value in facts.items():
-            self._facts.setdefault(name, value)
-        if "ended" in facts:
+            if name in _FACTS and _FACTS[name](value):
+                self._facts.setdefault(name, value)
+        if "ended" in self._facts:
             self._look_for_kills()
         if "started" in self._facts and not self._runs.is_set():
             self._begin = time.monotonic()
@@ -235,22 +259,29 @@ class Process:
             self._end(Ended.MEMORY_LIMIT)
             return
         exceeded = meter.exceeded(self._root, time.monotonic() - self._begin)
+        self._measured_cpu = max(self._measured_cpu, meter.cpu_seconds)
         if exceeded is not None:
             self._end(exceeded)
 
     def _finish(self) -> None:
         with self._lock:
             self._ending = True  # nobody else kills from now on: what leads to the process is about to close
-        self._started.abort()
-        self._started.reap()
-        self._started.cleanup()
-        self._run = self._conclude(time.monotonic() - self._begin)
-        self._over.set()
-        self._runs.set()
+        try:
+            for step in (self._started.abort, self._started.reap, self._started.cleanup):
+                try:
+                    step()
+                except Exception as error:
+                    self._fault = self._fault or error
+            if self._fault is None:
+                self._run = self._conclude(time.monotonic() - self._begin)
+        except Exception as error:
+            self._fault = error
+        finally:
+            self._over.set()
+            self._runs.set()
 
     def _conclude(self, seconds: float) -> Run:
         ended, returncode = self._how()
-        spent = self._facts.get("cpu_seconds")
         error = self._facts.get("error")
         return Run(
             argv=self.job.argv,
@@ -260,40 +291,57 @@ class Process:
             stderr=self._err.text(),
             seconds=seconds,
             dropped_bytes=self._out.dropped + self._err.dropped,
-            error=f"{self.job.argv[0]}: {error}" if isinstance(error, str) else "",
-            cpu_seconds=float(spent) if isinstance(spent, int | float) else 0.0,
+            error=f"{self.job.argv[0]}: {error}" if error else "",
+            cpu_seconds=self._cpu_seconds(),
             answer=self._answer.content() if self.job.answer else None,
             limits=self.job.limits,
         )
+
+    def _cpu_seconds(self) -> float:
+        """What process 1 counts, which sees all to its end, and at least what was seen from here."""
+        return max(float(self._facts.get("cpu_seconds", 0.0)), self._measured_cpu)
 
     def _how(self) -> tuple[Ended, int | None]:
         """Its own end if it had one, the limit that it ran into otherwise."""
         status = self._facts.get("ended")
         if self._out_of_memory and self._why in (None, Ended.MEMORY_LIMIT):
             return Ended.MEMORY_LIMIT, None
-        if self._why is not None and (self._why is not Ended.STOPPED or not isinstance(status, int)):
+        if self._why is not None and (self._why is not Ended.STOPPED or status is None):
             return self._why, None
-        if not isinstance(status, int):  # process 1 is gone without a word: the kernel ran out of memory
+        if status is None:  # process 1 is gone without a word: the kernel ran out of memory
             return Ended.SIGNALLED, -signal.SIGKILL
         if status >= 0:
             return (Ended.DISK_LIMIT, None) if disk_is_full(self.job) else (Ended.EXITED, status)
-        spent = self._facts.get("cpu_seconds", 0)
-        if status == -signal.SIGKILL and isinstance(spent, float) and spent >= self.job.limits.cpu_seconds:
+        if status == -signal.SIGKILL and self._cpu_seconds() >= self.job.limits.cpu_seconds:
             return Ended.CPU_LIMIT, None
         return _BY_SIGNAL.get(-status, Ended.SIGNALLED), status
 
 
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return type(value) is int and least <= value <= most
+
+
+_FACTS: Mapping[str, Callable[[object], bool]] = {
+    "started": lambda value: _is_whole(value, 1, 2**31),
+    "ended": lambda value: _is_whole(value, -MOST_SIGNAL, MOST_RETURNCODE),
+    "cpu_seconds": lambda value: type(value) in {int, float} and 0 <= value <= MOST_CPU_SECONDS,  # type: ignore[operator]
+    "error": lambda value: isinstance(value, str) and 0 < len(value) <= MOST_ERROR,
+}
+"""What a process may tell of itself: candidate code may have got hold of the way on which it does."""
+
+
 class _Lines:
-    """Cuts a stream of JSON lines into facts; what is none is passed over."""
+    """Cuts a stream of JSON lines into facts; what is none is passed over, and all that is too much."""
 
     def __init__(self, learn: Callable[[Mapping[str, Any]], None]) -> None:
         self._learn = learn
         self._rest = b""
+        self._room = MOST_STATUS
 
     def feed(self, data: bytes) -> None:
         """Take what was just read."""
+        data, self._room = data[: self._room], max(0, self._room - len(data))
         *lines, self._rest = (self._rest + data).split(b"\n")
-        self._rest = self._rest[:MOST_STATUS]
         for line in lines:
             with contextlib.suppress(ValueError, RecursionError):
                 facts = json.loads(line)

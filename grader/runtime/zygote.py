@@ -32,6 +32,7 @@ IMPORT_SECONDS = 180
 ANSWER_SECONDS = 30
 TICK = 0.1
 MOST_ANSWER = 2**20
+MOST_COMPLAINT = 1000
 CREDENTIALS = struct.Struct("3i")
 LIMITS = Limits(
     cpu_seconds=10**6,
@@ -78,12 +79,11 @@ class Zygote:
             self._undo.callback(process.stop)
             try:
                 self._control = self._undo.enter_context(_accept(server, process))
-                told = json.loads(self._control.recv(MOST_ANSWER))
-            except (OSError, ValueError) as error:
+                told = _imported(self._control.recv(MOST_ANSWER))
+            except (OSError, ValueError, RecursionError) as error:
                 self.close()
                 raise Unavailable(f"the imports did not come to an end: {process.output()[-500:]}") from error
-        self.noisy: list[str] = [str(name) for name in told["noisy"]]
-        self.modules = frozenset(map(str, told["modules"]))
+        self.noisy, self.modules = told
 
     def place(self, bind: Bind) -> str | None:
         """Where this sees what a job binds; None where it does not."""
@@ -119,7 +119,7 @@ class Zygote:
                 self._ask(descriptors)
             try:
                 pid, handle = self._furnish(job, channel, undo)
-            except (OSError, ValueError, struct.error) as error:
+            except (OSError, ValueError, RecursionError, struct.error) as error:
                 raise Unavailable(f"no fork: {error}") from error
 
             def kill(_: int = 0) -> None:
@@ -181,8 +181,10 @@ class Zygote:
         listeners = _descriptors(ancillary)
         ports = _owners(listeners, undo)
         told = json.loads(answer)
-        if "ready" not in told:
-            raise OSError(told.get("error"))
+        if not isinstance(told, dict) or "ready" not in told:
+            raise OSError(str(told)[:MOST_COMPLAINT])
+        if any(port not in job.outbound for _, port in ports):
+            raise OSError("it listens where nothing was asked for")
         for server, port in ports:
             path = os.fspath(job.outbound[port])
             threading.Thread(target=relay.forward, args=(server, path), daemon=True).start()
@@ -206,6 +208,18 @@ class Zygote:
             "answer": job.answer,
             "rlimits": launch.resource_limits(job.limits, own_user=True),
         }
+
+
+def _imported(answer: bytes) -> tuple[list[str], frozenset[str]]:
+    """What an interpreter says of its imports: the modules that warned, and all that are there."""
+    told = json.loads(answer)
+    if not isinstance(told, dict) or not all(_are_names(told.get(key)) for key in ("noisy", "modules")):
+        raise ValueError("no account of the imports")
+    return told["noisy"], frozenset(told["modules"])
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _accept(server: socket.socket, process: Process) -> socket.socket:

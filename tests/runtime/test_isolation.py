@@ -220,16 +220,11 @@ def test_nothing_of_the_grader_is_inherited(isolated: Bench) -> None:
     code = """
         import os
         print(sorted(os.listdir("/proc/self/fd"))[:3], len(os.listdir("/proc/self/fd")))
-        for pid in (1, os.getpid()):
-            variables = open(f"/proc/{pid}/environ").read().split("\\0")
-            print(sorted(line.split("=")[0] for line in variables if line))
+        variables = open("/proc/self/environ").read().split("\\0")
+        print(sorted(line.split("=")[0] for line in variables if line))
     """
     run = isolated.python(code)
-    assert run.stdout.splitlines() == [
-        "['0', '1', '2'] 4",
-        "['PWD']" if isolated.sandbox.name == "bubblewrap" else "['HOME', 'HOSTNAME', 'PATH']",
-        str(sorted(["HOME", "LANG", "PATH", MARK])),
-    ]
+    assert run.stdout.splitlines() == ["['0', '1', '2'] 4", str(sorted(["HOME", "LANG", "PATH", MARK]))]
 
 
 class greeter:  # noqa: N801  (reads as a function)

@@ -21,6 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import relay  # type: ignore[import-not-found]  # (beside this file, wherever that is mounted)
 
+DUMPABLE = 4  # PR_SET_DUMPABLE
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 ANSWER = 3
 """The descriptor on which a command that may answer does so."""
@@ -31,6 +32,7 @@ def main() -> None:
     orders = json.load(sys.stdin)
     os.chdir(orders["cwd"])  # failing here is ours, failing after the fork would be the command's
     keep_descriptors_to_ourselves()
+    keep_out_of_reach()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if orders["lifeline"] is not None:
         adopt_orphans()
@@ -40,6 +42,7 @@ def main() -> None:
     child = os.fork()
     if child == 0:
         execute(orders)
+    os.chdir("/")
     tell(orders["status"], started=child)
     if orders.get("answer") is not None:
         os.close(orders["answer"])  # the command alone has it
@@ -116,6 +119,18 @@ def keep_descriptors_to_ourselves() -> None:
                 os.set_inheritable(int(name), False)
         except OSError:
             continue  # the one that listed them
+
+
+def keep_out_of_reach() -> None:
+    """Let no other process of the same user look into this one: memory, descriptors, directories.
+
+    What the command becomes by its exec is as reachable as any program.
+    """
+    import _ctypes  # ctypes itself takes longer to import than all that this process does
+
+    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
+    if _ctypes.call_function(prctl, (DUMPABLE, 0, 0, 0, 0)):
+        raise OSError("cannot keep others out of the first process")
 
 
 def adopt_orphans() -> None:

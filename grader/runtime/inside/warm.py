@@ -32,11 +32,18 @@ sys.path.pop(0)
 PATH = list(sys.path)
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import inherited  # type: ignore[import-not-found]  # noqa: E402
 import init  # type: ignore[import-not-found]  # noqa: E402
 import namespaces  # type: ignore[import-not-found]  # noqa: E402
 import relay  # type: ignore[import-not-found]  # noqa: E402
 
-for _name in ("init", "namespaces", "relay"):  # a candidate may have modules of these names
+for _name in (
+    "inherited",
+    "init",
+    "namespaces",
+    "relay",
+    "system_calls",
+):  # a candidate may have modules of these names
     del sys.modules[_name]
 sys.path[:] = PATH
 
@@ -84,6 +91,7 @@ atexit.register(finish)  # before all that is imported ahead, and so the last to
 
 def main() -> int:
     """Import, then serve until the grader is gone; in the process of a run, its exit status."""
+    os.chdir("/")
     reserve_answer()
     control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     control.connect(sys.argv[1])
@@ -94,6 +102,7 @@ def main() -> int:
     told = {"noisy": noisy, "modules": modules, "threads": threading.active_count()}
     gc.collect()
     gc.freeze()
+    inherited.keep_memory_private()
     collapse()
     control.send(json.dumps(told).encode())
     while True:
@@ -165,6 +174,7 @@ def run(descriptors: list[int], added: dict[str, str]) -> int:
     channel = socket.socket(fileno=channel_number)
     orders = receive(channel)
     answer = inbound.pop(0) if orders["answer"] else None
+    inherited.replace_descriptors({*range(init.ANSWER + 1), *descriptors})
     orders["env"] = {
         **added,
         **orders["env"],
@@ -214,7 +224,7 @@ def furnish(orders: Orders) -> list[socket.socket]:
     namespaces.raise_loopback()
     servers = [server for port in orders["outbound"] for server in relay.listen(port)]
     namespaces.drop_capabilities()
-    namespaces.forbid_namespaces()
+    namespaces.forbid_system_calls()
     return servers
 
 
@@ -239,8 +249,10 @@ def begin(
 ) -> int:
     """As `init.main` does: the first process relays, reaps and tells; its child returns to run the script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    namespaces.set_reachable(False)
     child = os.fork()
     if child == 0:
+        namespaces.set_reachable(True)  # as after an exec
         for number, stream in enumerate(streams, start=1):
             os.dup2(stream, number)
         if answer is None:
