@@ -137,6 +137,8 @@ class Containers:
             (status, status_end), (stdout, stdout_end), (stderr, stderr_end) = (
                 launch.pipe(undo, ours) for _ in range(3)
             )
+            for stream in (stdout, stderr):
+                launch.let_open_again(stream)
             answer, answer_end = launch.answer_pipe(job, undo, ours)
             lifeline_end, lifeline = os.pipe()  # closes with the grader, however that ends
             undo.callback(os.close, lifeline)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from grader.errors import GraderFault
 from grader.runtime.limits import Limits, children
@@ -118,12 +118,18 @@ def pipe(undo: ExitStack, ours: ExitStack) -> tuple[int, int]:
     return read, write
 
 
+def let_open_again(pipe: int | IO[bytes] | None) -> None:
+    """Let a program write to a pipe by its path too, such as /dev/stdout, if it is another user than we."""
+    if pipe is not None:
+        os.fchmod(pipe if isinstance(pipe, int) else pipe.fileno(), 0o622)
+
+
 def answer_pipe(job: Job, undo: ExitStack, ours: ExitStack) -> tuple[int | None, int | None]:
     """A pipe for a job's answer, if it may have one: our end, and the run's, which others may open again."""
     if not job.answer:
         return None, None
     read, write = pipe(undo, ours)
-    os.fchmod(write, 0o622)  # by its path below /proc, where the program is another user than we are
+    let_open_again(write)
     return read, write
 
 
@@ -185,6 +191,8 @@ def spawn(
         )
     except OSError as error:
         raise GraderFault(f"cannot start {argv[0]}: {error.strerror}") from error
+    for stream in (popen.stdout, popen.stderr):
+        let_open_again(stream)
     assert popen.stdin is not None  # noqa: S101
     with contextlib.suppress(BrokenPipeError), popen.stdin:
         popen.stdin.write(text)

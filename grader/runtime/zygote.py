@@ -107,6 +107,8 @@ class Zygote:
         with ExitStack() as undo, ExitStack() as ours:
             sockets, inbound = self._inner.sockets.make(job.inbound, undo, ours)
             (out, out_end), (err, err_end) = launch.pipe(undo, ours), launch.pipe(undo, ours)
+            for stream in (out, err):
+                launch.let_open_again(stream)
             status, status_end = launch.pipe(undo, ours)
             answer, answer_end = launch.answer_pipe(job, undo, ours)
             channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
