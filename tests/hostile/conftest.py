@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,11 @@ def target(isolation: str, request: pytest.FixtureRequest, monkeypatch: pytest.M
     if isolation == "docker" and "DOCKER_HOST" not in os.environ:
         use_engine(monkeypatch).close()
     return Target(isolation, user=option("user", None), python=option("grader", None))
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that who runs the grader can read."""
+    with tempfile.TemporaryDirectory(prefix="hostile-", ignore_cleanup_errors=True) as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
