@@ -11,12 +11,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from grader import process
 from grader.checks.alert_series import HISTORY, STEP
 from grader.errors import GraderFault
+from grader.runtime.scratch import temporary_directory
 
 SECONDS = 60
 """Wall seconds for one run of promtool; an honest alert takes a fifth of one."""
@@ -126,7 +126,7 @@ class Promtool:
             raise GraderFault("promtool fails on the grader's own rule", log_tail=self.complaint)
 
     def _holds(self, scenarios: Sequence[Scenario]) -> bool:
-        with TemporaryDirectory(prefix="grader-promtool-") as directory:
+        with temporary_directory() as directory:
             names = []
             for number, scenario in enumerate(scenarios):
                 Path(directory, f"rules{number}.yml").write_text(scenario.rules, encoding="utf-8")
@@ -134,7 +134,7 @@ class Promtool:
                 Path(directory, f"test{number}.yml").write_text(json.dumps(test), encoding="utf-8")
                 names.append(f"test{number}.yml")
             argv = [str(self.program), "test", "rules", *names]
-            ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": directory}, timeout=SECONDS)
+            ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": str(directory)}, timeout=SECONDS)
         self._timed_out = ended.timed_out
         if ended.returncode != 0:
             self.complaint = f"promtool was stopped after {SECONDS} s" if ended.timed_out else ended.output
@@ -174,12 +174,12 @@ def check_rules(program: Path, content: str | Path) -> tuple[bool, str]:
     Raises:
         GraderFault: it does not come to an end; looking at rules is quick whatever they hold.
     """
-    with TemporaryDirectory(prefix="grader-promtool-") as directory:
+    with temporary_directory() as directory:
         path = content if isinstance(content, Path) else Path(directory, "rules.yml")
         if isinstance(content, str):
             path.write_text(content, encoding="utf-8")
         argv = [str(program), "check", "rules", str(path)]
-        ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": directory}, timeout=SECONDS)
+        ended = process.run(argv, cwd=Path(directory), env={"TMPDIR": str(directory)}, timeout=SECONDS)
     if ended.timed_out:
         raise GraderFault(f"promtool did not check a rule file within {SECONDS} s")
     said = "\n".join(line for line in ended.output.splitlines() if not line.startswith("Checking "))

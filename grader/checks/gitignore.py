@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from grader.checks.registry import check
 from grader.errors import GraderFault
 from grader.process import Completed, run
 from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.runtime.scratch import temporary_directory
 
 if TYPE_CHECKING:
     from grader.checks.context import Context
@@ -135,7 +135,7 @@ def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None]:
 
 @contextmanager
 def _repository(git: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="grader-ignore-") as scratch:
+    with temporary_directory() as scratch:
         root = Path(scratch) / "tree"
         root.mkdir()
         done = _git(git, root, "init", "--quiet", "--template=")

@@ -29,6 +29,7 @@ from grader.errors import GraderFault
 from grader.runtime.build_work import BUILT, FAILED, NETWORK, PROXIES, UNDECIDED
 from grader.runtime.cache import Cache
 from grader.runtime.engine import ADDRESS, Engine, labels
+from grader.runtime.scratch import temporary_directory
 
 KIND = "images"
 ANSWER = "built.json"
@@ -100,7 +101,7 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
     if client is None:
         return Built(outcome=UNDECIDED, reason="it needs BuildKit, and no docker client here speaks to that")
     use = secrets.token_hex(8)
-    with tempfile.TemporaryDirectory(prefix="grader-build-") as directory:
+    with temporary_directory() as directory:
         archive = Path(directory) / "context.tar"
         _write(archive, request, use)
         with _Watcher(_orders(request, engine, client, archive, use), request.limits) as watcher:

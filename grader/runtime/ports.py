@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +29,7 @@ class _Held:
 
 
 class Ports:
-    """Takes ports for this process; a lock file for each keeps other graders of the machine out.
+    """Takes ports for this process; a name for each keeps other graders of the machine out.
 
     Runs that want the same socket behind a port share it; any others wait for each other.
     """
@@ -83,7 +81,7 @@ class Ports:
                     return False
                 held.users += 1
                 return True
-            lock = _lock_file(port)
+            lock = _reserve(port)
             if lock is None:
                 return False
             try:
@@ -127,17 +125,14 @@ def _release(held: _Held) -> None:
     os.close(held.lock)
 
 
-def _lock_file(port: int) -> int | None:
-    """The lock of a port, or None while another grader has it. The file stays: removing it would race."""
-    path = Path(tempfile.gettempdir()) / f"grader-port-{port}.lock"
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        lock = os.open(path, flags | os.O_CREAT, 0o666)
-    except PermissionError:  # another user's, which some systems let nobody else create
-        lock = os.open(path, flags)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
+def _reserve(port: int) -> int | None:
+    """A port for this grader, or None while another has it; closing the descriptor gives it back.
+
+    A name of an abstract socket: it is of the same network as the port, and goes with whoever held it.
+    """
+    with socket.socket(socket.AF_UNIX) as name:
+        try:
+            name.bind(f"\0grader-port-{port}")
+        except OSError:
+            return None
+        return name.detach()

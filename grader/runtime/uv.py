@@ -26,6 +26,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime.jail import Wall, jailed
+from grader.runtime.scratch import temporary_directory
 
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 _PASSED_ON = (
@@ -113,7 +114,7 @@ def describe(requirements: Sequence[str], names: Iterable[str], python: Interpre
     Raises:
         Refused: one of them does not exist, or two contradict each other.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         settings = Path(folder) / "uv.toml"
         # Without this, uv would run a source package's setup.py to learn what it requires.
         settings.write_text("".join(_no_requirements(name) for name in sorted(set(names))))
@@ -169,7 +170,7 @@ def resolve(
     Raises:
         Refused: no set of versions satisfies them all.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         pins = Path(folder) / "constraints.txt"
         pins.write_text("\n".join(constraints))
         output = Path(folder) / "output.txt"
@@ -203,7 +204,7 @@ def install(
     Raises:
         Refused: one of them cannot be downloaded or is not what its hash says.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         wanted = Path(folder) / "requirements.txt"
         wanted.write_text("\n".join(requirements))
         done = _checked(
