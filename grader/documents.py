@@ -1,14 +1,17 @@
 """Files of a submission, read once and shared between checks.
 
 Broken input is a value here: a property gives what the file holds or a `Problem` that says why it cannot.
+What is too long, too deep or too large a number to be meant is broken input too, so that no reader behind
+this one runs out of stack, digits or time.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import re
 import warnings
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -16,15 +19,31 @@ from typing import Any
 
 import tomli
 import yaml
-from yaml import SafeLoader
+from yaml import CSafeLoader, SafeLoader
 
 from grader.results import Finding
 
 MOST_BYTES = 4 * 2**20
 """The largest file that is read as text: no honest deliverable comes near it."""
-MOST_NODES = 100_000
-"""The most nodes that a YAML document may have once its aliases are written out."""
-MOST_DEPTH = 200
+MAX_NODES = 50_000
+"""Values in one YAML document, once its aliases are written out."""
+MAX_DEPTH = 100
+"""Levels of nesting in a document of plain data. Readers recurse, a few frames for each level."""
+MAX_DIGITS = 100
+"""Digits of a number. From 309 a float overflows, and from 4,300 Python refuses to print an integer."""
+MAX_PYTHON_CHARACTERS = 500_000
+MAX_PYTHON_BRACES = 10_000
+"""Python 3.11 looks through a whole f-string for each of its expressions."""
+MAX_PYTHON_DEPTH = 200
+"""Levels of a syntax tree: Python parses thousands of them, which no recursive reader can follow."""
+MAX_MESSAGE = 300
+"""Characters of what a parser says; some quote the whole text."""
+
+_TOO_DEEP = "it is nested too deeply"
+_TOO_MANY = "it has too many values"
+_TOO_LONG_NUMBER = f"it has a number of more than {MAX_DIGITS} digits"
+# Parsers of TOML look at every prefix of a dotted key.
+_LONG_KEY = re.compile(r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +118,7 @@ class SourceFile:
         """The file as TOML."""
         if isinstance(self.text, Problem):
             return self.text
-        try:
-            return tomli.loads(self.text)
-        except tomli.TOMLDecodeError as error:
-            return Problem(self.name, f"not valid TOML: {error}", getattr(error, "lineno", None))
-        except RecursionError:
-            return Problem(self.name, "not valid TOML: it is nested too deeply")
+        return parse_toml(self.text, self.name)
 
     @cached_property
     def yaml(self) -> tuple[YamlDocument, ...] | Problem:
@@ -116,7 +130,7 @@ class SourceFile:
         """The same with YAML 1.2 booleans (`on`, `yes` and `off` are words), as GitHub reads it."""
         return self._yaml(_Loader12)
 
-    def _yaml(self, loader: type[SafeLoader]) -> tuple[YamlDocument, ...] | Problem:
+    def _yaml(self, loader: type[CSafeLoader]) -> tuple[YamlDocument, ...] | Problem:
         if isinstance(self.text, Problem):
             return self.text
         return parse_yaml(self.text, self.name, loader)
@@ -126,21 +140,139 @@ class SourceFile:
         """The file as a Python module."""
         if isinstance(self.text, Problem):
             return self.text
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return ast.parse(self.text, filename=self.name)
-        except SyntaxError as error:
-            return Problem(self.name, f"not valid Python: {error.msg}", error.lineno)
-        except (ValueError, RecursionError, MemoryError) as error:
-            return Problem(self.name, f"not valid Python: {error}")
+        return parse_python(self.text, self.name)
 
 
-class _Loader11(SafeLoader):
-    """PyYAML's own reading."""
+def parse_python(text: str, name: str) -> ast.Module | Problem:
+    """Read a Python module whose tree recursive readers can walk."""
+    if len(text) > MAX_PYTHON_CHARACTERS or text.count("{") > MAX_PYTHON_BRACES:
+        return Problem(name, "cannot be read as Python: it is too long")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text, filename=name)
+    except SyntaxError as error:
+        return Problem(name, f"not valid Python: {_one_line(error.msg)}", error.lineno)
+    except (RecursionError, MemoryError):  # the second is what the parser says of its own stack
+        return Problem(name, f"cannot be read as Python: {_TOO_DEEP}")
+    except ValueError as error:
+        return Problem(name, f"not valid Python: {_one_line(error)}")
+    excess = _python_excess(tree)
+    return Problem(name, f"cannot be read as Python: {excess}") if excess else tree
 
 
-class _Loader12(SafeLoader):
+def _python_excess(tree: ast.Module) -> str:
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_PYTHON_DEPTH):
+        if any(isinstance(node, ast.Constant) and _is_huge(node.value) for node in level):
+            return _TOO_LONG_NUMBER
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return ""
+    return _TOO_DEEP
+
+
+def _is_huge(value: object) -> bool:
+    # 10 is a little more than 2 ** (10 / 3)
+    return isinstance(value, int) and value.bit_length() > MAX_DIGITS * 10 // 3
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any] | Problem:
+    """Read a TOML document."""
+    if too_deep(text) or _LONG_KEY.search(text):
+        return Problem(name, f"not valid TOML: {_TOO_DEEP}")
+    try:
+        data = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        return Problem(name, f"not valid TOML: {_one_line(error)}", getattr(error, "lineno", None))
+    except RecursionError:
+        return Problem(name, f"not valid TOML: {_TOO_DEEP}")
+    except (ValueError, OverflowError):  # the only ones that tomli passes on: `int` of endless digits
+        return Problem(name, f"not valid TOML: {_TOO_LONG_NUMBER}")
+    excess = excess_of(data)
+    return Problem(name, f"not valid TOML: {excess}") if excess else data
+
+
+def parse_json(text: str) -> Any:
+    """Read a JSON document. A number too long for an integer is infinite, as elsewhere in floating point.
+
+    Raises:
+        ValueError: it is not JSON, or larger or deeper than anybody means.
+    """
+    try:
+        data = json.loads(text, parse_int=_bounded_int)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if excess := excess_of(data):
+        raise ValueError(excess)
+    return data
+
+
+def _bounded_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
+def excess_of(data: object) -> str:
+    """What makes plain data too much for the readers behind; empty if nothing does."""
+    level = [data]
+    for _ in range(MAX_DEPTH):
+        if any(map(_is_huge, level)):
+            return _TOO_LONG_NUMBER
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return ""
+    return _TOO_DEEP
+
+
+def _one_line(said: object) -> str:
+    return " ".join(str(said).split())[:MAX_MESSAGE]
+
+
+class _RefusedError(ValueError):
+    """A document that is too much of something, and the line where that shows."""
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader11(CSafeLoader):
+    """PyYAML's own reading, by libyaml: pure Python takes twenty seconds for what takes this one.
+
+    The tags of YAML's type repository give plain data too, so that every reader knows what it may meet.
+    """
+
+
+def _binary(loader: SafeLoader, node: yaml.ScalarNode) -> str:
+    data: bytes = loader.construct_yaml_binary(node)
+    return data.decode("utf-8", "replace")
+
+
+def _pairs(loader: SafeLoader, node: yaml.SequenceNode) -> list[Any]:
+    return loader.construct_sequence(node, deep=True)
+
+
+def _keys(loader: SafeLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+_PLAIN: dict[str, Callable[[Any, Any], Any]] = {
+    "binary": _binary,
+    "omap": _pairs,
+    "pairs": _pairs,
+    "set": _keys,
+    "value": SafeLoader.construct_scalar,
+}
+for _tag, _construct in _PLAIN.items():
+    _Loader11.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
+
+
+class _Loader12(_Loader11):
     """The same, but only true and false are booleans."""
 
 
@@ -154,38 +286,59 @@ _Loader12.add_implicit_resolver(
 
 
 def parse_yaml(
-    text: str, name: str, loader: type[SafeLoader] = _Loader11
+    text: str, name: str, loader: type[CSafeLoader] = _Loader11
 ) -> tuple[YamlDocument, ...] | Problem:
     """Read every document of `text`; unknown tags, alias bombs and cycles are problems, not crashes."""
-    if too_deep(text):
-        return Problem(name, "not valid YAML: it is nested too deeply")
     try:
+        _bound_events(text)
         return tuple(_documents(text, loader))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = " ".join(filter(None, (error.context, error.problem)))
+        said = _one_line(" ".join(filter(None, (error.context, error.problem))))
         return Problem(name, f"not valid YAML: {said}", mark.line + 1 if mark else None)
-    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
-        return Problem(name, f"not valid YAML: {' '.join(str(error).split())}")
-    except RecursionError:
-        return Problem(name, "not valid YAML: it is nested too deeply")
+    except _RefusedError as refused:
+        return Problem(name, f"not valid YAML: {refused}", refused.line)
+    except (AttributeError, LookupError):  # what PyYAML makes of `!!bool maybe` and `!!timestamp no`
+        return Problem(name, "not valid YAML: a tag does not fit the value behind it")
+    except (yaml.YAMLError, ArithmeticError, TypeError, ValueError) as error:  # `2024-99-99`
+        return Problem(name, f"not valid YAML: {_one_line(error)}")
+
+
+def _bound_events(text: str) -> None:
+    """Refuse what is too deep or too long before a tree is made of it: libyaml's composer recurses in C."""
+    if too_deep(text):
+        raise _RefusedError(_TOO_DEEP)
+    parser = CSafeLoader(text)
+    depth = events = 0
+    try:
+        while event := parser.get_event():
+            events += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > MAX_DEPTH or events > 3 * MAX_NODES:
+                line = event.start_mark.line + 1 if event.start_mark else None
+                raise _RefusedError(_TOO_DEEP if depth > MAX_DEPTH else _TOO_MANY, line)
+    finally:
+        parser.dispose()
 
 
 def too_deep(text: str) -> bool:
     """Whether so many brackets are open at once that no honest document has them.
 
-    YAML scanners look at every open bracket again for every token: minutes, before they give up. Quotes and
-    comments are not told apart.
+    Some scanners of YAML look at every open bracket again for every token: minutes, before they give up.
+    Quotes and comments are not told apart.
     """
     level = 0
     for bracket in re.findall(r"[][{}]", text):
         level = level + 1 if bracket in "[{" else max(level - 1, 0)
-        if level > MOST_DEPTH:
+        if level > 2 * MAX_DEPTH:
             return True
     return False
 
 
-def _documents(text: str, loader_class: type[SafeLoader]) -> Iterator[YamlDocument]:
+def _documents(text: str, loader_class: type[CSafeLoader]) -> Iterator[YamlDocument]:
     loader = loader_class(text)
     try:
         while loader.check_node():
@@ -210,13 +363,15 @@ class _Survey:
     def __init__(self) -> None:
         self.lines: dict[Place, int] = {}
         self.duplicates: list[tuple[str, int]] = []
-        self._left = MOST_NODES
+        self._left = MAX_NODES
 
     def visit(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> None:
         self._left -= 1
-        if self._left < 0 or len(above) > MOST_DEPTH or any(node is parent for parent in above):
-            raise ValueError("its aliases repeat or nest without end")
-        self.lines.setdefault(place, node.start_mark.line + 1)
+        line = node.start_mark.line + 1
+        if self._left < 0 or len(above) > MAX_DEPTH or any(node is parent for parent in above):
+            raise _RefusedError("its aliases repeat or nest without end", line)
+        _bound_digits(node)
+        self.lines.setdefault(place, line)
         if isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self.visit(item, (*place, index), (*above, node))
@@ -231,13 +386,23 @@ class _Survey:
                     self.visit(part, place, above)
                 continue
             if not isinstance(key, yaml.ScalarNode):
+                self.visit(key, place, above)  # for its bounds: most readers refuse such a key
                 continue
+            _bound_digits(key)
             line = key.start_mark.line + 1
             if key.value in seen and (key.value, line) not in self.duplicates:
                 self.duplicates.append((key.value, line))
             seen.add(key.value)
             self.lines[(*place, _key(key))] = line
             self.visit(value, (*place, _key(key)), above)
+
+
+def _bound_digits(node: yaml.Node) -> None:
+    if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
+        raise _RefusedError(_TOO_LONG_NUMBER, node.start_mark.line + 1)
+
+
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def _key(node: yaml.ScalarNode) -> Hashable:

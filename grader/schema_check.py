@@ -8,8 +8,6 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from grader.bundled import SCHEMAS
 from grader.complaints import Complaint, Sheet, unknown
 from grader.documents import Problem, parse_yaml
@@ -27,8 +25,7 @@ def read_sheet(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         return None, [Complaint(file=str(path), message=f"cannot be read: {error}")]
-    # libyaml reads all rubrics in the time in which pure Python reads one; the two agree on marks.
-    documents = parse_yaml(text, str(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    documents = parse_yaml(text, str(path))
     if isinstance(documents, Problem):
         return None, [Complaint(file=str(path), line=documents.line or 0, message=documents.message)]
     if len(documents) != 1:

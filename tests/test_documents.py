@@ -1,11 +1,21 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from grader.documents import MOST_BYTES, Problem, SourceFile, YamlDocument, parse_yaml
+from grader.documents import (
+    MOST_BYTES,
+    Problem,
+    SourceFile,
+    YamlDocument,
+    parse_json,
+    parse_python,
+    parse_toml,
+    parse_yaml,
+)
 
 
 def source(root: Path, content: bytes, name: str = "file") -> SourceFile:
@@ -27,6 +37,20 @@ def bomb() -> str:
         (bomb(), "not valid YAML: its aliases repeat or nest without end"),
         ("[" * 3000, "not valid YAML: it is nested too deeply"),
         ("a: 2024-99-99", "not valid YAML: month must be in 1..12"),
+        ("- " * 50_000 + "x", "not valid YAML: it is nested too deeply"),
+        ("- a\n" * 200_000, "not valid YAML: it has too many values"),
+        ("a: 0x" + "f" * 5000, "not valid YAML: it has a number of more than 100 digits"),
+        ("0x" + "f" * 200 + ": a", "not valid YAML: it has a number of more than 100 digits"),
+        ("? [0x" + "f" * 101 + "]\n: a", "not valid YAML: it has a number of more than 100 digits"),
+        ("a: 1" + ":59" * 50, "not valid YAML: it has a number of more than 100 digits"),
+        ("a: 1" + "0" * 400 + ".0", "not valid YAML: it has a number of more than 100 digits"),
+        ("a: !!bool maybe", "not valid YAML: a tag does not fit the value behind it"),
+        ("a: !!int ''", "not valid YAML: a tag does not fit the value behind it"),
+        ("a: !!timestamp never", "not valid YAML: a tag does not fit the value behind it"),
+        ("a: !!float x", "not valid YAML: could not convert string to float"),
+        ("a: \0", "not valid YAML: unacceptable character #x0000"),
+        ("a: \ud800", "not valid YAML: 'utf-8' codec can't encode character"),
+        ('a: "\\ud800"', "not valid YAML: while parsing a quoted scalar"),
         ("{[1]: 2}", "not valid YAML: while constructing a mapping found unhashable key"),
     ],
 )
@@ -51,6 +75,22 @@ def test_lines_follow_aliases_and_merges() -> None:
         6,
         3,
     ]
+
+
+def test_merges_that_double_are_a_problem() -> None:
+    lines = ["a0: &a0 {k: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40))]
+    assert isinstance(parse_yaml("\n".join(lines), "f.yaml"), Problem)
+
+
+def test_tags_of_the_type_repository_give_plain_data() -> None:
+    (document,) = _documents("a: !!binary aGk=\nb: !!set {x, y}\nc: !!omap [k: 1]\nd: =\n")
+    assert document.data == {"a": "hi", "b": {"x": None, "y": None}, "c": [{"k": 1}], "d": "="}
+
+
+def test_a_problem_does_not_quote_the_whole_text() -> None:
+    read = parse_yaml("!!" + "x" * 100_000, "f.yaml")
+    assert isinstance(read, Problem)
+    assert len(read.message) < 400
 
 
 def test_duplicate_keys_are_told_with_their_line() -> None:
@@ -97,6 +137,69 @@ def test_broken_toml_and_python(tmp_path: Path) -> None:
     file = source(tmp_path, b"a = = 1\n")
     assert isinstance(file.toml, Problem)
     assert file.python == Problem("file", "not valid Python: invalid syntax", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = " + "1" * 5000, "it has a number of more than 100 digits"),
+        ("a = 0x" + "f" * 5000, "it has a number of more than 100 digits"),
+        ("a = [{b = [0o" + "7" * 5000 + "]}]", "it has a number of more than 100 digits"),
+        (".".join("a" * 100_000) + " = 1", "it is nested too deeply"),
+        ('"a" . ' * 100_000 + "a = 1", "it is nested too deeply"),
+        ("a = " + "[" * 1000 + "]" * 1000, "it is nested too deeply"),
+        ("a = " + "[" * 150 + "]" * 150, "it is nested too deeply"),
+        ("a = " + "{a = " * 500 + "1" + "}" * 500, "it is nested too deeply"),
+    ],
+)
+def test_toml_that_is_too_much_is_a_problem(text: str, problem: str) -> None:
+    assert parse_toml(text, "f.toml") == Problem("f.toml", f"not valid TOML: {problem}")
+
+
+def test_long_honest_toml_is_read() -> None:
+    text = "".join(f"[[package]]\nname = 'a.b.c'\nsize = {n}\n" for n in range(30_000))
+    read = parse_toml(text, "uv.lock")
+    assert isinstance(read, dict)
+    assert len(read["package"]) == 30_000
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("(" * 150 + ")" * 150 + "+1" * 4000, "it is nested too deeply"),
+        ("1" + "+1" * 500_000, "it is too long"),
+        ("1" + "+1" * 100_000, "it is nested too deeply"),
+        ("not " * 100_000 + "x", "it is nested too deeply"),
+        ("a" + ".b" * 1000, "it is nested too deeply"),
+        ("if a: pass\n" + "elif b: pass\n" * 20_000, "it is nested too deeply"),
+        ("x = f'" + "{a}" * 100_000 + "'", "it is too long"),
+        ("x = 0x" + "f" * 5000, "it has a number of more than 100 digits"),
+    ],
+)
+def test_python_that_is_too_much_is_a_problem(text: str, problem: str) -> None:
+    assert parse_python(text, "f.py") == Problem("f.py", f"cannot be read as Python: {problem}")
+
+
+def test_the_parser_itself_refuses_nul_and_endless_digits() -> None:
+    assert isinstance(parse_python("a\0", "f.py"), Problem)
+    assert isinstance(parse_python("a = " + "1" * 5000, "f.py"), Problem)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 500 + "]" * 500, '{"a":' * 300 + "1" + "}" * 300, "{", "\0"]
+)
+def test_json_that_cannot_be_read_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_json(text)
+
+
+def test_numbers_of_json_that_are_too_long_are_infinite() -> None:
+    assert parse_json("[1" + "0" * 400 + ", -1" + "0" * 5000 + ", 1e999, 12]") == [
+        math.inf,
+        -math.inf,
+        math.inf,
+        12,
+    ]
 
 
 def test_deeply_nested_python_is_a_problem(tmp_path: Path) -> None:
