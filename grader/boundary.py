@@ -17,6 +17,7 @@ from typing import NoReturn
 import typer
 
 from grader.errors import GraderFault, UsageError
+from grader.report.safe import clean
 
 WrongWords: type[Exception] = typer.BadParameter.__mro__[2]
 """Click's base of every complaint about the command line; typer may bring a Click of its own."""
@@ -51,6 +52,7 @@ def exit_code_of(command: Callable[[], object]) -> int:
     except typer.Exit as exit_:
         return exit_.exit_code
     except WrongWords as error:
+        error.message = clean(str(error.message))  # type: ignore[attr-defined]
         error.show()  # type: ignore[attr-defined]
         return UNUSABLE
     except (KeyboardInterrupt, typer.Abort):
@@ -88,4 +90,4 @@ def _report() -> Path:
 
 def _say(message: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"grader: {message}", file=sys.stderr)  # noqa: T201
+        print(f"grader: {clean(message)}", file=sys.stderr)  # noqa: T201

@@ -8,6 +8,7 @@ this one runs out of stack, digits or time.
 from __future__ import annotations
 
 import ast
+import configparser
 import json
 import re
 import warnings
@@ -206,6 +207,17 @@ def parse_json(text: str) -> Any:
     if excess := excess_of(data):
         raise ValueError(excess)
     return data
+
+
+def parse_ini(text: str, name: str) -> configparser.ConfigParser | Problem:
+    """Read a file of sections and keys, as Python's own programs keep their options."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        # Where many blanks are in a row, its patterns try each of them as the end of a key.
+        parser.read_string(re.sub(r"[^\S\n]{20,}", " " * 20, text), source=name)
+    except configparser.Error as error:
+        return Problem(name, f"not a valid INI file: {_one_line(error)}")
+    return parser
 
 
 def _bounded_int(digits: str) -> int | float:

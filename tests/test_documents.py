@@ -11,6 +11,7 @@ from grader.documents import (
     Problem,
     SourceFile,
     YamlDocument,
+    parse_ini,
     parse_json,
     parse_python,
     parse_toml,
@@ -200,6 +201,14 @@ def test_numbers_of_json_that_are_too_long_are_infinite() -> None:
         math.inf,
         12,
     ]
+
+
+def test_ini_files() -> None:
+    assert isinstance(parse_ini("[a\n", "f.ini"), Problem)
+    assert isinstance(parse_ini("x = 1\n", "f.ini"), Problem)
+    parser = parse_ini("[a]\nb" + " " * 500_000 + "= 1\nc =\n  " + " " * 500_000 + "d\n", "f.ini")
+    assert not isinstance(parser, Problem)
+    assert dict(parser["a"]) == {"b": "1", "c": "\nd"}
 
 
 def test_deeply_nested_python_is_a_problem(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from grader.results import Finding
 
 MOST_RULES = 200
 """Rules of a file that are looked at."""
+MAX_EXPRESSIONS = 200_000
+"""Characters of all expressions of a file: promtool's time grows with the square of what one holds."""
 MOST_SAME = 5
 """Alerts of one name that are tried."""
 MOST_RECORDED = 10
@@ -76,7 +77,14 @@ def read(file: SourceFile) -> RuleFile | Problem:
     grouped = isinstance(groups, list)
     places = _in_groups(groups) if isinstance(groups, list) else _ungrouped(document.data)
     read_rules = (_rule(data, place, file.where(document.line(*path))) for path, place, data in places)
-    found = tuple(itertools.islice((rule for rule in read_rules if rule is not None), MOST_RULES))
+    rules = [rule for rule in read_rules if rule is not None]
+    if longest := next((rule for rule in rules if len(rule.expr) > promql.MOST_CHARACTERS), None):
+        name = (longest.alert or longest.record)[:100]
+        line = document.line("groups", longest.place[0], "rules", longest.place[1])
+        return Problem(file.name, f"the expression of {name} has {len(longest.expr):,} characters", line)
+    if (length := sum(len(rule.expr) for rule in rules)) > MAX_EXPRESSIONS:
+        return Problem(file.name, f"its expressions have {length:,} characters")
+    found = tuple(rules[:MOST_RULES])
     return RuleFile(found, grouped) if found or grouped else Problem(file.name, NO_GROUPS)
 
 

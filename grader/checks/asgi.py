@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from grader.checks.scripts import IMPORT_ERRORS, PYTHON, Called, Script
 from grader.checks.tracebacks import last_traceback
+from grader.documents import parse_json
 
 if TYPE_CHECKING:
     import httpx
@@ -46,8 +46,8 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON; None where it is none."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return parse_json(self.body)
+        except ValueError:
             return None
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+
+from grader.documents import parse_json
 
 MOST_ROWS = 200_000
 _BLANK = {"", "nan", "none", "null", "na", "<na>", "nat"}
@@ -87,8 +88,8 @@ def parse(path: str, data: bytes) -> Output | None:
 def _json_table(path: str, text: str) -> Output | None:
     """Records in a list or one a line, or columns: what was predicted is there, if not as it was asked."""
     try:
-        records = json.loads(text)
-    except (ValueError, RecursionError):
+        records = parse_json(text)
+    except ValueError:
         records = [_loaded(line) for line in text.splitlines()[:MOST_ROWS] if line.strip()]
     if isinstance(records, dict) and all(isinstance(column, dict) for column in records.values()):
         columns = [list(column.values()) for column in records.values()]
@@ -102,8 +103,8 @@ def _json_table(path: str, text: str) -> Output | None:
 
 def _loaded(line: str) -> Any:
     try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
+        return parse_json(line)
+    except ValueError:
         return None
 
 

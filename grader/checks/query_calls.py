@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +12,7 @@ from grader.checks import recorded
 from grader.checks.python_facts import Call, Module, modules
 from grader.checks.python_nodes import UNKNOWN, known
 from grader.checks.shell import Command, commands
-from grader.documents import SourceFile
+from grader.documents import Problem, SourceFile, parse_json, parse_python
 from grader.submission import Submission
 
 _OUTPUT = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`")
@@ -110,11 +108,8 @@ def _in_shell(file: SourceFile, script: Sequence[Command], start: int) -> Iterat
 
 def _in_program(file: SourceFile, command: Command, line: int) -> Iterator[Query]:
     program = command.option("-c") or command.stdin
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(program[:MOST_CHARACTERS])
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse_python(program[:MOST_CHARACTERS], file.name)
+    if isinstance(tree, Problem):
         return
     yield from _in_python([Module(file, tree=ast.increment_lineno(tree, line))])
 
@@ -124,8 +119,8 @@ def _in_request(file: SourceFile, command: Command, script: Sequence[Command], l
         return
     text = command.option("-d", "--data", "--data-raw", "--json") or command.stdin
     try:
-        body = json.loads(_OUTPUT.sub("", text))
-    except (ValueError, RecursionError):
+        body = parse_json(_OUTPUT.sub("", text))
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         body = {"filter": UNKNOWN, "order_by": UNKNOWN, "max_results": UNKNOWN}

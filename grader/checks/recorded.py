@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from grader.checks.python_facts import Module
-from grader.documents import SourceFile
+from grader.documents import SourceFile, parse_json
 
 if TYPE_CHECKING:
     from grader.submission import Submission
@@ -242,8 +241,8 @@ def _unsplit(node: ast.expr) -> ast.expr:
 
 def _notebook(text: str) -> Iterator[Script]:
     try:
-        cells = json.loads(text).get("cells", [])
-    except (ValueError, AttributeError, RecursionError):
+        cells = parse_json(text).get("cells", [])
+    except (ValueError, AttributeError):
         return
     for cell in cells if isinstance(cells, list) else ():
         if not isinstance(cell, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import configparser
 import itertools
 import posixpath
 import re
@@ -19,6 +18,7 @@ from grader.checks.makefile_text import recipe
 from grader.checks.shell import Command, commands, script_file
 from grader.checks.shell_wrappers import is_assignment, unwrap
 from grader.checks.workflow_facts import Job, Step, Workflow
+from grader.documents import Problem, parse_ini, parse_python
 from grader.submission import Submission
 
 MOST_NESTING = 4
@@ -159,10 +159,8 @@ class _Reader:
         return [self._text(str(name)) for name in names]
 
     def _toxed(self, directory: str) -> str:
-        parser = configparser.ConfigParser(interpolation=None, strict=False)
-        try:
-            parser.read_string(self._text(posixpath.join(directory, "tox.ini")))
-        except configparser.Error:
+        parser = parse_ini(self._text(posixpath.join(directory, "tox.ini")), "tox.ini")
+        if isinstance(parser, Problem):
             return ""
         sections = [name for name in parser.sections() if name.startswith("testenv")]
         found = "\n".join(parser.get(name, "commands", fallback="") for name in sections)
@@ -171,9 +169,8 @@ class _Reader:
 
 def _noxed(text: str) -> str:
     """What a noxfile's sessions run: `session.run("pytest", "--cov")`."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = parse_python(text, "noxfile.py")
+    if isinstance(tree, Problem):
         return ""
     lines: list[str] = []
     for node in ast.walk(tree):

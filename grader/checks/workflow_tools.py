@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from grader.checks.shell import Command
 from grader.checks.workflow_acts import Act, matching, uses
-from grader.documents import Problem
+from grader.documents import Problem, parse_ini
 from grader.submission import Submission
 
 
@@ -42,10 +41,8 @@ def _from_toml(data: dict[str, Any] | Problem) -> str:
 
 
 def _from_ini(text: str | Problem, section: str) -> str:
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read_string("" if isinstance(text, Problem) else text)
-    except configparser.Error:
+    parser = text if isinstance(text, Problem) else parse_ini(text, "")
+    if isinstance(parser, Problem):
         return ""
     return parser.get(section, "addopts", fallback="") or ""
 

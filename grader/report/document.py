@@ -6,7 +6,7 @@ import json
 from typing import Any, TextIO
 
 from grader import __version__
-from grader.report.safe import safe
+from grader.report.safe import clean, safe
 from grader.results import Comparison, CriterionResult, Finding, Grade, PartResult, Score
 
 VERSION = 1
@@ -15,11 +15,11 @@ VERSION = 1
 
 def document(grade: Grade) -> dict[str, Any]:
     """The whole grade; everything in it but `seconds` depends on submission, exam, seed and machine alone."""
-    return {
+    found: dict[str, Any] = {
         "version": VERSION,
         "grader": __version__,
         "exam": dict(grade.exam),
-        "submission": {key: safe(value) for key, value in grade.submission.items()},
+        "submission": dict(grade.submission),
         "score": _score(grade.score),
         "sections": [
             {
@@ -45,6 +45,19 @@ def document(grade: Grade) -> dict[str, Any]:
         "remarks": [_finding(remark) for remark in grade.remarks],
         "seconds": round(grade.seconds, 2),
     }
+    return {name: _cleaned(value) for name, value in found.items()}
+
+
+def _cleaned(data: Any) -> Any:
+    """Every text of the document, wherever it came from: it is shown in terminals, logs and pages."""
+    match data:
+        case str():
+            return clean(data)
+        case dict():
+            return {clean(str(key)): _cleaned(value) for key, value in data.items()}
+        case list() | tuple():
+            return [_cleaned(value) for value in data]
+    return data
 
 
 def write_json(grade: Grade, stream: TextIO) -> None:
@@ -90,7 +103,7 @@ def _comparison(comparison: Comparison) -> dict[str, str]:
     return {
         "task": comparison.task,
         "deliverable": comparison.deliverable,
-        "path": safe(comparison.path),
+        "path": comparison.path,
         "text": safe(comparison.text, longest=40_000),
         "reference_path": comparison.reference_path,
         "reference_text": comparison.reference_text,

@@ -1,23 +1,51 @@
-"""Text that a candidate wrote, made safe to print."""
+"""The one door for text that a candidate may have written: nothing in it is a command to who shows it.
+
+A terminal obeys escape sequences, a reader believes what invisible and reversing characters make of a line,
+and a CI service obeys lines of its log. Reports are made of `Text` objects: markup means nothing in them.
+"""
 
 from __future__ import annotations
 
 import re
 
 _CONTROL = re.compile(
-    # C0 but for newline, DEL and C1 (terminal escapes), bidirectional overrides (text that reads backwards),
-    # surrogates (names that are no UTF-8).
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    "["
+    "\x00-\x09\x0b-\x1f\x7f-\x9f"  # C0 but for newline, DEL, C1: terminal escapes
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # bidirectional: text that reads in another order
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u3164\ufeff\uffa0"  # unseen
+    "\u2028\u2029"  # newlines of some
+    "\ufff0-\ufffb\ufffe\uffff"  # annotations, and no characters
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # unseen, of shorthand and music
+    "\U000e0000-\U000e0fff"  # tags and variation selectors, in which whole texts hide
+    "\ud800-\udfff"  # surrogates: of names that are not UTF-8
+    "]"
+)
+# By name, wherever they are: a report's lines are wrapped, and any word may come to begin one. Services look
+# past spaces, and some look for their mark in all of a line.
+_GITHUB = re.compile(
+    r"::(?=(?:error|warning|notice|debug|group|endgroup|echo|add-mask|add-matcher|remove-matcher|add-path"
+    r"|set-env|set-output|save-state|stop-commands|internal-set-repo-path)\b)",
+    re.IGNORECASE,
+)
+_OTHERS = re.compile(
+    r"##(?=\[|vso\[|teamcity\[)|\bsection_(?=(?:start|end):)|\btravis_(?=fold:|time:)", re.IGNORECASE
 )
 
 
+def clean(text: str) -> str:
+    """The text without anything that steers a terminal, a reader's eye or a CI service."""
+    shown = _CONTROL.sub(lambda match: " " if match[0] == "\t" else "\N{REPLACEMENT CHARACTER}", text)
+    shown = _GITHUB.sub(": :", shown)
+    return _OTHERS.sub(lambda match: f"{match[0][:-1]} {match[0][-1]}", shown)
+
+
 def safe(text: str, *, longest: int = 4000) -> str:
-    """The text without anything that steers a terminal, cut in the middle where it is too long."""
-    clean = _CONTROL.sub(lambda match: " " if match[0] == "\t" else "\N{REPLACEMENT CHARACTER}", text)
-    if len(clean) <= longest:
-        return clean
+    """The same, cut in the middle where it is too long."""
+    cleaned = clean(text)
+    if len(cleaned) <= longest:
+        return cleaned
     half = longest // 2
-    return f"{clean[:half]}\n… {len(clean) - longest:,} characters left out …\n{clean[-half:]}"
+    return f"{cleaned[:half]}\n… {len(cleaned) - longest:,} characters left out …\n{cleaned[-half:]}"
 
 
 def one_line(text: str, *, longest: int = 300) -> str:

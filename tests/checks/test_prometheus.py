@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from grader import process
 from grader.bundled import RUBRICS
 from grader.checks import alert_trials, prometheus
 from grader.checks.alert_rules import complaints, read
-from grader.checks.alert_trials import Promtool, Question, Scenario
+from grader.checks.alert_trials import Promtool, Question, Scenario, check_rules
 from grader.documents import Problem
 from grader.errors import GraderFault
 from grader.results import Evidence, Outcome
@@ -53,6 +54,29 @@ def letters(found: Mapping[str, Outcome]) -> str:
 def rules(alert: str, expr: str, wait: str = "5m", *more: dict[str, Any]) -> str:
     rule = {"alert": alert, "expr": expr} | ({"for": wait} if wait else {})
     return json.dumps({"groups": [{"name": "g", "rules": [*more, rule]}]})
+
+
+def test_expressions_that_keep_promtool_busy_never_reach_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "run", lambda *_, **__: pytest.fail("promtool was asked"))
+    minus = rules(RATE, "-" * 200_000 + "rate(http_errors_total[5m]) > 5")
+    assert letters(outcomes(tmp_path, minus, RATE)) == "FF"
+    many = json.dumps(
+        {
+            "groups": [
+                {"name": "g", "rules": [{"alert": f"A{n}", "expr": "-" * 15_000 + "x"} for n in range(40)]}
+            ]
+        }
+    )
+    context = make_context(tmp_path / "many", {"alerts.yml": many}, deliverables={"alerts": "alerts.yml"})
+    for text, root, said in (
+        (minus, "one", f"the expression of {RATE} has 200,031 characters"),
+        (many, "many", "its expressions have 600,040 characters"),
+    ):
+        context = make_context(tmp_path / root, {"alerts.yml": text}, deliverables={"alerts": "alerts.yml"})
+        outcome = decide(prometheus.valid, context, file="alerts")
+        assert [finding.message for finding in outcome.findings] == [said]
 
 
 def tried(root: Path, alert: str, expr: str, wait: str = "5m") -> str:
@@ -326,6 +350,17 @@ def test_a_promtool_that_hangs_is_asked_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(alert_trials, "SECONDS", 0.01)
     with pytest.raises(GraderFault):
         outcomes(tmp_path, rules(MODEL, "model_loaded == 0", "1m"), MODEL)
+
+
+def test_a_promtool_that_the_text_keeps_busy_refuses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_trials, "SECONDS", 1)
+    program = tmp_path / "promtool"
+    program.write_text('#!/bin/sh\n! grep -q busy "$3" || sleep 60\n')
+    program.chmod(0o755)
+    assert check_rules(program, "{}") == (True, "")
+    assert check_rules(program, "busy") == (False, "promtool did not come to an end within 1 s")
 
 
 def test_complaints_name_their_lines(tmp_path: Path) -> None:

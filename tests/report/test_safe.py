@@ -13,11 +13,23 @@ from grader.report.safe import one_line, points, safe
         ("\u202egnp.exe", "�gnp.exe"),
         ("name\udcff", "name�"),
         ("\x9b31m", "�31m"),
+        ("\x9b31m\x90q\x9c\x9d8;;http://x\x9c", "�31m�q��8;;http://x�"),
+        ("a\u200bb\xadc\ufeffd\u2060e", "a�b�c�d�e"),
+        ("a\U000e0041\U000e01ef\u2028b", "a���b"),
+        ("a\b\x7fb\0", "a��b�"),
+        ("::error file=x::no", ": :error file=x::no"),
+        ("  ::Set-Output name=x::1", "  : :Set-Output name=x::1"),
+        ("a" * 110 + "::stop-commands::x", "a" * 110 + ": :stop-commands::x"),
+        ("##[group]x ##vso[task.setvariable]y", "# #[group]x # #vso[task.setvariable]y"),
+        ("##teamcity[x]", "# #teamcity[x]"),
+        ("section_start:1:x\r", "section _start:1:x�"),
+        ("tests/test_a.py::test_error PASSED [ 50%] std::vector", None),
+        ("## Title\n:: a", None),
         ("héllo ✓ [bold]", "héllo ✓ [bold]"),
     ],
 )
-def test_nothing_steers_the_terminal(hostile: str, clean: str) -> None:
-    assert safe(hostile) == clean
+def test_nothing_steers_a_terminal_a_reader_or_a_service(hostile: str, clean: str | None) -> None:
+    assert safe(hostile) == (hostile if clean is None else clean)
 
 
 def test_long_text_keeps_both_ends() -> None:
