@@ -90,9 +90,9 @@ def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
 
 def judge_notices(seen: Observed, how: Suite, name: str, where: str) -> Outcome:
     """A test that passed, and fails after an answer was changed."""
-    fault, clean, broken = how["faults"][name], seen.clean, seen.broken.get(name)
-    good = clean.those("passed")
-    if broken is not None and not broken.late.isdisjoint(good):
+    fault, clean = how["faults"][name], seen.clean
+    good, noticed = clean.those("passed"), seen.noticed(name)
+    if not noticed.isdisjoint(seen.steady()):
         return passed()
     if not good:
         return failed(Finding(message="no test passes, so none can notice", actual=brief(clean), where=where))
@@ -104,6 +104,16 @@ def judge_notices(seen: Observed, how: Suite, name: str, where: str) -> Outcome:
                 message=f"no test sends a {asked} that the application answers with {fault['answered']}",
                 expected=f"a test client sends the request to the application of {how['path']}",
                 actual=_statuses(clean, asked),
+                where=where,
+            )
+        )
+    if fickle := [test for test in good if test in noticed]:
+        said = f"tests that fail when {_told(fault, asked)} fail at times without that, too"
+        return failed(
+            Finding(
+                message=said,
+                expected="a test that passes as long as the answers are right",
+                actual=_named(fickle),
                 where=where,
             )
         )

@@ -1,4 +1,4 @@
-"""One run of pytest, read from what `probes/pytest_faults.py` saw of it."""
+"""One run of pytest, read from what `probes/pytest_faults.py` saw of it, and the suite says of itself."""
 
 from __future__ import annotations
 
@@ -61,17 +61,23 @@ class SuiteRun:
         return self.green and set(self.tests.values()) == {"passed"}
 
 
-def read_events(run: Run, events: Sequence[object]) -> SuiteRun:
-    """One run from its events, which the suite may have had its hands in."""
+def read_events(run: Run, events: Sequence[object], *, status: int | None, forked: bool = False) -> SuiteRun:
+    """One run from its events, which the suite may have had its hands in.
+
+    Args:
+        status: its process' exit status, which pytest's own must be.
+    """
     reader = _Reader()
     for event in events:
         reader.take(event)
+    if reader.status != status:
+        reader.status = None
     if reader.status is None and reader.broken:
         reader.late.add(reader.current)
     return SuiteRun(
         run=run,
         status=reader.status,
-        forked=reader.forked,
+        forked=forked,
         used=reader.used,
         tests=reader.tests,
         texts=reader.texts,
@@ -87,7 +93,6 @@ class _Reader:
     """What is known after some events."""
 
     status: int | None = None
-    forked: bool = False
     used: bool = False
     broken: bool = False
     """Whether an answer was changed."""
@@ -101,8 +106,6 @@ class _Reader:
     def take(self, event: object) -> None:
         """One more; what is no event of ours says nothing."""
         match event:
-            case {"forked": bool(forked)}:
-                self.forked = forked
             case {"start": str(test)}:
                 self.current = test
             case {"error": str(text)}:

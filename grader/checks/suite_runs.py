@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypedDict
 
@@ -13,11 +13,12 @@ from grader.checks.context import Context
 from grader.checks.suite_events import SuiteRun, read_events
 from grader.errors import GraderFault
 from grader.results import Finding
-from grader.runtime.sandbox import Limits
+from grader.runtime.sandbox import Limits, Run
 
-CLEAN = "clean"
 _PROBE = "pytest_faults"
 _PYTEST = "pytest"
+MAX_DRAWS = 20
+"""Of runs one by one: few suites need any, and these four or so."""
 _USAGE_ERROR, _NO_TESTS = 4, 5
 _CONFTEST = "conftest.py"
 
@@ -74,10 +75,32 @@ class Observed:
     """All runs of a suite in one world."""
 
     clean: SuiteRun
-    broken: Mapping[str, SuiteRun]
+    controls: tuple[SuiteRun, ...] = ()
+    """Other runs without a fault, among those that had one: the suite cannot tell which is which."""
+    broken: Mapping[str, tuple[SuiteRun, ...]] = field(default_factory=dict)
     """By fault; one that could change no answer was not run."""
     form: Form = Form(args=())
     remarks: tuple[Finding, ...] = ()
+
+    def noticed(self, fault: str) -> set[str]:
+        """Tests that fail in every run that has the fault, after it changed an answer."""
+        runs = self.broken.get(fault, ())
+        return set.intersection(*(set(run.late) for run in runs)) if runs else set()
+
+    def steady(self) -> list[str]:
+        """Tests that pass in every run without a fault."""
+        passing = [set(run.those("passed")) for run in self.controls]
+        return [test for test in self.clean.those("passed") if all(test in each for each in passing)]
+
+    def add(self, found: Sequence[tuple[str | None, SuiteRun]]) -> Observed:
+        """With some more runs, each with its fault."""
+        controls = tuple(run for fault, run in found if fault is None)
+        names = {*self.broken, *(fault for fault, _ in found if fault is not None)}
+        broken = {
+            name: (*self.broken.get(name, ()), *(run for fault, run in found if fault == name))
+            for name in names
+        }
+        return replace(self, controls=self.controls + controls, broken=broken)
 
 
 def without_model(context: Context, file: str, how: Suite) -> Observed:
@@ -106,33 +129,46 @@ class _World:
     def observe(self) -> Observed:
         """Every run, in one process where that is as good as in many."""
         form = self._before.form if self._before else next(self._forms())
-        runs = self._ask(form)
-        if self._before and _same(runs[CLEAN], self._before.clean):
+        seen = self._all(form)
+        if self._before and _same(seen.clean, self._before.clean):
             return self._before
-        runs = self._confirmed(form, runs)
-        if not runs[CLEAN].tests and runs[CLEAN].status not in (_NO_TESTS, None):
-            form, runs = self._otherwise(form, runs)
-        for name, fault in self._how["faults"].items():
-            if name not in runs and _changes_anything(runs[CLEAN], fault):
-                runs |= self._ask(form, only=name)
-        remarks = (Finding(message=form.remark, where=str(self._path)),) if form.remark else ()
-        return Observed(clean=runs[CLEAN], broken=runs, form=form, remarks=remarks)
+        seen = self._confirmed(seen)
+        if not seen.clean.tests and seen.clean.status not in (_NO_TESTS, None):
+            seen = self._otherwise(seen)
+        seen = self._completed(seen)
+        remark = seen.form.remark
+        remarks = (Finding(message=remark, where=str(self._path)),) if remark else ()
+        return replace(seen, remarks=remarks)
 
-    def _confirmed(self, form: Form, runs: dict[str, SuiteRun]) -> dict[str, SuiteRun]:
+    def _confirmed(self, seen: Observed) -> Observed:
         """What is not green, seen again where it is no fault of copying, of imports or of haste."""
-        if runs[CLEAN].green:
-            return runs
-        again = self._ask(form, only=CLEAN)
-        return runs if _same(again[CLEAN], runs[CLEAN]) else again
+        if seen.clean.green:
+            return seen
+        _, again = self._one(seen.form, (None,))
+        return seen if _same(again, seen.clean) else Observed(clean=again, form=seen.form)
 
-    def _otherwise(self, form: Form, runs: dict[str, SuiteRun]) -> tuple[Form, dict[str, SuiteRun]]:
+    def _completed(self, seen: Observed) -> Observed:
+        """With the faults that copies could not show, each run in a process of its own.
+
+        Which fault such a run has, if any, is drawn where it runs: nothing that the suite can read tells.
+        """
+        useful = [name for name, fault in self._how["faults"].items() if _changes_anything(seen.clean, fault)]
+        missing = [name for name in useful if name not in seen.broken]
+        for _ in range(MAX_DRAWS if missing else 0):
+            seen = seen.add([self._one(seen.form, (*(missing or useful), None))])
+            missing = [name for name in missing if name not in seen.broken]
+            if not missing and seen.controls:
+                break
+        return seen
+
+    def _otherwise(self, seen: Observed) -> Observed:
         """A suite that does not begin, called in another way."""
         for other in self._forms():
-            if other != form and (not other.leaves_out or runs[CLEAN].status == _USAGE_ERROR):
-                tried = self._confirmed(other, self._ask(other))
-                if tried[CLEAN].tests:
-                    return other, tried
-        return form, runs
+            if other != seen.form and (not other.leaves_out or seen.clean.status == _USAGE_ERROR):
+                tried = self._confirmed(self._all(other))
+                if tried.clean.tests:
+                    return tried
+        return seen
 
     def _forms(self) -> Iterator[Form]:
         """As the candidate says, else by its name; then without what may keep pytest from starting."""
@@ -157,11 +193,23 @@ class _World:
             path.suffix == ".py" and path.parent == inside for path in self._context.submission.files
         )
 
-    def _ask(self, form: Form, only: str | None = None) -> dict[str, SuiteRun]:
-        """Runs in a fresh workspace; there is always a clean one, or the one that was asked for.
+    def _all(self, form: Form) -> Observed:
+        """Every run that copies of one process can make; at least one without a fault."""
+        run, found = self._ask(form)
+        if not found:
+            return Observed(clean=SuiteRun(run=run), form=form)
+        (_, clean), *others = found
+        return Observed(clean=clean, form=form).add(others)
 
-        That one has an interpreter of its own, with nothing imported ahead.
-        """
+    def _one(self, form: Form, choose: Sequence[str | None]) -> tuple[str | None, SuiteRun]:
+        """One run with one of these faults, in an interpreter of its own, with nothing imported ahead."""
+        run, found = self._ask(form, choose)
+        return found[0] if found else (None, SuiteRun(run=run))
+
+    def _ask(
+        self, form: Form, choose: Sequence[str | None] | None = None
+    ) -> tuple[Run, list[tuple[str | None, SuiteRun]]]:
+        """Runs in a fresh workspace, each with its fault."""
         how, lab = self._how, self._context.require_lab()
         limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
         own = [self._path, *(path for path in self._context.submission.files if path.name == _CONFTEST)]
@@ -172,9 +220,8 @@ class _World:
             "method": how["method"],
             "path": how["path"],
             "faults": how["faults"],
-            "clean": CLEAN,
             "idle_seconds": how["idle_seconds"],
-            **({"only": only} if only else {}),
+            **({"choose": choose} if choose else {}),
         }
         with ExitStack() as stack:
             name = "suite"
@@ -185,15 +232,16 @@ class _World:
                 cell = stack.enter_context(lab.cell(name, mlflow=server, files=model))
             else:
                 cell = stack.enter_context(lab.cell(name, without=how["without"]))
-            run, answer = cell.probe(_PROBE, request, limits=limits, fresh=only is not None)
-        found = {name: read_events(run, events) for name, events in _runs(answer)}
-        return {only or CLEAN: SuiteRun(run=run), **found}
+            run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None)
+        return run, list(_runs(run, answer))
 
 
-def _runs(answer: object) -> Iterator[tuple[str, Sequence[object]]]:
-    match answer:
-        case {"runs": dict() as runs}:
-            yield from ((name, events) for name, events in runs.items() if isinstance(events, list))
+def _runs(run: Run, answer: object) -> Iterator[tuple[str | None, SuiteRun]]:
+    entries = answer.get("runs") if isinstance(answer, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        match entry:
+            case {"fault": str() | None as fault, "forked": bool(forked), "status": status, "events": events}:
+                yield fault, read_events(run, events, status=status, forked=forked)
 
 
 def _same(one: SuiteRun, other: SuiteRun) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from grader.checks import suite
 from grader.checks.suite_events import SuiteRun, read_events
-from grader.checks.suite_runs import CLEAN, Observed, Suite
+from grader.checks.suite_runs import Observed, Suite
 from grader.results import Verdict
 from grader.runtime.sandbox import Ended, Run
 from tests.checks.laboratory import parameters
@@ -26,11 +26,13 @@ def answer(status: int, *, own: bool = False, changed: bool = False) -> dict[str
 
 
 def read(*events: object) -> SuiteRun:
-    return read_events(RUN, events)
+    ends = [event["end"] for event in events if isinstance(event, dict) and "end" in event]
+    status = ends[-1] if ends and isinstance(ends[-1], int) else -9
+    return read_events(RUN, events, status=status)
 
 
 def observed(clean: SuiteRun, **broken: SuiteRun) -> Observed:
-    return Observed(clean=clean, broken={CLEAN: clean, **broken})
+    return Observed(clean=clean, broken={name: (run,) for name, run in broken.items()})
 
 
 GOOD = read({"start": "a"}, answer(200), report("a"), {"start": "b"}, answer(422), report("b"), END)
@@ -149,3 +151,28 @@ def test_a_test_that_was_red_before_notices_nothing() -> None:
     clean = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), END)
     seen = observed(clean, error=NOTICED)
     assert suite.judge_notices(seen, HOW, "error", WHERE).verdict is Verdict.FAILED
+
+
+def test_what_pytest_says_is_its_process_exit_status() -> None:
+    events = (report("a"), END)
+    assert read_events(RUN, events, status=0).green
+    assert not read_events(RUN, events, status=1).green
+    assert not read_events(RUN, events, status=-9).green
+
+
+def test_a_test_that_fails_also_without_a_fault_notices_nothing() -> None:
+    # Such as one that fails whenever it is not the first time, which no fault made it do.
+    late = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), {"end": 1, "used": True})
+    seen = observed(GOOD, error=NOTICED).add([(None, GOOD), (None, late)])
+    finding = suite.judge_notices(seen, HOW, "error", WHERE).findings[0]
+    assert finding.message == (
+        "tests that fail when POST /predict answers 500 to what it answered 200 before "
+        "fail at times without that, too"
+    )
+    assert finding.actual == "a"
+
+
+def test_a_test_notices_a_fault_whenever_it_is_there() -> None:
+    seen = observed(GOOD, error=NOTICED)
+    assert seen.add([("error", NOTICED)]).noticed("error") == {"a"}
+    assert not seen.add([("error", GOOD)]).noticed("error")

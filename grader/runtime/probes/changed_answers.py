@@ -1,33 +1,34 @@
 """Change what an application answers, between it and whoever called it: a test client or a server.
 
-Beside `pytest_faults.py`, which imports it in the candidate's environment.
+Beside `pytest_runs.py`, which imports it in the candidate's environment.
 """
 
 import functools
 import inspect
-import json
 import os
 import warnings
 from collections.abc import Awaitable, Callable
+from json import dumps, loads  # (a test may patch the module)
 from typing import Any
 
-MOST_BODY = 2**22
+MAX_BODY = 2**22
 Scope = Any
 Message = Any
 Send = Callable[[Any], Awaitable[None]]
-Tell = Callable[..., None]
+Ask = Callable[..., dict[str, Any]]
 
 
 class Wire:
     """What every Starlette application's answers come through."""
 
-    def __init__(self, request: dict[str, Any], tell: Tell) -> None:
+    def __init__(self, request: dict[str, Any], ask: Ask) -> None:
         self.method, self.path = request["method"], request["path"].rstrip("/")
         self.own = {os.path.realpath(path) for path in request["own"]}
-        self.fault: dict[str, Any] | None = None
         self.reached = False
         """Whether anything of the submission's own application answered."""
-        self.tell = tell
+        self.answered = False
+        """Whether a request was answered that faults speak of."""
+        self.ask = ask
 
     def cut_in(self) -> None:
         """From now on."""
@@ -73,21 +74,20 @@ class Answer:
             await self.forward(message)
         elif message.get("type") == "http.response.body":
             self.body += message.get("body", b"")
-            if not message.get("more_body") or len(self.body) > MOST_BODY:
+            if not message.get("more_body") or len(self.body) > MAX_BODY:
                 start, body = changed(self.start, self.body, self.fault)
                 await self.forward(start)
                 await self.forward(body)
 
     def begin(self, message: Message) -> None:
-        """Decide by the status."""
+        """Have it decided by the status."""
         own = self.wire.is_own(self.scope)
         self.wire.reached = self.wire.reached or not own
         if not self.wire.asked(self.scope):
             return
-        fault, status = self.wire.fault, message.get("status")
-        if fault is not None and not own and status == fault["answered"]:
-            self.fault, self.start = fault, message
-        self.wire.tell(answer=status, own=own, changed=self.fault is not None)
+        self.wire.answered = True
+        self.fault = self.wire.ask(answer=message.get("status"), own=own).get("fault")
+        self.start = message
 
 
 def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message, Message]:
@@ -109,18 +109,18 @@ def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message
 def lacking(body: bytes, key: str) -> bytes:
     """The object without a key; an answer that names it otherwise loses everything."""
     try:
-        found = json.loads(body)
+        found = loads(body)
     except ValueError:
         return b"{}"
     if not isinstance(found, dict) or key not in found:
         return b"{}"
-    return json.dumps({name: value for name, value in found.items() if name != key}).encode()
+    return dumps({name: value for name, value in found.items() if name != key}).encode()
 
 
 def is_json(body: bytes) -> bool:
     """Whether a body reads as JSON."""
     try:
-        json.loads(body)
+        loads(body)
     except ValueError:
         return False
     return True
