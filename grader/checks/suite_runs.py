@@ -232,7 +232,7 @@ class _World:
                 cell = stack.enter_context(lab.cell(name, mlflow=server, files=model))
             else:
                 cell = stack.enter_context(lab.cell(name, without=how["without"]))
-            run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None)
+            run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None, apart=True)
         return run, list(_runs(run, answer))
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,7 @@ class Cell:
         limits: Limits | None = None,
         title: str = "",
         fresh: bool = False,
+        apart: bool = False,
     ) -> tuple[Run, object | None]:
         """Run `probes/<script>.py REQUEST ANSWER` with the candidate's Python, in the workspace.
 
@@ -150,7 +152,15 @@ class Cell:
         Args:
             title: names the run in the timeline.
             fresh: see `Job.fresh`.
+            apart: whether the script decides for itself and leaves the candidate's code to its children (see
+                `probes/parent.py`). Variables that Python obeys before any script does are for those alone:
+                the request says them as `variables`.
         """
+        variables = {**self._env, **(env or {})}
+        if apart and isinstance(request, Mapping):
+            held = {name: value for name, value in variables.items() if _is_obeyed(name, value)}
+            variables = {name: value for name, value in variables.items() if name not in held}
+            request = {**request, "variables": held}
         directory = self._scratch / f"probe-{next(self._numbers)}"
         directory.mkdir(parents=True)
         (directory / "request.json").write_text(json.dumps(request), encoding="utf-8")
@@ -158,7 +168,10 @@ class Cell:
         asked = Bind(directory / "request.json", "/grader/request.json")
         see = self._sandbox.sees
         argv = (os.fspath(self._python), f"{see(probes)}/{script}.py", see(asked), ANSWER)
-        job = self._job(argv, env=env, limits=limits, binds=(probes, asked), answer=True, fresh=fresh)
+        job = replace(
+            self._job(argv, env=None, limits=limits, binds=(probes, asked), answer=True, fresh=fresh),
+            env=variables,
+        )
         run = self._run(job, title or f"{script} (probe)")
         return run, _parse(run.answer)
 
@@ -223,6 +236,11 @@ class Cell:
             answer=answer,
             fresh=fresh,
         )
+
+
+def _is_obeyed(name: str, value: str) -> bool:
+    """Whether a variable changes how Python starts, and is not one that every program gets."""
+    return name.startswith("PYTHON") and ENVIRONMENT.get(name) != value
 
 
 def _parse(data: bytes | None) -> object | None:

@@ -10,6 +10,7 @@ are forgotten in children.
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import socket
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +35,23 @@ _ANSWER = 3
 class Answer:
     """Where the probe's one answer goes."""
 
-    def __init__(self, path: str) -> None:
-        """Take the descriptor before any other code could."""
-        if path == f"/proc/self/fd/{_ANSWER}":
-            self._descriptor = _ANSWER
-            os.set_inheritable(_ANSWER, False)
-        else:
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def __init__(self) -> None:
+        """Keep the descriptor from what is executed later."""
+        os.set_inheritable(_ANSWER, False)
 
     def write(self, told: object) -> None:
         """Say it, once."""
-        with os.fdopen(self._descriptor, "wb") as file:
+        with os.fdopen(_ANSWER, "wb") as file:
             file.write(json.dumps(told).encode())
 
     def forget(self) -> None:
         """In a child: it has none."""
-        os.close(self._descriptor)
+        os.close(_ANSWER)
 
 
 def begin() -> tuple[dict[str, Any], Answer]:
     """What was asked, and where to answer; from here on nobody looks into this process."""
-    answer = Answer(sys.argv[2])
+    answer = Answer()
     prctl(DUMPABLE, 0)
     prctl(SUBREAPER, 1)  # what children leave behind is found, and their true exit status
     return json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), answer
@@ -73,10 +70,11 @@ def fork() -> int:
         return os.fork()
 
 
-def start(child: Callable[[socket.socket], object], answer: Answer) -> tuple[int, socket.socket]:
+def start(module: str, request: dict[str, Any], answer: Answer) -> tuple[int, socket.socket]:
     """Fork a process for the candidate's code: its id, and our end of the socket on which it speaks.
 
-    `child` runs in it, in a session of its own, and its end is the process' end.
+    It calls `main(request, descriptor)` of a module beside this file, in a session of its own, and ends with
+    it. Where the submission has variables that Python itself obeys, that is a Python of its own.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -90,7 +88,12 @@ def start(child: Callable[[socket.socket], object], answer: Answer) -> tuple[int
         prctl(DUMPABLE, 1)  # as any program is: some look at themselves
         os.setsid()
         forget_neighbours()
-        child(theirs)
+        if request["variables"]:
+            script = f"{_HERE}/{module}.py"
+            theirs.set_inheritable(True)
+            argv = [sys.executable, script, sys.argv[1], str(theirs.fileno())]
+            os.execve(sys.executable, argv, {**os.environ, **request["variables"]})  # noqa: S606
+        importlib.import_module(module).main(request, theirs.detach())
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

@@ -215,13 +215,7 @@ def reap() -> Iterator[tuple[int, int]]:
 def main() -> None:
     """Watch over the suite, which runs in children of this process, and tell what came of it."""
     request, answer = parent.begin()
-
-    def child(connection: socket.socket) -> None:
-        import pytest_runs  # type: ignore[import-not-found]  # (beside this file)
-
-        pytest_runs.main(request, connection.detach())
-
-    collector, connection = parent.start(child, answer)
+    collector, connection = parent.start("pytest_runs", request, answer)
     answer.write({"runs": Broker(request, collector, connection).serve()})
 
 

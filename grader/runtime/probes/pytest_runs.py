@@ -165,7 +165,7 @@ def main(request: dict[str, Any], descriptor: int) -> None:
     """Be `python -m pytest`; never returns."""
     status = 1
     try:
-        for name in (__name__, changed_answers.__name__):  # a candidate may have modules of these names
+        for name in ("pytest_runs", changed_answers.__name__):  # a candidate may have modules of these names
             sys.modules.pop(name, None)
         here = Path.cwd()
         # Not `sys.path[0]`, which is where this file is: a probe is nothing that a suite could import.
@@ -198,3 +198,7 @@ def options() -> Iterator[str]:
         yield "--no-cov"  # a floor for the coverage of all the tests says nothing about these
     if importlib.util.find_spec("xdist"):
         yield from ("-n", "0")  # workers would not have this plugin
+
+
+if __name__ == "__main__":
+    main(loads(Path(sys.argv[1]).read_text(encoding="utf-8")), int(sys.argv[2]))
