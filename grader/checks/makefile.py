@@ -1,12 +1,10 @@
-"""What the targets of a Makefile would run, as make itself says.
-
-Even `make -n` executes what stands in `$(shell …)`, `include` and lines with `+`, so make runs in a cell.
-"""
+"""What the targets of a Makefile would run, as make itself says when it runs in a cell."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from grader.checks import makefile_commands, makefile_plan
 from grader.checks.context import Context
@@ -14,6 +12,7 @@ from grader.checks.makefile_plan import Plan
 from grader.checks.registry import check
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
+_USUAL = ("GNUmakefile", "makefile", "Makefile")
 _PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
 
 
@@ -41,11 +40,12 @@ def runs(
     with an `idle` option does nothing (`--version`), nor does one whose operands are `only` these (`pip
     install pip`), nor one that names something of `not_at` and nothing of `at`, itself or by one of `aims`
     before it (`kubectl config use-context`). `hooks` is the deliverable from which `pre-commit run` takes
-    what it runs. `tools` are programs that a Makefile may look for, and that need not be on this machine.
+    what it runs. `tools` are programs that a Makefile may look for, and that need not be on this machine:
+    they never run, and end well.
     """
     if context.submission.deliverable(file) is None:
         return failed(Finding(message="the Makefile is missing"))
-    plan = dry_run(context, file, target, tools)
+    plan = plan_of(context, file, target, tools)
     if plan.refused:
         return failed(_refused(plan.refused, target))
     rule = makefile_commands.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
@@ -76,22 +76,30 @@ def _refused(said: str, target: str) -> Finding:
     return Finding(message=f"make cannot make the target `{target}`", actual=said, where=f"make {target}")
 
 
-def dry_run(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:
+def plan_of(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:
     """What make would run for a target; asked once.
 
     Raises:
         ToolMissing: there is no make, or nothing of the submission may run.
     """
-    return context.memo.once(("makefile", file, target), lambda: _dry_run(context, file, target, tools))
+    return context.memo.once(("makefile", file, target), lambda: _ask(context, file, target, tools))
 
 
-def _dry_run(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan:
+def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan:
     context.tools.require("make")
     lab = context.require_lab()
+    name = _named(context, file)
+    with lab.cell(f"make-{target}") as cell:
+        return makefile_plan.ask_make(cell, [*(("-f", name) if name else ()), target], tools)
+
+
+def _named(context: Context, file: str) -> str:
+    """The Makefile's name, where make would not take it by itself."""
     source = context.submission.deliverable(file)
-    words = ("-f", source.name) if source is not None else ()
-    with lab.cell(f"make-{target}", files=makefile_plan.files(tools)) as cell:
-        return makefile_plan.ask_make(cell, [*words, target])
+    if source is None:
+        return ""
+    usual = (name for name in _USUAL if context.submission.file(PurePosixPath(name)) is not None)
+    return "" if source.name == next(usual, "") else source.name
 
 
 CHECKS = (runs,)
