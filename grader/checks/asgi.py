@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_BYTES = 4 * 2**20
-"""Of an answer's body; more is dropped."""
+"""Of an answer's body."""
 _POLL_SECONDS = 0.2
 _FRAMEWORKS = {"FastAPI", "Starlette"}
 
@@ -68,30 +68,43 @@ class Target:
 
 
 def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
-    """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too."""
+    """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too.
+
+    Args:
+        seconds: for all of it: redirects, headers, body.
+    """
     import httpx
+
+    from grader.runtime.client import DEADLINE
 
     request = f"{method} {path}"
     headers = {} if body is None else {"Content-Type": "application/json"}
-    until = time.monotonic() + seconds
+    extensions = {DEADLINE: time.monotonic() + seconds}
     try:
         with client.stream(
-            method, path, content=body, headers=headers, timeout=seconds, follow_redirects=True
+            method,
+            path,
+            content=body,
+            headers=headers,
+            timeout=seconds,
+            follow_redirects=True,
+            extensions=extensions,
         ) as response:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
-                if len(content) > MOST_BYTES or time.monotonic() > until:
-                    break
+                if len(content) > MOST_BYTES:
+                    return Answer(request=request, error=f"the answer has more than {MOST_BYTES:,} bytes")
             return Answer(
                 request=request,
                 status=response.status_code,
-                body=bytes(content[:MOST_BYTES]).decode("utf-8", "replace"),
+                body=content.decode("utf-8", "replace"),
                 content_type=response.headers.get("content-type", ""),
             )
     except httpx.TimeoutException:
         return Answer(request=request, error=f"no answer within {seconds:g} s")
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+    # A `ValueError` is what parsers of Python say of some hostile headers.
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:
         return Answer(request=request, error=f"no answer: {error or type(error).__name__}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from grader.checks.serving_runs import Served, Serving, served, served_without_m
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
 _MOST_NAMED = 8
-_MOST_DEPTH = 20
+_MAX_SCHEMAS = 2_000
+"""Schemas that are followed from the one of a request's body."""
 _OK = 200
 
 
@@ -268,21 +270,27 @@ def body_fields(document: dict[str, Any], path: str) -> Iterator[str]:
             continue
         content = _get(operations, "post", "requestBody", "content")
         for media in content.values() if isinstance(content, dict) else ():
-            yield from _properties(document, _get(media, "schema"), _MOST_DEPTH)
+            yield from _properties(document, _get(media, "schema"))
 
 
-def _properties(document: dict[str, Any], schema: object, depth: int) -> Iterator[str]:
-    if not isinstance(schema, dict) or depth == 0:
-        return
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        yield from _properties(document, _get(document, *reference[2:].split("/")), depth - 1)
-    properties = schema.get("properties")
-    yield from map(str, properties if isinstance(properties, dict) else ())
-    for word in ("allOf", "anyOf", "oneOf"):
-        options = schema.get(word)
-        for option in options if isinstance(options, list) else ():
-            yield from _properties(document, option, depth - 1)
+def _properties(document: dict[str, Any], first: object) -> Iterator[str]:
+    """Properties of a schema and of those that it refers to, each once, however they refer to each other."""
+    waiting, followed = deque([first]), set[str]()
+    for _ in range(_MAX_SCHEMAS):
+        schema = waiting.popleft() if waiting else None
+        if not isinstance(schema, dict):
+            if not waiting:
+                return
+            continue
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/") and reference not in followed:
+            followed.add(reference)
+            waiting.append(_get(document, *reference[2:].split("/")))
+        properties = schema.get("properties")
+        yield from map(str, properties if isinstance(properties, dict) else ())
+        for word in ("allOf", "anyOf", "oneOf"):
+            options = schema.get(word)
+            waiting.extend(options if isinstance(options, list) else ())
 
 
 def _get(data: object, *keys: str) -> object:

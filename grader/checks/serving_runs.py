@@ -30,6 +30,8 @@ _POLL_SECONDS = 0.5
 _POOL = 200
 _MOST_SHUFFLES = 100
 _SERVER_ERROR = 500
+_MAX_LATE = 3
+"""Requests that get no answer in time before no more are made."""
 _LOG_SECONDS = 0.2
 _AFTER_LOADING_SECONDS = 5
 """How long an application without a model may take to say so again, once it was asked for a prediction."""
@@ -171,6 +173,8 @@ class Client:
     shown: str
     how: Serving
     roots: tuple[str, ...]
+    late: list[str] = field(default_factory=list)
+    """Requests that took all the time they were given."""
 
     def get(self, path: str) -> Answer:
         """One request."""
@@ -181,8 +185,13 @@ class Client:
         return self._ask("POST", self.how["predict"], body)
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
-        before = len(self.app.output())
+        if len(self.late) >= _MAX_LATE:
+            said = f"not asked after {', '.join(self.late)} had no answer in time"
+            return Answer(request=f"{method} {path}", error=said)
+        before, begun = len(self.app.output()), time.monotonic()
         answer = asgi.ask(self.app.client, method, path, seconds=self.how["request_seconds"], body=body)
+        if answer.status is None and time.monotonic() - begun >= self.how["request_seconds"]:
+            self.late.append(answer.request)
         if answer.status != _SERVER_ERROR:
             return answer
         time.sleep(_LOG_SECONDS)  # the exception is written after the answer

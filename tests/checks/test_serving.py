@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from grader.checks import exposition, serving, serving_source
+from grader.checks import asgi, exposition, serving, serving_source
 from grader.checks.asgi import Answer, Target, ask, commands, find
 from grader.checks.scripts import Called, script
 from grader.checks.serving_runs import Client, Served, choose
@@ -142,6 +142,22 @@ def test_a_schema_that_goes_round_in_a_circle(schema: object) -> None:
     assert list(serving.body_fields(document, "/predict")) == []
 
 
+def test_schemas_that_fan_out_are_followed_once() -> None:
+    fan = {
+        f"S{n}": {"allOf": [{"$ref": f"#/components/schemas/S{n + 1}"}] * 10, "properties": {f"p{n}": {}}}
+        for n in range(30)
+    }
+    document = {
+        "paths": {
+            "/predict": {
+                "post": {"requestBody": {"content": {"x": {"schema": {"$ref": "#/components/schemas/S0"}}}}}
+            }
+        },
+        "components": {"schemas": fan},
+    }
+    assert list(serving.body_fields(document, "/predict")) == [f"p{n}" for n in range(30)]
+
+
 @pytest.mark.parametrize(
     ("source", "target"),
     [
@@ -216,6 +232,8 @@ def test_exposition() -> None:
     assert exposition.metric_names(METRICS) == ("hits", "python_info")
     assert isinstance(exposition.metric_names("<html></html>"), str)
     assert isinstance(exposition.metric_names("hits 1\n", "application/openmetrics-text"), str)
+    labels = ",".join(f'l{n}="x"' for n in range(50_000))
+    assert exposition.metric_names(f"hits{{{labels}}} 1\n") == "a line has more than 10,000 characters"
 
 
 def test_rows_of_both_classes_in_mixed_order() -> None:
@@ -273,6 +291,28 @@ def test_asking_what_answers_nonsense() -> None:
     client = httpx.Client(transport=httpx.MockTransport(endless), base_url="http://x")
     assert ask(client, "GET", "/", seconds=1).json is None
     assert ask(client, "GET", "/loop", seconds=1).status is None
+
+
+def test_an_answer_that_is_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asgi, "MOST_BYTES", 10)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"x" * 11))
+    got = ask(httpx.Client(transport=transport, base_url="http://x"), "GET", "/", seconds=1)
+    assert got == Answer(request="GET /", error="the answer has more than 10 bytes")
+
+
+def test_who_is_never_in_time_is_not_asked_for_ever() -> None:
+    requests: list[str] = []
+
+    def late(request: httpx.Request) -> httpx.Response:
+        requests.append(request.url.path)
+        raise httpx.ReadTimeout("late", request=request)
+
+    app = Logging()
+    app.client = httpx.Client(transport=httpx.MockTransport(late), base_url="http://x")
+    client = Client(cast("Any", app), "", cast("Any", {"request_seconds": 0, "predict": "/p"}), ())
+    answers = [client.get("/a") for _ in range(5)]
+    assert requests == ["/a"] * 3
+    assert answers[-1].error == "not asked after GET /a, GET /a, GET /a had no answer in time"
 
 
 # --- real applications ----------------------------------------------------------------------------

@@ -130,7 +130,7 @@ HOSTILE = """
 
     while True:
         connection, _ = server.accept()
-        path = connection.recv(65536).split()[1]
+        path = (connection.recv(65536).split() + [b"", b""])[1]
         try:
             if path == b"/endless":
                 answer(connection, "200 OK")
@@ -138,6 +138,23 @@ HOSTILE = """
             if path == b"/slow":
                 answer(connection, "200 OK", "Content-Length: 999")
                 while True: connection.sendall(b"x"); time.sleep(0.05)
+            if path == b"/progress":
+                while True: answer(connection, "102 Processing")
+            if path == b"/drip":
+                connection.sendall(b"HTTP/1.1 200 OK\\r\\n")
+                while True: connection.sendall(b"X: y\\r\\n"); time.sleep(0.05)
+            if path == b"/headers":
+                connection.sendall(b"HTTP/1.1 200 OK\\r\\n")
+                while True: connection.sendall(b"X: y\\r\\n" * 1000)
+            if path == b"/chunks":
+                answer(connection, "200 OK", "Transfer-Encoding: chunked")
+                while True: connection.sendall(b"1;" + b"x" * 1000 + b"\\r\\na\\r\\n")
+            if path == b"/round":
+                answer(connection, "302 Found", "Location: /round", "Content-Length: 0")
+            if path == b"/odd":
+                answer(connection, "302 Found", "Location: http://[::1\\xff]:99999999/", "Content-Length: 0")
+            if path == b"/cookie":
+                answer(connection, "200 OK", "Set-Cookie: a=b", "Content-Length: 2", body=b"hi")
             if path == b"/bomb":
                 body = zlib.compress(bytes(2**20))
                 headers = "Content-Encoding: deflate", f"Content-Length: {len(body)}"
@@ -163,6 +180,15 @@ def test_a_hostile_server_does_not_hurt_who_asks(cell: Cell, monkeypatch: pytest
         with pytest.raises(httpx.ReadTimeout):
             server.client.get("/slow")
         assert time.monotonic() - begin < 5
+        for path in ("/progress", "/drip", "/headers", "/chunks", "/odd"):
+            with pytest.raises(httpx.TransportError):
+                server.client.get(path, follow_redirects=True)
+        with pytest.raises(httpx.TooManyRedirects):
+            server.client.get("/round", follow_redirects=True)
+        late = {client_module.DEADLINE: time.monotonic()}
+        with pytest.raises(httpx.ReadTimeout):
+            server.client.get("/page", extensions=late)
+        assert (server.client.get("/cookie").text, len(server.client.cookies)) == ("hi", 0)
         assert len(server.client.get("/bomb").content) < 2000
         assert server.client.get("/away", follow_redirects=True).text == "hi"
 
