@@ -19,6 +19,7 @@ from pathlib import Path
 import grader
 from grader.errors import GraderFault, ToolMissing
 from grader.runtime import launch, mounts, ownership
+from grader.runtime.control_groups import Groups
 from grader.runtime.inside import system_calls
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Run, SandboxClosed
 from grader.runtime.supervise import Process, Started
@@ -42,6 +43,7 @@ class Bubblewrap:
         self.hidden = (Path(grader.__file__).parent, *hidden)
         self._living = launch.Living()
         self.sockets = launch.Sockets(scratch)
+        self.groups = Groups()
         # A sandbox dies with the thread that started it, and threads that ask for runs come and go.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
 
@@ -85,10 +87,14 @@ class Bubblewrap:
         """See `Sandbox.close`."""
         self._living.close()
         self._starter.shutdown(cancel_futures=True)
+        self.groups.close()
         self.sockets.close()
 
     def _start(self, job: Job, nested: bool) -> Process:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as ours:
+            group = None if nested else self.groups.make(job.limits)
+            if group is not None:
+                undo.callback(group.close)
             sockets, inbound = self.sockets.make(job.inbound, undo, ours)
             status, status_end = launch.pipe(undo, ours)
             information, information_end = launch.pipe(undo, ours)
@@ -112,6 +118,8 @@ class Bubblewrap:
             if nested and os.geteuid() == 0 and user is None:
                 raise GraderFault("no sandbox within a sandbox for root")
             argv = command(self.program, words, init, user=user)
+            if group is not None:
+                argv = group.entering(argv)
             ends = launch.given(status_end, information_end, answer_end, refused, *inbound.values())
             popen = launch.spawn(argv, text, pass_fds=ends)
             return Process(
@@ -125,6 +133,7 @@ class Bubblewrap:
                     kill=lambda pid: launch.kill_child(popen.pid, pid),
                     cleanup=undo.pop_all().close,
                     memory_paths=mounts.IN_MEMORY,
+                    group=group.memory if group else None,
                 ),
             )
 

@@ -55,14 +55,18 @@ class Meter:
         """Put off the next look."""
         self.next = time.monotonic() + seconds
 
-    def exceeded(self, root: int, seconds: float) -> Ended | None:
-        """The limit that the tree under `root` has run into, if any."""
+    def exceeded(self, root: int, seconds: float, *, counts_memory: bool = True) -> Ended | None:
+        """The limit that the tree under `root` has run into, if any.
+
+        Args:
+            counts_memory: whether memory is to be looked at, which nobody else counts.
+        """
         limits = self._job.limits
         usage = measure(root, limits.processes)
         self.cpu_seconds = usage.cpu_seconds
         if usage.processes > limits.processes or usage.threads > limits.threads:
             return Ended.PROCESS_LIMIT
-        if self._over_memory(usage):
+        if counts_memory and self._over_memory(usage):
             return Ended.MEMORY_LIMIT
         if usage.cpu_seconds > limits.cpu_seconds:
             return Ended.CPU_LIMIT

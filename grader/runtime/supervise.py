@@ -258,7 +258,7 @@ class Process:
         if self._out_of_memory or (group and group.used() > self.job.limits.memory_bytes):
             self._end(Ended.MEMORY_LIMIT)
             return
-        exceeded = meter.exceeded(self._root, time.monotonic() - self._begin)
+        exceeded = meter.exceeded(self._root, time.monotonic() - self._begin, counts_memory=group is None)
         self._measured_cpu = max(self._measured_cpu, meter.cpu_seconds)
         if exceeded is not None:
             self._end(exceeded)
@@ -267,6 +267,7 @@ class Process:
         with self._lock:
             self._ending = True  # nobody else kills from now on: what leads to the process is about to close
         try:
+            self._look_for_kills()
             for step in (self._started.abort, self._started.reap, self._started.cleanup):
                 try:
                     step()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.runtime import launch, mounts
+from grader.runtime.control_groups import Group
 from grader.runtime.inside import relay
 from grader.runtime.sandbox import HOME, WORKSPACE, Bind, Job, Limits
 from grader.runtime.supervise import Process, Started
@@ -105,6 +106,9 @@ class Zygote:
             Unavailable: it cannot, and nothing of the run has started.
         """
         with ExitStack() as undo, ExitStack() as ours:
+            group = self._inner.groups.make(job.limits)
+            if group is not None:
+                undo.callback(group.close)
             sockets, inbound = self._inner.sockets.make(job.inbound, undo, ours)
             (out, out_end), (err, err_end) = launch.pipe(undo, ours), launch.pipe(undo, ours)
             for stream in (out, err):
@@ -120,7 +124,7 @@ class Zygote:
                 descriptors = [theirs.fileno(), *ends]
                 self._ask(descriptors)
             try:
-                pid, handle = self._furnish(job, channel, undo)
+                pid, handle = self._furnish(job, channel, group, undo)
             except (OSError, ValueError, RecursionError, struct.error) as error:
                 raise Unavailable(f"no fork: {error}") from error
 
@@ -143,6 +147,7 @@ class Zygote:
                     reap=lambda: _wait(handle),
                     cleanup=undo.pop_all().close,
                     memory_paths=mounts.IN_MEMORY,
+                    group=group.memory if group else None,
                 ),
             )
 
@@ -170,7 +175,9 @@ class Zygote:
         except OSError as error:
             raise Unavailable(f"it is gone: {error}") from error
 
-    def _furnish(self, job: Job, channel: socket.socket, undo: ExitStack) -> tuple[int, int]:
+    def _furnish(
+        self, job: Job, channel: socket.socket, group: Group | None, undo: ExitStack
+    ) -> tuple[int, int]:
         """Give the fork its orders; its process, when it has followed all but the last."""
         text = json.dumps(self._orders(job)).encode()
         channel.sendall(len(text).to_bytes(4, "big") + text)
@@ -190,6 +197,8 @@ class Zygote:
         for server, port in ports:
             path = os.fspath(job.outbound[port])
             threading.Thread(target=relay.forward, args=(server, path), daemon=True).start()
+        if group is not None:
+            group.add(pid)  # what it has taken over from the interpreter is not counted
         channel.sendall(b"!")
         return pid, handle
 
