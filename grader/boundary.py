@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -27,8 +28,14 @@ PASSED, NOT_PASSED, UNUSABLE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 _asked_to_stop = threading.Event()
 
 
-def interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """For SIGINT and SIGTERM: end as by Ctrl-C."""
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """For SIGINT, SIGTERM and SIGHUP: end as by Ctrl-C.
+
+    A terminal that closes hangs up more than once, and supervisors ask again: what tidies up goes on. Who
+    presses Ctrl-C again insists.
+    """
+    if _asked_to_stop.is_set() and number != signal.SIGINT:
+        return
     _asked_to_stop.set()
     # What ends under a thread's feet from now on is no news.
     threading.excepthook = lambda _arguments: None

@@ -34,8 +34,9 @@ IsolationOption = Annotated[
 
 def main() -> None:
     """The `grader` command."""
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, interrupt)
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if stop != signal.SIGHUP or signal.getsignal(stop) != signal.SIG_IGN:  # as `nohup` leaves it
+            signal.signal(stop, interrupt)
     code = exit_code_of(lambda: app(standalone_mode=False))
     if code == INTERRUPTED:
         end_now(code)

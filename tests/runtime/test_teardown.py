@@ -13,7 +13,9 @@ from textwrap import dedent
 
 import pytest
 
+from grader.runtime import engine
 from grader.runtime.scratch import sweep
+from tests.census import Census, left, take_census
 from tests.docker_engine import use_engine
 from tests.runtime.isolation import ALL, MARK, eventually, marked
 
@@ -92,13 +94,6 @@ def driven(tmp_path: Path, isolation: str, mark: str, how: str) -> Iterator[subp
             driver.kill()
 
 
-def mounted() -> set[str]:
-    """Every mount but those of engines that tests beside us have."""
-    own = os.environ.get("DOCKER_HOST", "unix://none/").removeprefix("unix://").rpartition("/")[0]
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    return {line for line in lines if "/grader-engine-" not in line or own in line}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", [*ALL, "warm"])
 @pytest.mark.parametrize(
@@ -115,18 +110,26 @@ def mounted() -> set[str]:
 def test_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: str, how: str, number: signal.Signals | None
 ) -> None:
-    if isolation == "docker":
-        use_engine(monkeypatch).close()
+    client = use_engine(monkeypatch) if isolation == "docker" else None
     mark = os.urandom(8).hex()
-    mounts = mounted()
+    parent = tmp_path / "parent"
+
+    def look() -> Census:
+        by_directory = take_census(str(parent), parent, engine=client)
+        return by_directory | {"processes": by_directory["processes"] | set(marked(mark))}
+
+    before = look()
     with driven(tmp_path, isolation, mark, how) as driver:
         if number is not None:
             driver.send_signal(number)
         driver.wait(60)
-    assert eventually(lambda: marked(mark) == [], 20), marked(mark)
     if number is signal.SIGKILL:
-        assert len(list((tmp_path / "parent").iterdir())) == 1
-        sweep(tmp_path / "parent")
-    assert list((tmp_path / "parent").iterdir()) == []
-    assert eventually(lambda: mounted() == mounts), mounted() - mounts
+        assert eventually(lambda: marked(mark) == [], 20), marked(mark)
+        assert len(list(parent.iterdir())) == 1
+        sweep(parent)
+        if client is not None:
+            engine.sweep(client)
+    assert eventually(lambda: left(before, look()) == {}), left(before, look())
+    if client is not None:
+        client.close()
     assert MARK in DRIVER
