@@ -177,7 +177,7 @@ def _inspect(cell: Cell, found: Sequence[_Found], sample: Mapping[str, Any]) -> 
         relative = Path(directory, str(number), place.path.name)
         _copy(place.path, cell.workspace / relative)
         asked.append({"kind": "mlflow" if place.mlflow else "file", "path": str(relative)})
-    run, answer = cell.probe("inspect_models", {"models": asked, **sample})
+    run, answer = cell.probe("inspect_models", {"models": asked, **sample}, apart=True)
     entries = answer.get("models") if isinstance(answer, dict) else None
     if not isinstance(entries, list) or len(entries) != len(found):
         return [_unanswered(place, run) for place in found]

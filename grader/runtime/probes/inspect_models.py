@@ -1,181 +1,47 @@
-"""Load models in the candidate's environment and predict with them.
+"""Load models in the candidate's environment and predict with them, each in a process of its own.
 
 Request: {"models": [{"kind": "mlflow" | "file", "path": "..."}], "columns": [...], "rows": [[...], ...]}
 Answer: {"models": [{"loads", "predicts", "estimators", "error"}, ...]}, in the same order.
+
+This process unpickles nothing: a model that runs code when it is loaded can speak for itself alone.
 """
 
-from __future__ import annotations
-
-import importlib
-import json
+import contextlib
 import os
-import sys
-import traceback
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
+import select
+import signal
 from typing import Any
 
-# Models are loaded in whatever format their script chose; the sandbox is the protection here.
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
-warnings.simplefilter("ignore")
-MOST_DEPTH = 6
+import parent  # type: ignore[import-not-found]  # (beside this file)
+
+MAX_SECONDS = 90
+"""For one model, with all that it imports."""
 
 
-def load_mlflow(path: str) -> Any:
-    """The scikit-learn estimator if there is one, else what pyfunc makes of the model."""
-    import mlflow.pyfunc
-    import mlflow.sklearn
-
-    try:
-        return mlflow.sklearn.load_model(path)
-    except Exception:
-        return mlflow.pyfunc.load_model(path)
-
-
-def load_file(path: str) -> Any:
-    """A bare file by whichever library can read it; the first complaint where none can."""
-    first: Exception | None = None
-    for load in (_joblib, _pickle, _cloudpickle, _skops):
-        try:
-            return load(path)
-        except Exception as error:
-            first = first or error
-    raise first or ValueError("nothing loads it")
+def inspect(model: dict[str, Any], request: dict[str, Any], answer: Any) -> dict[str, Any]:
+    """What the process that loads it says, if it says anything in time."""
+    child, connection = parent.start("model_reads", {**request, "models": [model]}, answer)
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    told = None
+    with connection, contextlib.suppress(OSError):
+        if poll.poll(MAX_SECONDS * 1000):
+            told, _, replies = parent.receive(connection)
+            parent.reply(replies, {})
+    with contextlib.suppress(OSError):
+        os.kill(child, signal.SIGKILL)
+    parent.end_leftovers()
+    if told is None:
+        return {"loads": False, "predicts": False, "estimators": [], "error": "loading it ends the process"}
+    found: dict[str, Any] = told
+    return found
 
 
-def _joblib(path: str) -> Any:
-    return importlib.import_module("joblib").load(path)
-
-
-def _pickle(path: str) -> Any:
-    with Path(path).open("rb") as file:
-        return importlib.import_module("pickle").load(file)
-
-
-def _cloudpickle(path: str) -> Any:
-    with Path(path).open("rb") as file:
-        return importlib.import_module("cloudpickle").load(file)
-
-
-def _skops(path: str) -> Any:
-    skops = importlib.import_module("skops.io")
-    return skops.load(path, trusted=skops.get_untrusted_types(file=path))
-
-
-def unwrapped(model: Any) -> Any:
-    """What a dict, a tuple or a list around the model holds, until something predicts."""
-    for _ in range(MOST_DEPTH):
-        if hasattr(model, "predict"):
-            return model
-        inner = list(model.values()) if isinstance(model, dict) else []
-        inner += list(model) if isinstance(model, (list, tuple)) else []
-        model = next((each for each in inner if hasattr(each, "predict")), None)
-    return model
-
-
-def chain(model: Any) -> list[list[str]]:
-    """Each class with its bases from the outside in: pipeline, search, the estimator at the end."""
-    names = []
-    for _ in range(MOST_DEPTH):
-        names.append([named(cls) for cls in type(model).__mro__ if cls is not object])
-        inner = inside(model)
-        if inner is None or inner is model:
-            break
-        model = inner
-    return names
-
-
-def named(cls: type) -> str:
-    """A library's class by its name; one of the script's own, whose name says nothing, with its module."""
-    module = sys.modules.get(cls.__module__)
-    file = getattr(module, "__file__", None)
-    own = cls.__module__ == "__main__" or module is None or (file and Path(file).is_relative_to(Path.cwd()))
-    return f"{cls.__module__}.{cls.__name__}" if own else cls.__name__
-
-
-def inside(model: Any) -> Any:
-    """The estimator that this one hands its work to."""
-    steps = getattr(model, "steps", None)
-    if isinstance(steps, list) and steps and isinstance(steps[-1], (list, tuple)):
-        return steps[-1][-1]
-    if getattr(model, "best_estimator_", None) is not None:
-        return model.best_estimator_
-    return wrapped_by_pyfunc(model) if type(model).__name__ == "PyFuncModel" else None
-
-
-def wrapped_by_pyfunc(model: Any) -> Any:
-    """What a custom pyfunc keeps the estimator in."""
-    try:
-        python_model = model.unwrap_python_model()
-    except Exception:
-        getter = getattr(model, "get_raw_model", None)
-        return getter() if getter else None
-    held = vars(python_model).values() if hasattr(python_model, "__dict__") else ()
-    return next((each for each in held if hasattr(each, "predict")), python_model)
-
-
-def inputs(model: Any, columns: list[str], rows: list[list[float]]) -> Iterator[Any]:
-    """Forms in which the model may take the rows, the likeliest first."""
-    import numpy
-    import pandas
-
-    frame = pandas.DataFrame(rows, columns=columns).astype(float)
-    names = list(getattr(model, "feature_names_in_", ()))
-    if not names:
-        schema = getattr(getattr(model, "metadata", None), "get_input_schema", lambda: None)()
-        names = list(schema.input_names()) if schema is not None and schema.has_input_names() else []
-    if names:
-        # A script may have made columns of its own: what is not given is nought.
-        yield frame.reindex(columns=names, fill_value=0.0)
-        yield frame.reindex(columns=names, fill_value=0.0).astype(int)
-    yield frame
-    width = int(getattr(model, "n_features_in_", frame.shape[1]))
-    values = numpy.zeros((len(rows), width))
-    shared = min(width, frame.shape[1])
-    values[:, :shared] = frame.to_numpy()[:, :shared]
-    yield values
-
-
-def predicts(model: Any, columns: list[str], rows: list[list[float]]) -> Exception | None:
-    """None if one of the forms gives a prediction for each row, else the first complaint."""
-    first: Exception | None = None
-    for data in inputs(model, columns, rows):
-        try:
-            told = model.predict(data)
-            if len(told) == len(rows):
-                return None
-            first = first or ValueError(f"{len(told)} predictions for {len(rows)} rows")
-        except Exception as error:
-            first = first or error
-    return first
-
-
-def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) -> dict[str, Any]:
-    """One model; what goes wrong with it is told and takes no other down."""
-    seen: dict[str, Any] = {"loads": False, "predicts": False, "estimators": [], "error": ""}
-    try:
-        path = model["path"]
-        loaded = load_mlflow(path) if model["kind"] == "mlflow" else unwrapped(load_file(path))
-        if loaded is None:
-            raise ValueError("the file holds nothing that predicts")
-        seen["loads"] = True
-        seen["estimators"] = chain(loaded)
-        error = predicts(loaded, columns, rows)
-        if error is not None:
-            raise error
-        seen["predicts"] = True
-    except BaseException as error:
-        seen["error"] = "".join(traceback.format_exception_only(type(error), error)).strip()[-500:]
-    return seen
-
-
-def answer(request: dict[str, Any]) -> dict[str, Any]:
+def main() -> None:
     """Everything that was asked."""
-    columns, rows = request["columns"], request["rows"]
-    return {"models": [inspect(model, columns, rows) for model in request["models"]]}
+    request, answer = parent.begin()
+    answer.write({"models": [inspect(model, request, answer) for model in request["models"]]})
 
 
 if __name__ == "__main__":
-    told = answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path(sys.argv[2]).write_text(json.dumps(told), encoding="utf-8")
+    main()

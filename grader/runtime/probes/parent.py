@@ -91,7 +91,7 @@ def start(module: str, request: dict[str, Any], answer: Answer) -> tuple[int, so
         if request["variables"]:
             script = f"{_HERE}/{module}.py"
             theirs.set_inheritable(True)
-            argv = [sys.executable, script, sys.argv[1], str(theirs.fileno())]
+            argv = [sys.executable, script, json.dumps(request), str(theirs.fileno())]
             os.execve(sys.executable, argv, {**os.environ, **request["variables"]})  # noqa: S606
         importlib.import_module(module).main(request, theirs.detach())
     except BaseException:

@@ -201,4 +201,4 @@ def options() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main(loads(Path(sys.argv[1]).read_text(encoding="utf-8")), int(sys.argv[2]))
+    main(loads(sys.argv[1]), int(sys.argv[2]))
