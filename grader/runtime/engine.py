@@ -25,10 +25,9 @@ USUAL_SOCKET = Path("/var/run/docker.sock")
 PING_SECONDS = 5
 SECONDS = 60
 """What one request may take, but for builds and pulls, which are watched."""
-MARK = "grader.made"
-"""Label: the thing is ours. Its value is the use, and tells one use from another."""
-OWNER = "grader.owner"
-"""Label: the process that is to remove it again."""
+MARK = "grader.made."
+"""What the label of all that is ours begins with; then the use, a random word, and as its value the process
+that is to remove the thing again. A Dockerfile sets labels too, but not one whose name it cannot know."""
 INSTALL = "apt-get install docker.io, and start dockerd"
 
 
@@ -93,12 +92,12 @@ def owner() -> str:
 
 def labels(use: str) -> dict[str, str]:
     """What to put on whatever is made."""
-    return {MARK: use, OWNER: owner()}
+    return {f"{MARK}{use}": owner()}
 
 
 def selected(use: str) -> dict[str, Any]:
     """A filter for what was made for one use."""
-    return {"label": f"{MARK}={use}"}
+    return {"label": f"{MARK}{use}"}
 
 
 def remove_all(client: docker.DockerClient, use: str) -> int:
@@ -108,7 +107,7 @@ def remove_all(client: docker.DockerClient, use: str) -> int:
 
 def sweep(client: docker.DockerClient) -> None:
     """Remove what graders of this machine left that are no more."""
-    _remove(client, {"label": MARK}, _orphaned)
+    _remove(client, {}, _orphaned)
 
 
 def _remove(
@@ -133,8 +132,13 @@ def _is(found: Mapping[str, Any], wanted: Callable[[Mapping[str, str]], bool]) -
 
 
 def _orphaned(found: Mapping[str, str]) -> bool:
-    machine, pid, begin = [*found.get(OWNER, "").split("/"), "", ""][:3]
-    return bool(pid) and machine == _machine() and _begin(pid) != begin
+    return any(_has_ended(owner) for name, owner in found.items() if name.startswith(MARK))
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether that is a process of this machine which is no more."""
+    machine, pid, begin = [*owner.split("/"), "", ""][:3]
+    return pid.isdigit() and machine == _machine() and _begin(pid) != begin
 
 
 @cache

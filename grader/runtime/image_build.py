@@ -21,12 +21,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
 from grader import process
 from grader.errors import GraderFault
-from grader.runtime.build_work import BUILT, FAILED, NETWORK, PROXIES, UNDECIDED
+from grader.runtime.build_work import BUILT, FAILED, NETWORK, PROXIES, UNDECIDED, proxies
 from grader.runtime.cache import Cache
 from grader.runtime.engine import ADDRESS, Engine, labels
 from grader.runtime.scratch import temporary_directory
@@ -190,10 +191,18 @@ def _built(answer: Mapping[str, Any], request: Request) -> Built:
     number = result.get("step", 0)
     return Built(
         outcome=result["outcome"],
-        reason=result.get("reason", ""),
-        log=result.get("log", ""),
+        reason=_without_passwords(result.get("reason", "")),
+        log=_without_passwords(result.get("log", "")),
         line=request.steps[number - 1].line if 0 < number <= len(request.steps) else 0,
     )
+
+
+def _without_passwords(text: str) -> str:
+    """What a build said, without what it could read of this machine's way to the network."""
+    for value in proxies().values():
+        if password := urlsplit(value).password:
+            text = text.replace(password, "***")
+    return text
 
 
 def _cached(cache: Cache, key: str, make: Callable[[], Built]) -> Built:

@@ -20,6 +20,7 @@ from grader.checks.context import Context
 from grader.results import Evidence, Outcome, Verdict
 from grader.runtime import image_build
 from grader.runtime.cache import VARIABLE
+from grader.runtime.engine import labels
 from grader.runtime.image_build import BuildLimits, buildkit_client
 from tests.builders import decide, make_context
 from tests.docker_engine import base_image, made_by_us, use_engine
@@ -135,6 +136,22 @@ def test_the_same_files_are_built_once(root: Path, monkeypatch: pytest.MonkeyPat
     changed = context(root, text, files={**FILES, "src/train.py": "changed"})
     with pytest.raises(AttributeError):
         decide(checks.builds, changed, **BUILDS)
+
+
+def test_an_image_cannot_take_off_the_mark_by_which_it_is_removed(root: Path) -> None:
+    """The fixture looks at what is left on the engine."""
+    name = next(iter(labels("use")))
+    text = f"FROM python:3.11-slim\nRUN echo x > /x\nLABEL {name}=a {name[:-4]}=b\nRUN echo y > /y\n"
+    assert built(root, text).verdict is Verdict.PASSED
+    assert built(root, text + "RUN false\n").verdict is Verdict.FAILED
+
+
+def test_output_moves_no_cursor_and_tells_no_password(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://someone:secret@127.0.0.1:9")
+    step = "printf '\\033[2J\\033]0;x\\007'; env; echo $HTTPS_PROXY >&2; false"
+    outcome = built(root, f"FROM python:3.11-slim\nRUN {step}\n")
+    said = repr(outcome)
+    assert (outcome.verdict, "\\x1b" in said, "secret" in said) == (Verdict.FAILED, False, False)
 
 
 def test_nothing_is_built_where_nothing_may_run(root: Path) -> None:
