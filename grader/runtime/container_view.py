@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import resource
 import tarfile
@@ -164,6 +165,39 @@ def own(job: Job) -> Iterator[Shown]:
     yield WORKSPACE, (job.workspace, True)
 
 
+REFUSED = (
+    *("acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "delete_module", "fanotify_init"),
+    *("finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter"),
+    *("io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load"),
+    *("keyctl", "lookup_dcookie", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at"),
+    *("nfsservctl", "open_by_handle_at", "open_tree", "perf_event_open", "pidfd_getfd", "pivot_root"),
+    *("ptrace", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "settimeofday", "swapoff"),
+    *("swapon", "syslog", "umount", "umount2", "unshare", "userfaultfd", "uselib", "vhangup", "vm86"),
+    "vm86old",
+)
+NEW_NAMESPACES = 0x7E020000
+"""Every flag of clone's that makes one."""
+NOT_THERE = 38
+
+
+def system_calls() -> dict[str, Any]:
+    """What the kernel refuses a container's processes, whatever profile the engine has by default.
+
+    Those profiles differ: older ones refuse to look into a child's memory, by which `watch_make.py` sees what
+    make runs. What is refused here needs a capability, reaches beyond a run, or is for debugging the kernel;
+    `inside/system_calls.py` refuses a program more.
+    """
+    refused: list[dict[str, Any]] = [
+        {"names": [*REFUSED], "action": "SCMP_ACT_ERRNO"},
+        # Its flags cannot be seen; the C library does without it.
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": NOT_THERE},
+    ]
+    for flag in (1 << bit for bit in range(32) if NEW_NAMESPACES >> bit & 1):
+        masked = {"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
+        refused.append({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "args": [masked]})
+    return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": refused}
+
+
 def settings(
     client: docker.DockerClient, limits: Limits, info: dict[str, Any], mounts: list[Mount], user: int
 ) -> dict[str, Any]:
@@ -173,7 +207,7 @@ def settings(
         "network_mode": "none",
         "read_only": True,
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
+        "security_opt": ["no-new-privileges", f"seccomp={json.dumps(system_calls())}"],
         "ipc_mode": "none",  # a private one without the engine's /dev/shm, which bounds no number of files
         "sysctls": shared_memory(limits),
         "tmpfs": memory(limits, user),

@@ -5,6 +5,7 @@ an attempt that fails everywhere would prove nothing.
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import threading
 from collections.abc import Iterator
@@ -182,6 +183,27 @@ def test_there_are_no_privileges_to_be_had(isolated: Bench) -> None:
     """
     user = isolated.user
     assert isolated.python(code).stdout == f"{user} {user} {{'0000000000000000'}} 1\n-1 -1 -1 -1 -1 -1\n"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86_64")
+def test_calls_that_reach_beyond_a_run_are_refused(isolated: Bench) -> None:
+    code = """
+        import ctypes, errno
+        libc = ctypes.CDLL(None, use_errno=True)
+        calls = {"keyctl": (250, 0, -3, 1), "add_key": (248, 0, 0, 0), "bpf": (321, 0, 0, 0),
+                 "perf_event_open": (298, 0, 0, 0), "userfaultfd": (323, 0), "io_uring_setup": (425, 1, 0),
+                 "ptrace": (101, 16902, 1, 0, 0),
+                 "pidfd_getfd": (438, 0, 0, 0), "mount": (165, 0, 0, 0, 0, 0),
+                 "setns": (308, 0, 0), "open_by_handle_at": (304, 0, 0, 0), "fsopen": (430, 0, 0),
+                 "unshare": (272, 0x10000000), "clone": (56, 0x10000000, 0, 0, 0, 0)}
+        refused = {errno.EPERM, errno.ENOSYS, errno.ENOSPC, errno.EACCES}
+        for name, words in calls.items():
+            ctypes.set_errno(0)
+            if libc.syscall(*words) != -1 or ctypes.get_errno() not in refused:
+                print(name, errno.errorcode.get(ctypes.get_errno()))
+    """
+    run = isolated.python(code)
+    assert (run.stdout, run.stderr, run.ok) == ("", "", True)
 
 
 def test_root_of_the_machine_is_not_root_inside(isolated: Bench) -> None:
