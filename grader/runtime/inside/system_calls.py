@@ -17,8 +17,8 @@ _NUMBERS = {  # audit architecture, then the numbers of clone, unshare and socke
 }
 _REFUSED = {  # name: its number on x86_64, on aarch64
     "ptrace": (101, 117),
-    # Not process_vm_readv and _writev: by them `watch_make.py` sees what make runs. The kernel lets nobody use
-    # them on a process that is kept out of reach, as process 1 and the parents of probes are.
+    # Not process_vm_readv and _writev: by them `watch_make.py` sees what make runs. The kernel lets nobody
+    # use them on a process that is kept out of reach, as process 1 and the parents of probes are.
     "kcmp": (312, 272),
     "pidfd_getfd": (438, 438),
     "add_key": (248, 217),
