@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("isolation", option("isolation", None) or ["bubblewrap"], scope="module")
     if "attacks" in metafunc.fixturenames:
         chosen = [each for each in load_attacks() if option("scheduled", False) or not each.scheduled]
-        alone = option("each", False) or option("keyword")
+        alone = option("each", False)
         groups: list[tuple[Attack, ...]] = [(each,) for each in chosen] if alone else arrange(chosen)
         metafunc.parametrize(
             "attacks", groups, ids=["+".join(each.name for each in group) for group in groups]
