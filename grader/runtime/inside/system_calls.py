@@ -11,9 +11,9 @@ import struct
 from collections.abc import Iterable
 
 NEW_USER = 0x10000000
-_NUMBERS = {  # audit architecture, then the numbers of clone, unshare and socket
-    "x86_64": (0xC000003E, 56, 272, 41),
-    "aarch64": (0xC00000B7, 220, 97, 198),
+_NUMBERS = {  # audit architecture, then the numbers of clone, unshare, socket and prlimit64
+    "x86_64": (0xC000003E, 56, 272, 41, 302),
+    "aarch64": (0xC00000B7, 220, 97, 198, 261),
 }
 _REFUSED = {  # name: its number on x86_64, on aarch64
     "ptrace": (101, 117),
@@ -87,7 +87,7 @@ def program(machine: str) -> bytes:
     if machine not in _NUMBERS:
         return b""
     column = list(_NUMBERS).index(machine)
-    architecture, clone, unshare, socket = _NUMBERS[machine]
+    architecture, clone, unshare, socket, prlimit = _NUMBERS[machine]
     code = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture),
@@ -99,6 +99,11 @@ def program(machine: str) -> bytes:
     for calls, error in ((_REFUSED, _REFUSAL), (_ABSENT, _NOT_THERE)):
         code += _any_of((numbers[column] for numbers in calls.values()), _FAIL | error)
     code += [
+        (_EQUAL, 0, 4, prlimit),
+        (_LOAD, 0, 0, _ARGUMENT),
+        (_EQUAL, 0, 1, 1),  # process 1 could not report any more, and it belongs to the same user
+        (_RETURN, 0, 0, _FAIL | _REFUSAL),
+        (_RETURN, 0, 0, _ALLOW),
         (_EQUAL, 0, len(_FAMILIES) + 3, socket),
         (_LOAD, 0, 0, _ARGUMENT),
         *((_EQUAL, len(_FAMILIES) - number, 0, family) for number, family in enumerate(_FAMILIES)),
