@@ -23,6 +23,11 @@ test: $(READY)
 quick: $(READY)
 	$(PYTEST) -m "not slow" $(ARGS)
 
+# Malformed submissions without end: `make fuzz FUZZ_SEED=5000 FUZZ_COUNT=10000`.
+fuzz: $(READY)
+	FUZZ_SEED=$(or $(FUZZ_SEED),1000) FUZZ_COUNT=$(or $(FUZZ_COUNT),5000) \
+	    .venv/bin/python -m pytest tests/fuzz --numprocesses auto --dist load $(ARGS)
+
 # Every known defect must lose its points, and no honest variant any.
 verify: $(READY) tools
 	.venv/bin/grader verify $(ARGS)

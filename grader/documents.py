@@ -30,9 +30,11 @@ MAX_NODES = 50_000
 """Values in one YAML document, once its aliases are written out."""
 MAX_DEPTH = 100
 """Levels of nesting in a document of plain data. Readers recurse, a few frames for each level."""
+MAX_DUPLICATES = 20
+"""Keys that stand twice of which a document tells."""
 MAX_DIGITS = 100
 """Digits of a number. From 309 a float overflows, and from 4,300 Python refuses to print an integer."""
-MAX_PYTHON_CHARACTERS = 500_000
+MAX_PYTHON_CHARACTERS = 250_000
 MAX_PYTHON_BRACES = 10_000
 """Python 3.11 looks through a whole f-string for each of its expressions."""
 MAX_PYTHON_DEPTH = 200
@@ -374,7 +376,7 @@ class _Survey:
 
     def __init__(self) -> None:
         self.lines: dict[Place, int] = {}
-        self.duplicates: list[tuple[str, int]] = []
+        self.duplicates: dict[tuple[str, int], None] = {}
         self._left = MAX_NODES
 
     def visit(self, node: yaml.Node, place: Place, above: tuple[yaml.Node, ...]) -> None:
@@ -402,8 +404,8 @@ class _Survey:
                 continue
             _bound_digits(key)
             line = key.start_mark.line + 1
-            if key.value in seen and (key.value, line) not in self.duplicates:
-                self.duplicates.append((key.value, line))
+            if key.value in seen and len(self.duplicates) < MAX_DUPLICATES:
+                self.duplicates[key.value, line] = None
             seen.add(key.value)
             self.lines[(*place, _key(key))] = line
             self.visit(value, (*place, _key(key)), above)

@@ -19,6 +19,12 @@ _TRAILING = re.compile(r"\s--?[a-zA-Z]")
 _HASH = re.compile(r"--hash[=\s]\s*(\S+)")
 _OPTION = re.compile(r"^(--[A-Za-z][\w-]*|-[A-Za-z])(?:\s*=\s*|\s*)(.*)$", re.DOTALL)
 
+MAX_LINES = 10_000
+"""Logical lines: no lock has a tenth of them."""
+MAX_CHARACTERS = 100_000
+"""The characters of a logical line; hundreds of hashes fit in."""
+MAX_BRACKETS = 50
+"""Opening brackets in a requirement: markers are read, written and evaluated by recursion."""
 EDITABLE = ("-e", "--editable")
 
 
@@ -84,13 +90,21 @@ class Line:
             return True
         try:
             return self.requirement.marker.evaluate(dict(environment) if environment else None)
-        except (ValueError, UndefinedEnvironmentName):  # nonsense that still parses, as endless digits do
+        # Nonsense that still parses, as endless digits do.
+        except (ValueError, UndefinedEnvironmentName, RecursionError):
             return True
 
 
 def parse_requirements(text: str) -> tuple[Line, ...]:
     """Every logical line of a requirements file; a line that cannot be read says so in its `error`."""
-    return tuple(_line(number, raw) for number, raw in _logical(text.removeprefix("\ufeff")))
+    found: list[Line] = []
+    for number, raw in _logical(text.removeprefix("\ufeff")):
+        if len(found) == MAX_LINES:
+            error = f"it comes after {MAX_LINES:,} lines, which are all that is read"
+            found.append(Line(number=number, raw=raw[:MAX_CHARACTERS], error=error))
+            break
+        found.append(_line(number, raw))
+    return tuple(found)
 
 
 def _logical(text: str) -> Iterator[tuple[int, str]]:
@@ -117,11 +131,16 @@ def _logical(text: str) -> Iterator[tuple[int, str]]:
 def _line(number: int, raw: str) -> Line:
     if raw.startswith("-"):
         return _option(number, raw)
+    if len(raw) > MAX_CHARACTERS:
+        said = f"the line has {len(raw):,} characters"
+        return Line(number=number, raw=raw[:MAX_CHARACTERS], error=said)
     hashes = tuple(_HASH.findall(raw))
     trailing = _TRAILING.search(raw)
     text = (raw[: trailing.start()] if trailing else raw).strip()
     if _URL.match(text) or _PATH.search(text.partition(" ")[0]):
         return Line(number=number, raw=raw, hashes=hashes, reference=text)
+    if text.count("(") > MAX_BRACKETS:
+        return Line(number=number, raw=raw, hashes=hashes, error="its marker is nested too deeply")
     try:
         requirement = Requirement(text)
     except (InvalidRequirement, RecursionError) as error:

@@ -99,6 +99,11 @@ def test_duplicate_keys_are_told_with_their_line() -> None:
     assert document.duplicates == (("a", 3),)
 
 
+def test_only_some_of_endless_duplicates_are_told() -> None:
+    (document,) = _documents("a:\n" * 20_000)
+    assert len(document.duplicates) == 20
+
+
 def test_several_documents_and_empty_ones() -> None:
     assert [document.data for document in _documents("---\n---\na: 1\n---\nb: 2\n")] == [{"a": 1}, {"b": 2}]
 
@@ -169,10 +174,10 @@ def test_long_honest_toml_is_read() -> None:
     [
         ("(" * 150 + ")" * 150 + "+1" * 4000, "it is nested too deeply"),
         ("1" + "+1" * 500_000, "it is too long"),
-        ("1" + "+1" * 100_000, "it is nested too deeply"),
-        ("not " * 100_000 + "x", "it is nested too deeply"),
+        ("1" + "+1" * 50_000, "it is nested too deeply"),
+        ("not " * 50_000 + "x", "it is nested too deeply"),
         ("a" + ".b" * 1000, "it is nested too deeply"),
-        ("if a: pass\n" + "elif b: pass\n" * 20_000, "it is nested too deeply"),
+        ("if a: pass\n" + "elif b: pass\n" * 10_000, "it is nested too deeply"),
         ("x = f'" + "{a}" * 100_000 + "'", "it is too long"),
         ("x = 0x" + "f" * 5000, "it has a number of more than 100 digits"),
     ],

@@ -5,6 +5,14 @@ import pytest
 from grader.requirements import Line, parse_requirements
 
 
+def test_a_file_of_endless_lines_is_not_read_to_its_end() -> None:
+    lines = parse_requirements("a\n" * 10_002)
+    assert len(lines) == 10_001
+    assert lines[-1] == Line(
+        number=10_001, raw="a", error="it comes after 10,000 lines, which are all that is read"
+    )
+
+
 def only(text: str) -> Line:
     (line,) = parse_requirements(text)
     return line
@@ -23,6 +31,9 @@ def only(text: str) -> Line:
         "-",
         "\0",
         "((((" * 5000,
+        "six; " + "(" * 20_000 + "os_name == 'a'" + ")" * 20_000,
+        "six; " + "(" * 60 + "os_name == 'a'" + ")" * 60,
+        "six>=" + "1." * 100_000,
         "six>=1,<<2",
     ],
 )

@@ -243,7 +243,7 @@ def _poetry_applies(context: Context, value: dict[str, Any]) -> bool:
     markers = value.get("markers")
     try:
         return not isinstance(markers, str) or Marker(markers).evaluate(dict(environment))
-    except (InvalidMarker, ValueError, UndefinedEnvironmentName):
+    except (InvalidMarker, ValueError, UndefinedEnvironmentName, RecursionError):
         return True
 
 

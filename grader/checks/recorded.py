@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ SCRIPTS = ("*.sh", "*.bash", "*.zsh")
 RECIPES = ("Makefile", "makefile", "GNUmakefile", "*.mk")
 NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "README", "COMMANDS", "commands")
 MOST_FILES = 300
+MAX_CHARACTERS = 256_000
+"""Characters of one file of notes that are read."""
+MAX_LINE = 2_000
+MAX_SPANS = 50
+"""Inline code on one line that is read."""
 
 _SHELLS = frozenset(
     {
@@ -115,7 +121,7 @@ def _uncommented(text: str) -> str:
 
 def notes(text: str) -> Iterator[Script]:
     """Fenced blocks whole; elsewhere, lines and inline code that are commands and not advised against."""
-    text = _uncommented(text)
+    text = _uncommented(text[:MAX_CHARACTERS])
     fence, block, start, prose = "", list[str](), 1, list[tuple[int, str]]()
     for number, line in enumerate(text.splitlines(), start=1):
         match = _FENCE.match(line)
@@ -171,8 +177,11 @@ def _spans(lines: list[tuple[int, str]]) -> Iterator[Script]:
     """Inline code, unless its sentence (which may have begun a line above) says not to."""
     for index, (number, line) in enumerate(lines):
         above = lines[index - 1][1] if index and not _BULLET.match(line) else ""
-        for match in _SPAN.finditer(line):
-            before = re.split(r"[.!?;:]\s", _SPAN.sub("", above + " ") + line[: match.start()])[-1]
+        # The sentence before each span is looked at anew.
+        for match in itertools.islice(_SPAN.finditer(line[:MAX_LINE]), MAX_SPANS):
+            before = re.split(r"[.!?;:]\s", _SPAN.sub("", above[-MAX_LINE:] + " ") + line[: match.start()])[
+                -1
+            ]
             after = re.split(r"[.!?;](?:\s|$)", line[match.end() :])[0]
             if not any(map(_NEGATED.search, (before, after))) and "todo" not in line.lower():
                 yield match[2].strip().removeprefix("$ "), number

@@ -13,6 +13,8 @@ _OPERATOR = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||[<>]|\|\||\|&|\||&&|&
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?[-=]([^{}$`]*))?\})")
 _EXPRESSION = re.compile(r"\$\{\{(?:(?!\$\{\{|\}\}).)*+\}\}", re.DOTALL)
 _BLANKS = re.compile(r"(\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`)|\s+")
+_ENDS_WORD = " \t\r\n&<>|;()"
+"""No other blank parts words: a shell takes a form feed or a no-break space for a part of one."""
 _PLAIN = re.compile(r"[^\s\\'\"$`&<>|;()#]+")
 
 
@@ -120,7 +122,7 @@ class Lexer:
         reading = _Reading(self._line)
         while self._at < len(self._text):
             character = self._text[self._at]
-            if character.isspace() or character in "&<>|;()":
+            if character in _ENDS_WORD:
                 break
             self._piece(character, reading)
         descriptor = reading.text().isdigit() and self._text[self._at : self._at + 1] in ("<", ">")

@@ -176,3 +176,9 @@ def test_options() -> None:
 )
 def test_script_files(script: str, path: str) -> None:
     assert script_file(commands(script)[-1]) == path
+
+
+@pytest.mark.parametrize("blank", ["\x0b", "\x0c", "\x1c", "\x85", "\xa0", "\u2028", "\u3000"])
+def test_blanks_that_are_none_to_a_shell_are_parts_of_words(blank: str) -> None:
+    [command] = commands(f"echo a{blank}b {blank}")
+    assert command.arguments == (f"a{blank}b", blank)
