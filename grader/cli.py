@@ -77,7 +77,8 @@ def score(
     seed: Annotated[
         int,
         typer.Option(
-            min=0, help="What seeded data, models and runs derive from. The score does not depend on it."
+            min=0,
+            help="What seeded data, models and runs derive from, besides a secret. The score does not.",
         ),
     ] = 0,
     isolation: IsolationOption = "bubblewrap",

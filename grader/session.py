@@ -43,6 +43,7 @@ class Options:
     tasks: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
     seed: int = 0
+    """The public part of what seeded data derive from; see `grader.runtime.seed_secret`."""
     pass_mark: float | None = None
     isolation: str = "bubblewrap"
     """`bubblewrap`, `docker`, `none`, or `static` for no execution at all."""
@@ -85,7 +86,7 @@ def score_submission(
             submission=submission,
             exam=exam,
             tools=tools,
-            seed=options.seed,
+            seed=_seed(options),
             lab=lab,
             runs=options.isolation != STATIC,
         )
@@ -117,6 +118,15 @@ def score_submission(
             seconds=time.perf_counter() - started,
             spans=timeline.spans,
         )
+
+
+def _seed(options: Options) -> int:
+    """What checks draw from: more than the public seed, where there is anybody to hide it from."""
+    if options.isolation == STATIC:
+        return options.seed
+    from grader.runtime.seed_secret import effective_seed
+
+    return effective_seed(options.seed)
 
 
 def chosen_tasks(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> tuple[Task, ...]:

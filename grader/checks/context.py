@@ -58,6 +58,7 @@ class Context:
     exam: Exam
     tools: Tools
     seed: int = 0
+    """What checks draw from, and may show nobody: candidates cannot know it."""
     lab: Lab | None = None
     """Runs candidate code; None with `--static`."""
     runs: bool = False
