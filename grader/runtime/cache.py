@@ -16,7 +16,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -60,17 +59,6 @@ def outline(entry: Path) -> dict[str, str]:
                 listed = [each for each in entries if each.name not in (MARKER, _BYTECODE)]
             found.update({os.fspath(Path(each).relative_to(entry)): _signature(each) for each in listed})
     return found
-
-
-def copy_writable(source: Path, target: Path) -> None:
-    """A copy of what is in an entry, for somebody to write to."""
-    target.mkdir()
-    for top, directories, names in os.walk(source):
-        place = target / Path(top).relative_to(source)
-        for name in directories:
-            (place / name).mkdir()
-        for name in names:
-            shutil.copyfile(Path(top, name), place / name, follow_symlinks=False)
 
 
 class Cache:

@@ -104,6 +104,7 @@ class Lab:
         self._opening = Lock()
         self._environment: Future[Environment] | None = None
         self._leased: Sandbox | None = None
+        self._incomplete: list[str] = []
 
     def __enter__(self) -> Lab:
         with contextlib.ExitStack() as stack:
@@ -155,7 +156,9 @@ class Lab:
     @property
     def remarks(self) -> tuple[Finding, ...]:
         """What running does otherwise than the submission says."""
-        ours = (Finding(message=message) for message in self._workshop.cache.take_remarks())
+        with self._lock:
+            incomplete = dict.fromkeys(self._incomplete)
+        ours = (Finding(message=each) for each in (*self._workshop.cache.take_remarks(), *incomplete))
         return (*replaced_data(self._submission, self._given), *ours)
 
     @contextlib.contextmanager
@@ -194,7 +197,11 @@ class Lab:
         begin = time.perf_counter()
         with self._workshop.host.open(seeded) as server:
             self._timeline.note("service", f"tracking server for {name}", begin)
-            yield server
+            try:
+                yield server
+            finally:
+                with self._lock:
+                    self._incomplete += (f"{name}, tracking server: {message}" for message in server.remarks)
 
     @contextlib.contextmanager
     def object_store(self) -> Iterator[ObjectStore]:

@@ -7,7 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import queue
-import shutil
+import secrets
 import subprocess
 import sys
 import threading
@@ -20,8 +20,10 @@ from typing import Any
 from grader import process
 from grader.errors import GraderFault
 from grader.runtime import mlflow_server
-from grader.runtime.cache import Cache, copy_writable
+from grader.runtime.cache import Cache
+from grader.runtime.files import open_tree
 from grader.runtime.jail import Wall, interpreter_paths, jailed
+from grader.runtime.scratch import remove_tree
 from grader.runtime.tracking import (
     ExperimentInfo,
     LoggedModel,
@@ -48,6 +50,7 @@ _IMPORT_SECONDS = 180
 """Importing the server takes some three seconds of computing; machines may be busy."""
 _OPEN_SECONDS = 60
 _TAIL = 4000
+_MAX_LOG = 16 * 2**20
 
 
 class MlflowHost:
@@ -99,18 +102,38 @@ class MlflowHost:
         """
         self.start()
         store = self._directory / f"{next(self._numbers)}"
-        copy_writable(seeded or self._template, store)
+        if not open_tree(seeded or self._template).copy_out("", store):
+            raise GraderFault("a store cannot be copied whole")
+        for name in mlflow_server.OWN_FILES:
+            (store / name).unlink(missing_ok=True)
         (store / mlflow_server.ARTIFACTS).mkdir(exist_ok=True)
-        self._say({"open": str(store)})
-        server = MlflowServer(store)
-        try:
+        secret = secrets.token_hex()
+
+        def serve() -> None:
+            self._say({"verb": "open", "store": str(store), "secret": secret})
             self._wait(server)
+
+        def end() -> None:
+            with contextlib.suppress(GraderFault):
+                self._say({"verb": "close", "store": str(store)})
+
+        def restart() -> None:
+            end()
+            serve()
+
+        server = MlflowServer(store, secret=secret, restart=restart, try_another=self._try_empty)
+        try:
+            serve()
             yield server
         finally:
             server.close()
-            with contextlib.suppress(GraderFault):
-                self._say({"close": str(store)})
-            shutil.rmtree(store, ignore_errors=True)
+            end()
+            remove_tree(store)
+
+    def _try_empty(self) -> None:
+        """Whether it is not only one store that does not answer."""
+        with self.open() as server:
+            server.ask("POST", "experiments/search", max_results=1)
 
     @cached_property
     def _template(self) -> Path:
@@ -178,7 +201,7 @@ class MlflowHost:
                 self._process.stdin.flush()
             except (OSError, ValueError) as error:
                 raise self._fault("the tracking server has ended") from error
-            if self._answer(_OPEN_SECONDS) != message:
+            if self._answer(_OPEN_SECONDS) != {"done": message["verb"]}:
                 raise self._fault("the tracking server does not open a store")
 
     def _answer(self, seconds: float) -> dict[str, Any]:
@@ -201,14 +224,16 @@ class MlflowHost:
                 if server.client.get("/health").status_code == 200:
                     return
             except httpx.ConnectError as error:
-                raise self._fault("the tracking server died as it started") from error
+                raise self._fault("the tracking server died as it started", server.store) from error
             except httpx.HTTPError:
                 time.sleep(0.05)
-        raise self._fault("the tracking server does not become ready")
+        raise self._fault("the tracking server does not become ready", server.store)
 
-    def _fault(self, message: str) -> GraderFault:
-        with contextlib.suppress(OSError):
-            return GraderFault(
-                message, log_tail=(self._directory / "log").read_text("utf-8", "replace")[-_TAIL:]
-            )
-        return GraderFault(message)
+    def _fault(self, message: str, store: Path | None = None) -> GraderFault:
+        log = self._directory / "log" if store is None else store / mlflow_server.LOG
+        return GraderFault(message, log_tail=_tail(log))
+
+
+def _tail(log: Path) -> str:
+    content = open_tree(log.parent).read(log.name, _MAX_LOG) or b""
+    return content[-_TAIL:].decode("utf-8", "replace")

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from grader.errors import GraderFault
-from grader.runtime.mlflow_server import ARTIFACTS, OWN_AGENT, REQUESTS, SOCKET
+from grader.runtime.files import Tree, open_tree
+from grader.runtime.mlflow_server import ARTIFACTS, MAX_RECORD, OWN_HEADER, REQUESTS, SOCKET
 
 if TYPE_CHECKING:
     import httpx
 
 _PROXIED = "mlflow-artifacts"
-_MOST_PAGES = 50
+_MAX_PAGES = 20
 _PAGE = 1000
-_MOST_REQUESTS = 100_000
+_MAX_ANSWER = 64 * 2**20
+_MAX_LINE = 2**16
+_MAX_TEXT = 20_000
+_MAX_DIGITS = 300
+_MAX_FIELDS = 100
+_MAX_TIME = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +38,26 @@ class Request:
     method: str
     path: str
     """Without the query: `/api/2.0/mlflow/runs/search`."""
-    query: Mapping[str, list[str]]
-    body: Any
-    """Its JSON, or None where it had none."""
     status: int
     """Of the answer."""
+    query_string: str = ""
+    text: str = ""
+    """Its body, if that was short."""
+
+    @property
+    def query(self) -> Mapping[str, list[str]]:
+        """What the query says; nothing where it says too much."""
+        try:
+            return parse_qs(self.query_string, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            return {}
+
+    @property
+    def body(self) -> Any:
+        """Its JSON, or None where it had none. Made of the text each time: there may be many of them."""
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(self.text, parse_int=_integer)
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +131,42 @@ class RegisteredModel:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-class MlflowServer:
-    """A running server and its store."""
+def _nothing() -> None:
+    """No server can be started anew."""
 
-    def __init__(self, store: Path) -> None:
+
+class MlflowServer:
+    """A running server and its store.
+
+    What the store holds is the candidate's: what is odd in it is read as well as can be, and a server that
+    its candidate filled or brought down is started once more to be asked. Only where an empty store answers
+    no better is that a fault.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        *,
+        secret: str = "",
+        restart: Callable[[], None] = _nothing,
+        try_another: Callable[[], None] = _nothing,
+    ) -> None:
+        """Ask a server that runs.
+
+        Args:
+            secret: by which it knows the grader's own questions.
+            restart: starts it anew on its store.
+            try_another: asks one on an empty store; both raise GraderFault.
+        """
         self.store = store
         self.socket = store / SOCKET
         self.artifacts = store / ARTIFACTS
+        self.remarks: dict[str, None] = {}
+        """What of the evidence is incomplete, and why."""
+        self._secret = secret
+        self._restart = restart
+        self._try_another = try_another
+        self._restarted = False
 
     @cached_property
     def client(self) -> httpx.Client:
@@ -124,8 +175,10 @@ class MlflowServer:
 
         from grader.runtime.client import PLAIN
 
-        transport = httpx.HTTPTransport(uds=str(self.socket), verify=PLAIN)
-        headers = {"User-Agent": OWN_AGENT}
+        # A kept connection would not outlive a restart.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        transport = httpx.HTTPTransport(uds=str(self.socket), verify=PLAIN, limits=limits)
+        headers = {OWN_HEADER: self._secret, "Accept-Encoding": "identity"}
         return httpx.Client(
             transport=transport, base_url="http://mlflow", headers=headers, timeout=60, trust_env=False
         )
@@ -136,12 +189,22 @@ class MlflowServer:
 
     def requests(self) -> list[Request]:
         """What was asked of the server so far, in order; what the grader asked itself is left out."""
-        try:
-            with (self.store / REQUESTS).open(encoding="utf-8", errors="replace") as record:
-                lines = [line for line in islice(record, _MOST_REQUESTS) if line.endswith("\n")]
-        except FileNotFoundError:
-            return []
-        return [_request(entry) for entry in map(json.loads, lines) if not entry["own"]]
+        return list(self._recorded())
+
+    def _recorded(self) -> Iterator[Request]:
+        file = open_tree(self.store).open(REQUESTS)
+        if file is None:
+            return
+        with os.fdopen(file, "rb") as record:
+            while (line := record.readline(_MAX_LINE)).endswith(b"\n"):
+                if (request := _request(line)) is not None:
+                    yield request
+                elif b"incomplete" in line or record.tell() > MAX_RECORD:
+                    self._remark("it was asked more than is kept on record")
+                    return
+
+    def _remark(self, message: str) -> None:
+        self.remarks[message] = None
 
     def ask(self, method: str, endpoint: str, **parameters: Any) -> dict[str, Any]:
         """The JSON that `/api/2.0/mlflow/<endpoint>` answers.
@@ -152,25 +215,43 @@ class MlflowServer:
         import httpx
 
         path = f"/api/2.0/mlflow/{endpoint}"
+        content = {"params": parameters} if method == "GET" else {"json": parameters}
         try:
-            if method == "GET":
-                response = self.client.get(path, params=parameters)
-            else:
-                response = self.client.request(method, path, json=parameters)
-            response.raise_for_status()
-            answer: dict[str, Any] = response.json()
-        except (httpx.HTTPError, ValueError) as error:
+            with self.client.stream(method, path, **content) as response:  # type: ignore[arg-type]
+                response.raise_for_status()
+                answer = json.loads(_content(response), parse_int=_integer)
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
             raise GraderFault(f"the tracking server does not answer {endpoint}: {error}") from error
-        return answer
+        return answer if isinstance(answer, dict) else {}
+
+    def _look(self, method: str, endpoint: str, **parameters: Any) -> dict[str, Any]:
+        """The same; nothing where what the candidate made of the store lets nobody answer."""
+        try:
+            return self.ask(method, endpoint, **parameters)
+        except GraderFault:
+            if not self._is_used():
+                raise
+        with contextlib.suppress(GraderFault):
+            if not self._restarted:
+                self._restarted = True
+                self._restart()
+            return self.ask(method, endpoint, **parameters)
+        self._try_another()
+        self._remark("what the submission sent it keeps the tracking server from answering")
+        return {}
+
+    def _is_used(self) -> bool:
+        """Whether somebody else asked it anything."""
+        return bool(open_tree(self.store).size(REQUESTS))
 
     def experiments(self) -> list[ExperimentInfo]:
         """Every experiment, deleted ones too."""
         return [
             ExperimentInfo(
-                id=entry["experiment_id"],
-                name=entry.get("name", ""),
+                id=_text(entry.get("experiment_id")),
+                name=_text(entry.get("name")),
                 active=entry.get("lifecycle_stage") == "active",
-                tags=_pairs(entry),
+                tags=_pairs(entry, "tags"),
             )
             for entry in self._pages("POST", "experiments/search", "experiments", view_type="ALL")
         ]
@@ -191,32 +272,44 @@ class MlflowServer:
     def logged_models(self, run_id: str | None = None) -> list[LoggedModel]:
         """The models that clients of MLflow 3 logged, of one run or of all."""
         ids = [one.id for one in self.experiments()]
+        found = self._pages("POST", "logged-models/search", "models", experiment_ids=ids)
         models = [
             LoggedModel(
-                id=entry["info"]["model_id"],
-                name=entry["info"].get("name", ""),
-                run_id=entry["info"].get("source_run_id", ""),
-                status=entry["info"].get("status", ""),
-                root=self.local(entry["info"].get("artifact_uri", "")),
+                id=_text(info.get("model_id")),
+                name=_text(info.get("name")),
+                run_id=_text(info.get("source_run_id")),
+                status=_text(info.get("status")),
+                root=self.local(_text(info.get("artifact_uri"))),
             )
-            for entry in self._pages("POST", "logged-models/search", "models", experiment_ids=ids)
+            for info in (_mapping(entry.get("info")) for entry in found)
         ]
         return [model for model in models if run_id in (None, model.run_id)]
 
     def model_directories(self, run: RunInfo) -> list[Path]:
         """Every model of a run (a directory with an `MLmodel`), whichever MLflow logged it."""
-        inside = [path.parent for path in sorted(run.artifact_root.rglob("MLmodel")) if path.is_file()]
-        beside = [model.root for model in self.logged_models(run.id) if (model.root / "MLmodel").is_file()]
-        return [*inside, *beside]
+        inside = [
+            (run.artifact_root / entry.path).parent
+            for entry in self._tree(run.artifact_root).walk()
+            if PurePosixPath(entry.path).name == "MLmodel"
+        ]
+        beside = [
+            model.root for model in self.logged_models(run.id) if self._tree(model.root).is_file("MLmodel")
+        ]
+        return [*sorted(inside), *beside]
+
+    def _tree(self, folder: Path) -> Tree:
+        return open_tree(self.store).below(PurePosixPath(folder.relative_to(self.store)))
 
     def registered_models(self) -> list[RegisteredModel]:
         """Every name in the registry."""
         return [
             RegisteredModel(
-                name=entry["name"],
-                description=entry.get("description", ""),
-                aliases={one["alias"]: str(one["version"]) for one in entry.get("aliases", ())},
-                tags=_pairs(entry),
+                name=_text(entry.get("name")),
+                description=_text(entry.get("description")),
+                aliases={
+                    _text(one.get("alias")): _text(one.get("version")) for one in _list(entry, "aliases")
+                },
+                tags=_pairs(entry, "tags"),
             )
             for entry in self._pages("GET", "registered-models/search", "registered_models")
         ]
@@ -227,80 +320,120 @@ class MlflowServer:
         # Not by a filter: the server's own grammar has no way to write every name.
         found = self._pages("GET", "model-versions/search", "model_versions")
         versions = [_version(entry, aliases) for entry in found if entry.get("name") == name]
-        return sorted(versions, key=lambda one: int(one.version))
+        return sorted(versions, key=lambda one: _number(one.version, math.inf))
 
     def local(self, uri: str) -> Path:
         """Where an artifact URI of this server is on the host; a place that does not exist for any other."""
-        parts = urlsplit(uri)
-        path = PurePosixPath(unquote(parts.path).lstrip("/"))
-        nowhere = self.store / "elsewhere"
-        if parts.scheme != _PROXIED:
-            return nowhere
-        # Links would be the candidate's doing, by way of a hole in the server.
-        found = (self.artifacts / path).resolve()
-        return found if found.is_relative_to(self.artifacts.resolve()) else nowhere
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(uri)
+            path = PurePosixPath(unquote(parts.path).lstrip("/"))
+            # Links would be the candidate's doing, by way of a hole in the server.
+            if parts.scheme == _PROXIED and open_tree(self.artifacts).is_folder(path):
+                return self.artifacts / path
+        return self.store / "elsewhere"
 
     def _pages(self, method: str, endpoint: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         if endpoint != "logged-models/search":
             parameters["max_results"] = _PAGE
-        for _ in range(_MOST_PAGES):
-            answer = self.ask(method, endpoint, **parameters)
-            yield from answer.get(key, ())
+        for _ in range(_MAX_PAGES):
+            answer = self._look(method, endpoint, **parameters)
+            yield from _list(answer, key)
             if not answer.get("next_page_token"):
                 return
             parameters["page_token"] = answer["next_page_token"]
+        self._remark(f"it holds more than is read of {key.replace('_', ' ')}")
 
     def _run(self, entry: Mapping[str, Any], names: Mapping[str, str]) -> RunInfo:
-        info, data = entry["info"], entry.get("data", {})
-        uri = info.get("artifact_uri", "")
+        info, data = _mapping(entry.get("info")), _mapping(entry.get("data"))
+        uri, experiment = _text(info.get("artifact_uri")), _text(info.get("experiment_id"))
         return RunInfo(
-            id=info["run_id"],
-            name=info.get("run_name", ""),
-            status=info.get("status", ""),
-            experiment=names.get(info["experiment_id"], ""),
-            experiment_id=info["experiment_id"],
-            params={one["key"]: one.get("value", "") for one in data.get("params", ())},
-            metrics={one["key"]: _number(one.get("value")) for one in data.get("metrics", ())},
-            tags=_pairs(data),
+            id=_text(info.get("run_id")),
+            name=_text(info.get("run_name")),
+            status=_text(info.get("status")),
+            experiment=names.get(experiment, ""),
+            experiment_id=experiment,
+            params=_pairs(data, "params"),
+            metrics={_text(one.get("key")): _number(one.get("value")) for one in _list(data, "metrics")},
+            tags=_pairs(data, "tags"),
             artifact_uri=uri,
             artifact_root=self.local(uri),
-            start_time=int(info.get("start_time", 0)),
-            end_time=int(info.get("end_time", 0)),
+            start_time=_time(info.get("start_time")),
+            end_time=_time(info.get("end_time")),
             active=info.get("lifecycle_stage", "active") == "active",
         )
 
 
-def _request(entry: Mapping[str, Any]) -> Request:
+def _content(response: httpx.Response) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_raw():
+        content += chunk
+        if len(content) > _MAX_ANSWER:
+            raise ValueError(f"it is longer than {_MAX_ANSWER} bytes")
+    return bytes(content)
+
+
+def _request(line: bytes) -> Request | None:
+    """A line of the record, which a server that was taken over may have written."""
+    try:
+        entry = _mapping(json.loads(line, parse_int=_integer))
+    except (ValueError, RecursionError):
+        return None
+    status = entry.get("status")
+    if not isinstance(status, int):
+        return None
     return Request(
-        method=entry["method"],
-        path=entry["path"],
-        query=parse_qs(entry["query"], keep_blank_values=True),
-        body=entry["body"],
-        status=entry["status"],
+        method=_text(entry.get("method")),
+        path=_text(entry.get("path")),
+        status=status,
+        query_string=_text(entry.get("query")),
+        text=_text(entry.get("body")),
     )
 
 
 def _version(entry: Mapping[str, Any], aliases: Mapping[str, str]) -> ModelVersion:
-    version = str(entry["version"])
+    version = _text(entry.get("version"))
     return ModelVersion(
-        name=entry["name"],
+        name=_text(entry.get("name")),
         version=version,
-        stage=entry.get("current_stage", "None"),
-        run_id=entry.get("run_id", ""),
-        source=entry.get("source", ""),
-        description=entry.get("description", ""),
-        status=entry.get("status", ""),
-        tags=_pairs(entry),
+        stage=_text(entry.get("current_stage")) or "None",
+        run_id=_text(entry.get("run_id")),
+        source=_text(entry.get("source")),
+        description=_text(entry.get("description")),
+        status=_text(entry.get("status")),
+        tags=_pairs(entry, "tags"),
         aliases=tuple(sorted(alias for alias, target in aliases.items() if target == version)),
     )
 
 
-def _pairs(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {one["key"]: one.get("value", "") for one in entry.get("tags", ())}
+def _pairs(entry: Mapping[str, Any], name: str) -> dict[str, str]:
+    return {_text(one.get("key")): _text(one.get("value")) for one in _list(entry, name)}
 
 
-def _number(value: object) -> float:
+def _list(entry: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    found = entry.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return str(value)[:_MAX_TEXT] if isinstance(value, str | int) else ""
+
+
+def _integer(digits: str) -> int | float:
+    """A number of JSON. Python takes ages over long ones, and refuses to write them."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+def _number(value: object, odd: float = math.nan) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return math.nan
+    except (TypeError, ValueError, OverflowError):
+        return odd
+
+
+def _time(value: object) -> int:
+    number = _number(value, 0.0)
+    return int(number) if abs(number) < _MAX_TIME else 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from grader.errors import GraderFault, UsageError
-from grader.runtime.cache import MARKER, Cache, cache_directory, contents, copy_writable, outline
+from grader.runtime.cache import MARKER, Cache, cache_directory, contents, outline
 from grader.runtime.scratch import remove_tree
 
 A = {"of": "a"}
@@ -167,14 +167,6 @@ def test_an_entry_is_sealed_as_it_was_built(tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in (entry, *entry.rglob("*"))}
     assert modes == {entry.name: 0o555, "thing": 0o444, "folder": 0o555, "link": 0o444, MARKER: 0o444}
     assert set(contents(entry)) == {"thing", "folder/link"}
-
-
-def test_a_copy_may_be_written(tmp_path: Path) -> None:
-    entry = Cache(tmp_path).get("things", A, Builder())
-    copy_writable(entry, tmp_path / "copy")
-    assert os.access(tmp_path / "copy/thing", os.W_OK)
-    assert (tmp_path / "copy").stat().st_mode & 0o200
-    assert (tmp_path / "copy/folder/link").readlink() == Path("../thing")
 
 
 def test_every_input_tells_entries_apart(tmp_path: Path) -> None:
