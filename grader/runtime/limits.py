@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,29 +107,72 @@ def proportional_memory(pids: Iterable[int]) -> int:
     return total
 
 
-def hidden_bytes(pids: Iterable[int]) -> tuple[int, int]:
-    """Bytes in anonymous memory files and in deleted files that are still open: (in memory, on disk)."""
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What a process tree holds that no directory shows."""
+
+    memory_bytes: int = 0
+    """In anonymous memory files."""
+    disk_bytes: int = 0
+    """In deleted files that are still open."""
+    out_of_sight: bool = False
+    """Files may be held that cannot be measured: by descriptors on their way through a socket, or by maps."""
+
+
+def find_hidden(pids: Iterable[int]) -> Hidden:
+    """Look at what the processes have open and mapped."""
     memory: dict[tuple[int, int], int] = {}
     disk: dict[tuple[int, int], int] = {}
+    out_of_sight = False
     for pid in pids:
-        for name, path in _open_files(pid):
-            where = memory if name.startswith("/memfd:") else disk
-            with contextlib.suppress(OSError):
-                status = os.stat(path)
-                if stat.S_ISREG(status.st_mode):
-                    where[status.st_dev, status.st_ino] = status.st_blocks * 512
-    return sum(memory.values()), sum(disk.values())
+        for number, name in _open_files(pid):
+            with contextlib.suppress(OSError, ValueError):
+                if name.startswith("socket:"):
+                    out_of_sight = out_of_sight or _carries_descriptors(pid, number)
+                elif name.endswith(" (deleted)"):
+                    where = memory if name.startswith("/memfd:") else disk
+                    status = os.stat(f"/proc/{pid}/fd/{number}")
+                    if stat.S_ISREG(status.st_mode):
+                        where[status.st_dev, status.st_ino] = status.st_blocks * 512
+        out_of_sight = out_of_sight or _maps_deleted_files(pid, disk)
+    return Hidden(sum(memory.values()), sum(disk.values()), out_of_sight)
 
 
 def _open_files(pid: int) -> Iterator[tuple[str, str]]:
     directory = f"/proc/{pid}/fd"
     with contextlib.suppress(OSError):
         for number in os.listdir(directory):
-            path = f"{directory}/{number}"
             with contextlib.suppress(OSError):
-                name = os.readlink(path)
-                if name.endswith(" (deleted)"):
-                    yield name, path
+                yield number, os.readlink(f"{directory}/{number}")
+
+
+def _carries_descriptors(pid: int, number: str) -> bool:
+    """Whether descriptors were sent to a socket and not yet received."""
+    facts = Path(f"/proc/{pid}/fdinfo/{number}").read_bytes().split()
+    return b"scm_fds:" in facts and int(facts[facts.index(b"scm_fds:") + 1]) > 0
+
+
+def _maps_deleted_files(pid: int, known: Container[tuple[int, int]]) -> bool:
+    """Whether a deleted file of a disk is mapped and no longer open."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
+            if line.endswith(b" (deleted)"):
+                device, inode, name = line.split(maxsplit=5)[3:]
+                major, minor = (int(part, 16) for part in device.split(b":"))
+                in_memory = major == 0 or name.startswith((b"/memfd:", b"/dev/shm/", b"/SYSV"))
+                if not in_memory and (os.makedev(major, minor), int(inode)) not in known:
+                    return True
+    return False
+
+
+def written_bytes(pids: Iterable[int]) -> int:
+    """Bytes that processes, and those of their children that have ended, ever wrote to disks."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError, ValueError):
+            facts = dict(line.split(b": ") for line in Path(f"/proc/{pid}/io").read_bytes().splitlines())
+            total += max(0, int(facts[b"write_bytes"]) - int(facts[b"cancelled_write_bytes"]))
+    return total
 
 
 def memory_file_systems(pid: int, paths: Iterable[str]) -> int:

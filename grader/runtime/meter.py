@@ -9,10 +9,11 @@ from pathlib import Path
 from grader.runtime.limits import (
     Usage,
     exceeds,
-    hidden_bytes,
+    find_hidden,
     measure,
     memory_file_systems,
     proportional_memory,
+    written_bytes,
 )
 from grader.runtime.sandbox import Ended, Job
 
@@ -84,9 +85,12 @@ class Meter:
 
     def _disk(self, root: int, pids: tuple[int, ...]) -> bool:
         begin = time.monotonic()
-        in_memory, on_disk = hidden_bytes(pids)
-        self._hidden_memory = in_memory + memory_file_systems(root, self._memory_paths)
-        full = disk_is_full(self._job, already=on_disk)
+        hidden = find_hidden(pids)
+        self._hidden_memory = hidden.memory_bytes + memory_file_systems(root, self._memory_paths)
+        full = disk_is_full(self._job, already=hidden.disk_bytes)
+        # What was ever written is no measure of what is there, unless somebody keeps files out of sight.
+        if hidden.out_of_sight and not full:
+            full = written_bytes((root, *pids)) > self._job.limits.workspace_bytes
         took = time.monotonic() - begin
         self._next_disk = time.monotonic() + max(DISK_TICK, took * DISK_SHARE)
         return full
