@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from grader.checks import promql
 from grader.checks.plain_data import as_json
+from grader.checks.promql_clock import set_clock
 from grader.documents import Problem, SourceFile, YamlDocument
 from grader.results import Finding
 
@@ -161,12 +162,17 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
-def as_file(*rules: Rule) -> str:
-    """A rule file of just these rules, in their groups and order."""
+def as_file(*rules: Rule, clock: int = 0) -> str:
+    """A rule file of just these rules, in their groups and order.
+
+    Args:
+        clock: what time it is where they are tried, as in `promql_clock`.
+    """
     groups: dict[int, dict[str, Any]] = {}
     for rule in sorted(rules, key=lambda each: each.place):
         group = groups.setdefault(rule.place[0], {"name": f"group {rule.place[0]}", "rules": []})
-        group["rules"].append(rule.as_rule())
+        told = replace(rule, expr=set_clock(rule.expr, clock)) if clock else rule
+        group["rules"].append(told.as_rule())
     return json.dumps({"groups": list(groups.values())})
 
 

@@ -10,6 +10,7 @@ from grader.checks import alert_reading, alert_rules, promql
 from grader.checks.alert_rules import Rule, RuleFile
 from grader.checks.alert_spec import Spec, Tried, quantile_scenarios, scenarios, worlds
 from grader.checks.alert_trials import Promtool, check_rules
+from grader.checks.promql_clock import draw_clock
 from grader.results import Finding
 
 
@@ -72,14 +73,16 @@ def _tried(
     valid: bool,
 ) -> Verdict:
     recordings = [each for each in file.recordings if valid or not _refused(promtool, each)]
+    clock = draw_clock()
     tried = Tried(
-        rules=alert_rules.as_file(rule, *recordings),
+        rules=alert_rules.as_file(rule, *recordings, clock=clock),
         selectors=tuple(selectors),
         grouping=_grouping(rule, file),
     )
     tool = Promtool(promtool, spec.alert)
     found = _best(_in_worlds(tool, spec, tried))
-    wrong = _wrong_quantile(tool, spec, tried, replace(rule, duration=""), recordings)
+    at_once = alert_rules.as_file(replace(rule, duration=""), *recordings, clock=clock)
+    wrong = _wrong_quantile(tool, spec, replace(tried, rules=at_once))
     why = {name: _why(name, rule, spec, found, tool.refusal) for name in ("fires", "quiet")}
     why["quantile"] = _why_no_quantile(rule, spec, wrong or "")
     return Verdict(
@@ -111,17 +114,14 @@ def _best(found: Iterator[dict[str, bool]]) -> dict[str, bool]:
     return max(found, key=lambda each: (each["lasting 0"] and each["burst 1"], sum(each.values())))
 
 
-def _wrong_quantile(
-    tool: Promtool, spec: Spec, tried: Tried, rule: Rule, recordings: Sequence[Rule]
-) -> str | None:
+def _wrong_quantile(tool: Promtool, spec: Spec, at_once: Tried) -> str | None:
     """Why it does not take the wanted quantile of buckets; how long it waits is another question."""
     if spec.kind != "latency":
         return None
-    if not _has_buckets(tried.selectors):
+    if not _has_buckets(at_once.selectors):
         return "looks at no histogram bucket (a `_bucket` series)"
     wrong = ""
-    at_once = replace(tried, rules=alert_rules.as_file(rule, *recordings))
-    for world in worlds(spec, tried.selectors, any_unit=True):
+    for world in worlds(spec, at_once.selectors, any_unit=True):
         asked = quantile_scenarios(spec, at_once, world)
         answers = tool.ask(asked)
         if not answers.right("slow", 0, expected=True):

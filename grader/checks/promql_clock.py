@@ -1,0 +1,53 @@
+"""What time it is for an expression that is tried: promtool's tests begin in 1970, servers run today.
+
+An expression that asks for the time (`time()`, `timestamp(…)`, `hour()` and the like) is given that of a
+Wednesday noon in one of the coming years, drawn anew for each grade: a rule that knows when it is tested
+fires in no other week, and one that minds working hours is within them.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime, timedelta
+
+FIRST = datetime(2027, 1, 6, 12, tzinfo=UTC)
+MAX_WEEKS = 520
+_TOKEN = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|\#[^\n]*)"""
+    r"|(?P<now>\btime\s*\(\s*\))"
+    r"|\b(?P<calendar>minute|hour|day_of_week|day_of_month|day_of_year|days_in_month|month|year)\s*\(\s*\)"
+    r"|\b(?P<stamp>timestamp)\s*\("
+    r"|(?P<open>\()|(?P<close>\))",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def draw_clock() -> int:
+    """Seconds since 1970 of a Wednesday noon."""
+    return int((FIRST + timedelta(weeks=secrets.randbelow(MAX_WEEKS))).timestamp())
+
+
+def set_clock(expr: str, clock: int) -> str:
+    """The expression as it would be if the seconds since 1970 began with `clock`."""
+    found: list[str] = []
+    last = 0
+    waiting: list[bool] = []
+    """For each open bracket, whether it is that of a `timestamp`."""
+    for token in _TOKEN.finditer(expr):
+        found.append(expr[last : token.start()])
+        last = token.end()
+        word = token[0]
+        if token["now"]:
+            word = f"({word} + {clock})"
+        elif token["calendar"]:
+            word = f"{token['calendar']}(vector(time() + {clock}))"
+        elif token["stamp"]:
+            waiting.append(True)
+            word = f"({word}"
+        elif token["open"]:
+            waiting.append(False)
+        elif token["close"] and waiting and waiting.pop():
+            word = f") + {clock})"
+        found.append(word)
+    return "".join((*found, expr[last:]))
