@@ -12,7 +12,7 @@ from grader.checks.context import Context
 from grader.checks.entry_points import Answered, answer
 from grader.checks.local_stores import LocalStore, local_store
 from grader.checks.python_facts import modules
-from grader.checks.run_world import Version, World, best, register_versions, seeds
+from grader.checks.run_world import Version, World, arranged, best, register_versions, seeds
 from grader.checks.scripts import Called
 from grader.checks.training_runs import clean, read_table, write_table
 from grader.documents import SourceFile
@@ -122,7 +122,7 @@ def _run(context: Context, file: str, source: SourceFile, how: Registration, *, 
     scenario = "registration_after_training" if trained else "registration"
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if trained:
-            register_versions(server, made, how["model"], _all_versions(how))
+            register_versions(server, made, how["model"], _all_versions(context, how))
         with lab.cell(scenario, mlflow=server, files=_data(context, how)) as cell:
             answered = _answer(context, cell, file, source, how, lambda: _asked(server))
         if not server.requests() and (store := local_store(context.submission, source)):
@@ -134,7 +134,7 @@ def _run_locally(
     context: Context, file: str, source: SourceFile, how: Registration, store: LocalStore, *, trained: bool
 ) -> Registered:
     """The same for a script that registers in a store of its own, whatever it is told."""
-    registry = {how["model"]: _all_versions(how)} if trained else {}
+    registry = {how["model"]: _all_versions(context, how)} if trained else {}
     made = seeds(context, how["world"], store=store, registry=registry)
     files = {**_data(context, how), **store.files(made.seeded)}
     with context.require_lab().cell("registration locally", files=files) as cell:
@@ -231,11 +231,11 @@ def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
     )
 
 
-def _all_versions(how: Registration) -> list[Version]:
+def _all_versions(context: Context, how: Registration) -> list[Version]:
     """A version of every run of the experiment, as a training that registers what it logs leaves them."""
     return [
         {"run": run["name"]}
-        for run in how["world"]["runs"]
+        for run in arranged(how["world"], context.seed)["runs"]
         if run["experiment"] == how["experiment"] and run.get("model") and not run.get("deleted")
     ]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -21,6 +23,7 @@ from grader.runtime.services import MlflowServer, RunInfo
 
 _MODEL_NAME = "model"
 _MOST_NAMES = 3
+_SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
 
 
 class _Measured(TypedDict):
@@ -33,14 +36,26 @@ class SeedRun(_Measured, total=False):
     """One run of the world, told apart by its name."""
 
     exact: bool
-    """Its metrics are exactly these, whatever the seed."""
+    """Its metrics are exactly these, whatever the seed: a limit that candidates know."""
     model: str
     status: str
     deleted: bool
 
 
+class Asked(TypedDict):
+    """What candidates are to find out."""
+
+    run: str
+    """The name in the rubric."""
+    metric: str
+
+
 class World(TypedDict):
-    """What is on the server; the same mapping wherever it is used, so that it is made once."""
+    """What is on the server; the same mapping wherever it is used, so that it is made once.
+
+    It is public, and says what stands in which relation. What a program sees is drawn: who has which name,
+    who takes whose turn, and every metric, in its order of size and on its side of an exact run's.
+    """
 
     recipe: str
     data: str
@@ -51,7 +66,11 @@ class World(TypedDict):
     params: dict[str, list[str]]
     """Values that a parameter of a run may have."""
     jitter: float
-    """How far the seed moves a metric."""
+    """How far above hundredths metrics may lie: at two places they are told apart, rounded or cut off."""
+    asked: Asked
+    """Any value that fits, less those that the submission names: none may have been written down before."""
+    turns: list[list[str]]
+    """Runs that may be logged in each other's place."""
     runs: list[SeedRun]
     """In the order in which they are logged."""
     rows: int
@@ -109,6 +128,7 @@ def seeds(
         deleted: runs by name.
         registry: versions of registered models.
     """
+    world = arranged(world, context.seed)
     more: dict[str, Any] = {}
     if store is not None:
         numbers = {run["name"]: n for n, run in enumerate(world["runs"])}
@@ -127,10 +147,10 @@ def seeds(
 
 def _make(context: Context, world: World, more: Mapping[str, Any]) -> Seeds:
     columns, rows = input_rows(_given(context, world["data"]), world, context.seed)
-    runs = list(_runs(world, context.seed))
+    runs = draw_runs(world, context.seed, named_hundredths(_register_texts(context)))
     parameters = {
         "data": {"file": world["data"], "target": world["target"]},
-        "models": world["models"],
+        "models": unforeseen(world["models"], context.seed),
         "files": world["files"],
         "names": model_names(context),
         "runs": runs,
@@ -172,26 +192,136 @@ def _complete(rows: Sequence[Sequence[str]], *, blanks: bool) -> list[int]:
     return [n for n, row in enumerate(rows) if blanks or all(row)]
 
 
-def _runs(world: World, seed: int) -> Iterator[dict[str, Any]]:
-    dice = random.Random(f"runs {seed}")  # noqa: S311
-    for run in world["runs"]:
-        moved = {
-            name: round(value + (0 if run.get("exact") else dice.uniform(0, world["jitter"])), 6)
-            for name, value in run["metrics"].items()
-        }
-        yield {
-            **run,
-            "name": f"{run['name']}-{dice.randrange(100, 1000)}",
-            "metrics": moved,
-            "params": {name: dice.choice(values) for name, values in world["params"].items()},
-        }
-
-
 def _given(context: Context, path: str) -> bytes:
     given = context.submission.given.get(path) or context.exam.data.get(path)
     if given is None:
         raise GraderFault(f"the exam gives no {path}")
     return given.read_bytes()
+
+
+# --- what is drawn: pure ---------------------------------------------------------------------------
+
+
+def unforeseen(models: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, dict[str, Any]]:
+    """The same models, grown from a state that nobody knows: the data that they learn from are public."""
+    drawn = {"random_state": random.Random(f"models {seed}").randrange(2**31)}  # noqa: S311
+    return {label: {**spec, "params": {**drawn, **spec.get("params", {})}} for label, spec in models.items()}
+
+
+def arranged(world: World, seed: int) -> World:
+    """The world with its runs in the order in which they are logged."""
+    rng = random.Random(f"turns {seed}")  # noqa: S311
+    runs = list(world["runs"])
+    for group in world["turns"]:
+        places = [n for n, run in enumerate(runs) if run["name"] in group]
+        for place, run in zip(places, rng.sample([runs[n] for n in places], len(places)), strict=True):
+            runs[place] = run
+    return {**world, "runs": runs}
+
+
+def draw_runs(world: World, seed: int, named: Collection[int] = ()) -> list[dict[str, Any]]:
+    """What is logged of each run.
+
+    Args:
+        named: hundredths that the asked metric must not have, if there are others.
+    """
+    rng = random.Random(f"runs {seed}")  # noqa: S311
+    asked, runs = world["asked"], world["runs"]
+    names = _draw_names([run["name"] for run in runs], asked["run"], rng)
+    metrics: list[dict[str, float]] = [{} for _ in runs]
+    for metric in sorted({name for run in runs for name in run["metrics"]}):
+        measured = [n for n, run in enumerate(runs) if metric in run["metrics"]]
+        chosen = next(
+            (n for n in measured if metric == asked["metric"] and runs[n]["name"] == asked["run"]), -1
+        )
+        given = [(runs[n]["metrics"][metric], runs[n].get("exact", False), n == chosen) for n in measured]
+        for n, value in zip(measured, _draw_metric(given, world["jitter"], named, rng), strict=True):
+            metrics[n][metric] = value
+    return [
+        {
+            **run,
+            "name": f"{name}-{rng.randrange(100, 1000)}",
+            "metrics": {metric: drawn[metric] for metric in run["metrics"]},
+            "params": {param: rng.choice(values) for param, values in world["params"].items()},
+        }
+        for run, name, drawn in zip(runs, names, metrics, strict=True)
+    ]
+
+
+def _draw_names(names: Sequence[str], asked: str, rng: random.Random) -> list[str]:
+    """The names dealt out anew; that of the asked run is neither the first nor the last of the alphabet."""
+    between = sorted(names)[1:-1]
+    if asked not in names or not between:
+        return rng.sample(names, len(names))
+    chosen = rng.choice(between)
+    others = iter(rng.sample([name for name in names if name != chosen], len(names) - 1))
+    return [chosen if name == asked else next(others) for name in names]
+
+
+def _draw_metric(
+    given: Sequence[tuple[float, bool, bool]], jitter: float, named: Collection[int], rng: random.Random
+) -> list[float]:
+    """Other values in the same order of size.
+
+    Args:
+        given: each value, whether it is exact, and whether it is the asked one.
+    """
+    drawn = [value for value, *_ in given]
+    exact = sorted({round(value * 100) for value, is_exact, _ in given if is_exact})
+    bounds = [round(min(drawn) * 100) - 1, *exact, 100]
+    for low, high in itertools.pairwise(bounds):
+        # One that is given as high as an exact one is meant to be above it.
+        inside = [
+            n
+            for n, (value, is_exact, _) in enumerate(given)
+            if not is_exact and low <= round(value * 100) < high
+        ]
+        inside.sort(key=lambda n: (given[n][0], rng.random()))
+        asked = next((place for place, n in enumerate(inside) if given[n][2]), None)
+        hundredths = _draw_between(low, high, len(inside), asked, named, rng)
+        for n, hundredth in zip(inside, hundredths, strict=True):
+            drawn[n] = round(hundredth / 100 + rng.uniform(0, jitter), 6)
+    return drawn
+
+
+def _draw_between(
+    low: int, high: int, count: int, asked: int | None, named: Collection[int], rng: random.Random
+) -> list[int]:
+    """Different whole numbers between two others, in their order; any number is as likely as the asked one.
+
+    Raises:
+        GraderFault: the rubric leaves no room for so many.
+    """
+    if count > high - low - 1:
+        raise GraderFault(f"{count} runs do not fit between {low / 100} and {high / 100}")
+    if asked is None:
+        return sorted(rng.sample(range(low + 1, high), count))
+    possible = range(low + 1 + asked, high - count + asked + 1)
+    # What is named changes nothing else, so that most submissions share a world.
+    tried = rng.sample(possible, len(possible))
+    chosen = next((number for number in tried if number not in named), tried[0])
+    below = sorted(rng.sample(range(low + 1, chosen), asked))
+    return [*below, chosen, *sorted(rng.sample(range(chosen + 1, high), count - asked - 1))]
+
+
+def named_hundredths(texts: Iterable[str]) -> frozenset[int]:
+    """Shares that a text names at two places or more, or as a percentage; rounded or cut off."""
+    found: set[int] = set()
+    for match in (match for text in texts for match in _SHARE.finditer(text)):
+        digits = match[1] or match[2]
+        found |= {int(digits[:2]), int(digits[:2]) + (digits[2:3] >= "5")}
+    return frozenset(found)
+
+
+def _register_texts(context: Context) -> Iterator[str]:
+    """Programs that may have a description of the best run written down."""
+    submission = context.submission
+    main = submission.deliverable("register")
+    paths = [main.path] if main is not None else []
+    for path in dict.fromkeys([*paths, *submission.alternatives.get("register", ())]):
+        if (source := submission.file(path)) is not None:
+            files = (source, *(module.file for module in modules(submission, source)))
+            yield from (file.text for file in files if isinstance(file.text, str))
 
 
 # --- rows to predict: pure ------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from grader.checks import asgi
 from grader.checks.asgi import Answer
 from grader.checks.context import Context
+from grader.checks.run_world import unforeseen
 from grader.checks.scripts import Called, script
 from grader.checks.serving_source import model_paths
 from grader.checks.tracebacks import last_traceback
@@ -116,7 +117,8 @@ def served_without_model(context: Context, file: str, how: Serving) -> Served:
 def _serve(context: Context, file: str, how: Serving) -> Served:
     lab = context.require_lab()
     pool = _pool(context, how)
-    seed = lab.seeded(how["recipe"], {**how["seed"], "rows": pool})
+    models = unforeseen(how["seed"]["models"], context.seed)
+    seed = lab.seeded(how["recipe"], {**how["seed"], "models": models, "rows": pool})
     rows, expected = choose(pool, _predicted(seed.answer, how["model"], len(pool)), how["rows"], context.seed)
     model = Path(seed.files) / Path(how["model_file"]).name
     files = dict.fromkeys((how["model_file"], *_model_paths(context, file, how)), model)

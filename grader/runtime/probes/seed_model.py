@@ -43,13 +43,13 @@ def fit(spec: dict[str, Any], features: Any, target: Any) -> Any:
     """One of the models."""
     from sklearn.ensemble import RandomForestClassifier
 
-    labels = spec.get("labels", "true")
+    labels, parameters = spec.get("labels", "true"), {**PARAMETERS, **spec.get("params", {})}
     if labels == "flipped":
         target = target.max() + target.min() - target
     elif labels == "shuffled":
         # Other predictions than either of the true and the flipped labels give.
-        target = target.sample(frac=1, random_state=PARAMETERS["random_state"]).set_axis(target.index)
-    model = RandomForestClassifier(**{**PARAMETERS, **spec.get("params", {})}, n_jobs=1)
+        target = target.sample(frac=1, random_state=parameters["random_state"]).set_axis(target.index)
+    model = RandomForestClassifier(**parameters, n_jobs=1)
     return model.fit(features, target)
 
 
