@@ -18,13 +18,11 @@ from grader.checks.run_world import Seeds, Version, World, register_versions, se
 from grader.checks.scripts import Called, Script, call, script
 from grader.checks.training_runs import write_table
 from grader.errors import GraderFault
-from grader.runtime.cell import PROBES, Cell
+from grader.runtime.cell import Cell
 from grader.runtime.sandbox import WORKSPACE, Limits, Run
 from grader.runtime.services import MlflowServer
 
-_RECORDS = ".reads"
-_RECORDER = f"{_RECORDS}/record_reads.py"
-_BESIDE_IT = f"{_RECORDS}/as_main.py"
+_RECORDER = "record_reads"
 MOST_ATTEMPTS = 3
 _MOST_OUTPUT_BYTES = 64 * 2**20
 _MOST_OUTPUTS = 20
@@ -89,15 +87,20 @@ class _Plan:
 
 
 class _Recording(Cell):
-    """A cell whose Python programs have their reading written down."""
+    """A cell whose Python programs have their reading recorded."""
 
     def __init__(self, cell: Cell) -> None:
         self.__dict__.update(vars(cell))
+        self.reads: list[bytes] = []
+        """What was recorded, run by run."""
 
     def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
         """See `Cell.python`."""
-        plain = args[0] == "-m" or not args[0].startswith("-")
-        return super().python(*((_RECORDER,) if plain else ()), *args, env=env, limits=limits)
+        if args[0].startswith("-") and args[0] != "-m":
+            return super().python(*args, env=env, limits=limits)
+        run = self.program(_RECORDER, *args, env=env, limits=limits)
+        self.reads.append(run.answer or b"")
+        return run
 
 
 def scored(context: Context, file: str, how: Batch) -> Scored:
@@ -130,7 +133,7 @@ def _score(context: Context, file: str, how: Batch) -> Scored:
 
 def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
     lab = context.require_lab()
-    files: dict[str, Any] = {path: PROBES / PurePosixPath(path).name for path in (_RECORDER, _BESIDE_IT)}
+    files: dict[str, Any] = {}
     if plan.store is not None:
         made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
         files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
@@ -156,8 +159,9 @@ def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
 def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
     limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
     before = cell.snapshot()
-    called = call(_Recording(cell), plan.what, arguments=how["arguments"], limits=limits)
-    wrote = [path for path in cell.changed(before) if not path.startswith(_RECORDS)]
+    recording = _Recording(cell)
+    called = call(recording, plan.what, arguments=how["arguments"], limits=limits)
+    wrote = cell.changed(before)
     found, column, comparison = _best_output(cell, wrote, made, how)
     return Scored(
         called=called,
@@ -166,8 +170,8 @@ def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
         output=found,
         column=column,
         comparison=comparison,
-        reads=tuple(_reads(cell, plan.places)),
-        wrote=tuple(wrote),
+        reads=tuple(_reads(b"".join(recording.reads), cell.root, plan.places)),
+        wrote=wrote,
     )
 
 
@@ -265,9 +269,8 @@ def _predictions(output: Output, made: Seeds, how: Batch) -> tuple[str, Comparis
     return "", compared("")
 
 
-def _reads(cell: Cell, places: Mapping[str, bool]) -> Iterator[int]:
-    """From the record of what pandas read; the script could have written it, and it is only evidence."""
-    data = cell.read(f"{_RECORDS}/reads.jsonl") or b""
+def _reads(data: bytes, root: str, places: Mapping[str, bool]) -> Iterator[int]:
+    """From the record of what pandas read; the script's own process told it, and it is only evidence."""
     for line in data.splitlines()[:10_000]:
         try:
             entry = json.loads(line)
@@ -275,7 +278,7 @@ def _reads(cell: Cell, places: Mapping[str, bool]) -> Iterator[int]:
             continue
         match entry:
             case {"path": str(path), "rows": int(rows)}:
-                if path.removeprefix(cell.root.rstrip("/") + "/") in places:
+                if path.removeprefix(root.rstrip("/") + "/") in places:
                     yield rows
 
 

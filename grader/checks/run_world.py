@@ -54,7 +54,7 @@ class World(TypedDict):
     """What is on the server; the same mapping wherever it is used, so that it is made once.
 
     It is public, and says what stands in which relation. What a program sees is drawn: who has which name,
-    who takes whose turn, and every metric, in its order of size and on its side of an exact run's.
+    who takes whose turn, and the metric asked for, in its order of size and on its side of exact ones.
     """
 
     recipe: str
@@ -228,23 +228,29 @@ def draw_runs(world: World, seed: int, named: Collection[int] = ()) -> list[dict
     rng = random.Random(f"runs {seed}")  # noqa: S311
     asked, runs = world["asked"], world["runs"]
     names = _draw_names([run["name"] for run in runs], asked["run"], rng)
-    metrics: list[dict[str, float]] = [{} for _ in runs]
-    for metric in sorted({name for run in runs for name in run["metrics"]}):
-        measured = [n for n, run in enumerate(runs) if metric in run["metrics"]]
-        chosen = next(
-            (n for n in measured if metric == asked["metric"] and runs[n]["name"] == asked["run"]), -1
-        )
-        given = [(runs[n]["metrics"][metric], runs[n].get("exact", False), n == chosen) for n in measured]
-        for n, value in zip(measured, _draw_metric(given, world["jitter"], named, rng), strict=True):
-            metrics[n][metric] = value
+    values = [run["metrics"].get(asked["metric"]) for run in runs]
+    measured = [n for n, value in enumerate(values) if value is not None]
+    given = [
+        (value, runs[n].get("exact", False), runs[n]["name"] == asked["run"])
+        for n, value in enumerate(values)
+        if value is not None
+    ]
+    drawn = dict(zip(measured, _draw_metric(given, named, rng), strict=True))
     return [
         {
             **run,
             "name": f"{name}-{rng.randrange(100, 1000)}",
-            "metrics": {metric: drawn[metric] for metric in run["metrics"]},
-            "params": {param: rng.choice(values) for param, values in world["params"].items()},
+            "metrics": {
+                metric: round(
+                    (drawn[n] if metric == asked["metric"] else value)
+                    + (0 if run.get("exact") else rng.uniform(0, world["jitter"])),
+                    6,
+                )
+                for metric, value in run["metrics"].items()
+            },
+            "params": {param: rng.choice(choices) for param, choices in world["params"].items()},
         }
-        for run, name, drawn in zip(runs, names, metrics, strict=True)
+        for n, (run, name) in enumerate(zip(runs, names, strict=True))
     ]
 
 
@@ -259,49 +265,45 @@ def _draw_names(names: Sequence[str], asked: str, rng: random.Random) -> list[st
 
 
 def _draw_metric(
-    given: Sequence[tuple[float, bool, bool]], jitter: float, named: Collection[int], rng: random.Random
+    given: Sequence[tuple[float, bool, bool]], named: Collection[int], rng: random.Random
 ) -> list[float]:
-    """Other values in the same order of size.
+    """Other hundredths in the same order of size.
 
     Args:
         given: each value, whether it is exact, and whether it is the asked one.
     """
     drawn = [value for value, *_ in given]
     exact = sorted({round(value * 100) for value, is_exact, _ in given if is_exact})
-    bounds = [round(min(drawn) * 100) - 1, *exact, 100]
-    for low, high in itertools.pairwise(bounds):
-        # One that is given as high as an exact one is meant to be above it.
+    for low, high in itertools.pairwise([round(min(drawn, default=0) * 100) - 1, *exact, 100]):
         inside = [
-            n
-            for n, (value, is_exact, _) in enumerate(given)
-            if not is_exact and low <= round(value * 100) < high
+            n for n, (value, is_exact, _) in enumerate(given) if not is_exact and low < value * 100 < high
         ]
-        inside.sort(key=lambda n: (given[n][0], rng.random()))
+        inside.sort(key=lambda n: given[n][0])
         asked = next((place for place, n in enumerate(inside) if given[n][2]), None)
-        hundredths = _draw_between(low, high, len(inside), asked, named, rng)
-        for n, hundredth in zip(inside, hundredths, strict=True):
-            drawn[n] = round(hundredth / 100 + rng.uniform(0, jitter), 6)
+        # 0.9 has one place when it is rounded to two and printed.
+        room = [number for number in range(low + 1, high) if number % 10]
+        for n, hundredth in zip(inside, _draw_between(room, len(inside), asked, named, rng), strict=True):
+            drawn[n] = hundredth / 100
     return drawn
 
 
 def _draw_between(
-    low: int, high: int, count: int, asked: int | None, named: Collection[int], rng: random.Random
+    room: Sequence[int], count: int, asked: int | None, named: Collection[int], rng: random.Random
 ) -> list[int]:
-    """Different whole numbers between two others, in their order; any number is as likely as the asked one.
+    """Some of the numbers in their order; any is as likely as another to be the asked one.
 
     Raises:
         GraderFault: the rubric leaves no room for so many.
     """
-    if count > high - low - 1:
-        raise GraderFault(f"{count} runs do not fit between {low / 100} and {high / 100}")
+    if count > len(room):
+        raise GraderFault(f"{count} runs do not fit between two limits")
     if asked is None:
-        return sorted(rng.sample(range(low + 1, high), count))
-    possible = range(low + 1 + asked, high - count + asked + 1)
+        return sorted(rng.sample(room, count))
     # What is named changes nothing else, so that most submissions share a world.
-    tried = rng.sample(possible, len(possible))
-    chosen = next((number for number in tried if number not in named), tried[0])
-    below = sorted(rng.sample(range(low + 1, chosen), asked))
-    return [*below, chosen, *sorted(rng.sample(range(chosen + 1, high), count - asked - 1))]
+    tried = rng.sample(range(asked, len(room) - count + asked + 1), len(room) - count + 1)
+    chosen = next((place for place in tried if room[place] not in named), tried[0])
+    below = sorted(rng.sample(room[:chosen], asked))
+    return [*below, room[chosen], *sorted(rng.sample(room[chosen + 1 :], count - asked - 1))]
 
 
 def named_hundredths(texts: Iterable[str]) -> frozenset[int]:

@@ -175,6 +175,20 @@ class Cell:
         run = self._run(job, title or f"{script} (probe)")
         return run, _parse(run.answer)
 
+    def program(
+        self, script: str, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None
+    ) -> Run:
+        """Run the candidate's Python like `python`, by way of `probes/<script>.py`, which may answer.
+
+        What it answers is the run's `answer`, as it is.
+        """
+        probes = Bind(PROBES, "/grader/probes")
+        argv = (os.fspath(self._python), f"{self._sandbox.sees(probes)}/{script}.py", *args)
+        return self._run(
+            self._job(argv, env=env, limits=limits, binds=(probes,), answer=True),
+            " ".join((os.fspath(self._python), *args)),
+        )
+
     def _run(self, job: Job, title: str) -> Run:
         begin = time.perf_counter()
         run = self._sandbox.run(job)

@@ -1,12 +1,17 @@
-"""Run a Python program as it always runs, and write down how many rows pandas reads at a time.
+"""Run a Python program as it always runs, and have it told how many rows pandas reads at a time.
 
-`record_reads.py src/x.py WORDS` or `record_reads.py -m src.x WORDS`, instead of the interpreter. For each
-piece of a CSV file it adds a line to `reads.jsonl` beside itself: {"path", "rows"}.
+`record_reads.py src/x.py WORDS` or `record_reads.py -m src.x WORDS`, instead of the interpreter. It answers
+a line for each piece of a CSV file: {"path", "rows"}.
+
+A process apart holds the descriptor of the answer; the program has a socket to it, which takes messages and
+cannot be opened by a path. The program's process is this one, so that it begins and ends as it does without.
 """
 
 import importlib.util
 import json
 import os
+import signal
+import socket
 import sys
 import types
 from importlib.machinery import ModuleSpec
@@ -14,14 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import as_main  # type: ignore[import-not-found]  # (beside this file)
+import parent  # type: ignore[import-not-found]
 
 WATCHED = "pandas.io.parsers.readers"
-RECORD = Path(__file__).absolute().with_name("reads.jsonl")
-MOST = 10_000
+ANSWER = 3
+MAX_READS = 10_000
+MAX_MESSAGE = 2**13
+WAIT_SECONDS = 5.0
 
 
 class Finder:
     """Wraps the loader of the one module that it waits for, and steps aside."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
@@ -35,19 +46,19 @@ class Finder:
 
             def exec_module(module: types.ModuleType) -> None:
                 load(module)
-                watch(module)
+                watch(module, self.connection)
 
             loader.exec_module = exec_module
         return spec
 
 
-def watch(module: types.ModuleType) -> None:
+def watch(module: types.ModuleType, connection: socket.socket) -> None:
     """Have pandas' reader tell what it read."""
     reader: Any = getattr(module, "TextFileReader", None)
     begin, read = getattr(reader, "__init__", None), getattr(reader, "read", None)
     if begin is None or read is None:
         return
-    left = [MOST]
+    left = [MAX_READS]
 
     def begun(self: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         self._recorded = f
@@ -57,26 +68,65 @@ def watch(module: types.ModuleType) -> None:
         frame = read(self, *args, **kwargs)
         left[0] -= 1
         if left[0] > 0:
-            note(getattr(self, "_recorded", None), len(frame))
+            note(connection, getattr(self, "_recorded", None), len(frame))
         return frame
 
     reader.__init__, reader.read = begun, recorded
 
 
-def note(source: Any, rows: int) -> None:
-    """Add a line; a record that cannot be written is none."""
+def note(connection: socket.socket, source: Any, rows: int) -> None:
+    """Tell of one read, and wait until it is written: this process may end at once."""
     name = source if isinstance(source, str | os.PathLike) else getattr(source, "name", "")
     path = str(Path(name).resolve()) if isinstance(name, str | os.PathLike) and name else ""
     try:
-        with RECORD.open("a", encoding="utf-8") as record:
-            record.write(json.dumps({"path": path, "rows": rows}) + "\n")
-    except OSError:
+        connection.send(json.dumps({"path": path, "rows": rows}).encode())
+        connection.recv(1)
+    except OSError:  # the program closed it: what is not recorded is not known
         pass
 
 
+def collect(connection: socket.socket) -> None:
+    """Write down what is told, until nobody is left to tell anything."""
+    for _ in range(MAX_READS):
+        said = connection.recv(MAX_MESSAGE)
+        if not said:
+            return
+        os.write(ANSWER, said.replace(b"\n", b" ") + b"\n")
+        try:
+            connection.send(b".", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+        except OSError:
+            continue
+
+
+def begin_record() -> socket.socket:
+    """Leave a process behind that writes the answer: no child of this one, which may wait for its own."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    child = parent.fork()
+    if child == 0:
+        try:
+            if parent.fork() == 0:
+                parent.prctl(parent.DUMPABLE, 0)
+                os.setsid()
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                ours.close()
+                nothing = os.open(os.devnull, os.O_RDWR)
+                for number in range(3):
+                    os.dup2(nothing, number)
+                collect(theirs)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    theirs.close()
+    os.close(ANSWER)
+    ours.settimeout(WAIT_SECONDS)
+    return ours
+
+
 if __name__ == "__main__":
+    record = begin_record()
+    parent.forget_neighbours()
     if WATCHED in sys.modules:
-        watch(sys.modules[WATCHED])
+        watch(sys.modules[WATCHED], record)
     else:
-        sys.meta_path.insert(0, Finder())
+        sys.meta_path.insert(0, Finder(record))
     sys.exit(as_main.main(sys.argv[1:]))
