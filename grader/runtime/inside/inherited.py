@@ -48,13 +48,13 @@ def replace_descriptors(kept: Collection[int]) -> None:
         except OSError:  # the one that listed them
             continue
     pipes: dict[int, list[int]] = {}
-    sockets: dict[int, int] = {}
+    sockets: dict[int, list[int]] = {}
     events = []
     for number, status in kinds.items():
         if stat.S_ISFIFO(status.st_mode):
             pipes.setdefault(status.st_ino, []).append(number)
         elif stat.S_ISSOCK(status.st_mode):
-            sockets[status.st_ino] = number
+            sockets.setdefault(status.st_ino, []).append(number)
         elif os.readlink(f"/proc/self/fd/{number}") == "anon_inode:[eventpoll]":
             events.append(number)
         else:
@@ -101,22 +101,30 @@ def _replace_pipe(ends: list[int]) -> None:
     os.close(write)
 
 
-def _replace_sockets(numbers: dict[int, int]) -> None:
+def _replace_sockets(numbers: dict[int, list[int]]) -> None:
     """Two that were made one after the other are taken for a pair; any other is connected to nothing."""
     waiting = dict(numbers)
     for inode in sorted(numbers):
         if inode not in waiting:
             continue
         first = waiting.pop(inode)
-        family, kind = _socket_kind(first)
+        family, kind = _socket_kind(first[0])
         second = waiting.get(inode + 1)
-        if family == socket.AF_UNIX and second is not None and _socket_kind(second) == (family, kind):
+        if family == socket.AF_UNIX and second is not None and _socket_kind(second[0]) == (family, kind):
             del waiting[inode + 1]
             one, other = socket.socketpair(family, kind)
-            _put(other.detach(), second)
+            # As event loops use theirs to wake themselves: nothing is ever sent the other way.
+            one.shutdown(socket.SHUT_WR)
+            _put_all(other, second)
         else:
             one = socket.socket(family, kind)
-        _put(one.detach(), first)
+        _put_all(one, first)
+
+
+def _put_all(new: socket.socket, numbers: list[int]) -> None:
+    with new:
+        for number in numbers:
+            _put(os.dup(new.fileno()), number)
 
 
 def _socket_kind(number: int) -> tuple[int, int]:
