@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.checks import pictures
+from grader.checks.pictures import Gallery
 from grader.checks.run_stores import StoredRun, workspace_runs
 from grader.documents import Problem, parse_yaml
+from grader.runtime.files import NOTHING, Budget, Tree
+from grader.runtime.sandbox import Bind
 
 if TYPE_CHECKING:
     from grader.runtime.cell import Cell
     from grader.runtime.sandbox import Run
     from grader.runtime.services import MlflowServer
 
-MOST_FILES = 20_000
-MOST_MODELS = 20
-MOST_MODEL_BYTES = 2**30
+MAX_FILES = 100_000
+"""Artifacts of all runs."""
+MAX_MODELS = 20
+MAX_MODEL_BYTES = 2**30
+"""What is copied of all models."""
+MAX_DESCRIPTIONS = 200
+MAX_DESCRIPTION_BYTES = 2**18
 _MLMODEL = "MLmodel"
 _SKIP = {".git", ".venv", "venv", ".dvc", "__pycache__", "node_modules"}
 
@@ -67,13 +72,21 @@ class Logged:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
     run: str
-    path: Path
+    place: Tree
+    """A model's folder, or the one in which its file is."""
+    file: str = ""
+    """The name of a bare file."""
     shown: str
-    mlflow: bool
 
 
-def stored_runs(server: MlflowServer, workspace: Path, before: Iterable[str] = ()) -> tuple[StoredRun, ...]:
-    """Runs on the tracking server and in the workspace's own stores, but for those that were there before."""
+def stored_runs(
+    server: MlflowServer, artifacts: Tree, cell: Cell, before: Iterable[str] = ()
+) -> tuple[StoredRun, ...]:
+    """Runs on the tracking server and in the workspace's own stores, but for those that were there before.
+
+    Args:
+        artifacts: the server's.
+    """
     old = frozenset(before)
     on_server = (
         StoredRun(
@@ -83,18 +96,22 @@ def stored_runs(server: MlflowServer, workspace: Path, before: Iterable[str] = (
             store="tracking server",
             params=run.params,
             metrics=run.metrics,
-            artifacts=run.artifact_root,
+            artifacts=_part(artifacts, server.artifacts, run.artifact_root),
         )
         for run in server.runs()
     )
-    return tuple(run for run in (*on_server, *workspace_runs(workspace)) if run.id not in old)
+    return tuple(run for run in (*on_server, *workspace_runs(cell)) if run.id not in old)
+
+
+def _part(artifacts: Tree, root: Path, folder: Path) -> Tree:
+    return artifacts.below(folder.relative_to(root).as_posix()) if folder.is_relative_to(root) else NOTHING
 
 
 def logged(
     cell: Cell,
     runs: Sequence[StoredRun],
     *,
-    roots: Iterable[Path],
+    roots: Iterable[Tree],
     model_files: Sequence[str],
     picture_files: Sequence[str],
     sample: Mapping[str, Any],
@@ -106,103 +123,100 @@ def logged(
         model_files, picture_files: endings of names (`.pkl`, `.png`).
         sample: `columns` and `rows` to predict.
     """
-    found = list(_models(runs, roots, model_files))[:MOST_MODELS]
-    seen = dict(zip(found, _inspect(cell, found, sample), strict=True))
+    budget = Budget(entries=MAX_FILES)
+    listed = [(run, _list_files(run.artifacts, budget)) for run in runs]
+    found = list(islice(_models(listed, roots, model_files, budget), MAX_MODELS))
+    seen = list(zip(found, _inspect(cell, found, sample), strict=True))
+    gallery = Gallery()
     return tuple(
         Logged(
             run=run,
-            models=tuple(model for place, model in seen.items() if place.run == run.id),
-            pictures=tuple(_pictures(run, picture_files)),
+            models=tuple(model for place, model in seen if place.run == run.id),
+            pictures=tuple(_pictures(run, files, picture_files, gallery)),
         )
-        for run in runs
+        for run, files in listed
     )
 
 
-def _models(runs: Sequence[StoredRun], roots: Iterable[Path], endings: Sequence[str]) -> Iterator[_Found]:
-    taken: set[Path] = set()
-    for run in runs:
-        if run.artifacts is None:
-            continue
-        for path in _files(run.artifacts):
-            shown = path.relative_to(run.artifacts)
+_Listed = Sequence[PurePosixPath]
+"""Regular files of a tree, in a stable order."""
+
+
+def _list_files(tree: Tree, budget: Budget) -> _Listed:
+    return [PurePosixPath(entry.path) for entry in tree.walk(budget=budget, skip=_SKIP)]
+
+
+def _models(
+    listed: Sequence[tuple[StoredRun, _Listed]],
+    roots: Iterable[Tree],
+    endings: Sequence[str],
+    budget: Budget,
+) -> Iterator[_Found]:
+    taken: set[Tree] = set()
+    for run, files in listed:
+        outside = _outside_models(files)
+        for path in files:
+            folder = run.artifacts.below(path.parent)
             if path.name == _MLMODEL:
-                taken.add(path.parent)
-                yield _Found(run=run.id, path=path.parent, shown=str(shown.parent), mlflow=True)
-            elif path.suffix.lower() in endings and not _inside_model(path, run.artifacts):
-                yield _Found(run=run.id, path=path, shown=str(shown), mlflow=False)
-    ids = {run.id for run in runs}
+                taken.add(folder)
+                yield _Found(run=run.id, place=folder, shown=str(path.parent))
+            elif path.suffix.lower() in endings and path in outside:
+                yield _Found(run=run.id, place=folder, file=path.name, shown=str(path))
+    ids = {run.id for run, _ in listed}
+    descriptions = Budget(entries=MAX_DESCRIPTIONS)
     for root in roots:
-        for path in _files(root):
-            owner = _owner(path) if path.name == _MLMODEL and path.parent not in taken else ""
+        for path in _list_files(root, budget):
+            folder = root.below(path.parent)
+            if path.name != _MLMODEL or folder in taken or not descriptions.take(entries=1):
+                continue
+            owner = _owner(folder)
             if owner in ids:
-                taken.add(path.parent)
-                yield _Found(run=owner, path=path.parent, shown=path.parent.parent.name, mlflow=True)
+                taken.add(folder)
+                yield _Found(run=owner, place=folder, shown=path.parent.parent.name)
 
 
-def _owner(mlmodel: Path) -> str:
+def _owner(folder: Tree) -> str:
     """The run that a model's own description names."""
-    if mlmodel.stat().st_size > 2**20:
-        return ""
-    documents = parse_yaml(mlmodel.read_bytes().decode("utf-8", "replace"), _MLMODEL)
+    text = (folder.read(_MLMODEL, MAX_DESCRIPTION_BYTES) or b"").decode("utf-8", "replace")
+    documents = parse_yaml(text, _MLMODEL)
     if isinstance(documents, Problem) or not documents or not isinstance(documents[0].data, dict):
         return ""
-    return str(documents[0].data.get("run_id") or "")
+    owner = documents[0].data.get("run_id")
+    return owner if isinstance(owner, str) else ""
 
 
-def _inside_model(path: Path, top: Path) -> bool:
-    return any((parent / _MLMODEL).exists() for parent in path.parents if parent.is_relative_to(top))
-
-
-def _files(top: Path) -> Iterator[Path]:
-    """Regular files below `top`, in a stable order; no link is followed."""
-    left = MOST_FILES
-    for directory, names, files in os.walk(top):
-        names[:] = sorted(name for name in names if name not in _SKIP)
-        for name in sorted(files):
-            path = Path(directory, name)
-            left -= 1
-            if left < 0:
-                return
-            if path.is_file() and not path.is_symlink():
-                yield path
+def _outside_models(files: _Listed) -> frozenset[PurePosixPath]:
+    """The files that are not in the folder of an MLflow model, or further down."""
+    folders = {path.parent for path in files if path.name == _MLMODEL}
+    return frozenset(path for path in files if folders.isdisjoint(path.parents))
 
 
 def _inspect(cell: Cell, found: Sequence[_Found], sample: Mapping[str, Any]) -> list[Model]:
     if not found:
         return []
+    # What is not in the workspace is copied to where no run can reach, and the probe may only read it.
+    private = Bind(cell.private(), "/grader/models")
+    budget = Budget(bytes=MAX_MODEL_BYTES)
     asked = []
-    # A name that nobody can know beforehand: a link planted there would lead out of the workspace.
-    directory = f".models-{secrets.token_hex(8)}"
-    for number, place in enumerate(found):
-        relative = Path(directory, str(number), place.path.name)
-        _copy(place.path, cell.workspace / relative)
-        asked.append({"kind": "mlflow" if place.mlflow else "file", "path": str(relative)})
-    run, answer = cell.probe("inspect_models", {"models": asked, **sample}, apart=True)
+    for number, model in enumerate(found):
+        path = model.place.path_in(cell.files)
+        if path is None:
+            path = f"{cell.sees(private)}/{number}"
+            model.place.copy_out(model.file, private.source / str(number) / model.file, budget=budget)
+        asked.append(
+            {"kind": "file" if model.file else "mlflow", "path": f"{path or '.'}/{model.file}".rstrip("/")}
+        )
+    run, answer = cell.probe("inspect_models", {"models": asked, **sample}, binds=(private,), apart=True)
     entries = answer.get("models") if isinstance(answer, dict) else None
     if not isinstance(entries, list) or len(entries) != len(found):
-        return [_unanswered(place, run) for place in found]
-    return [_model(place, entry) for place, entry in zip(found, entries, strict=True)]
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_file():
-        shutil.copyfile(source, target)
-        return
-    size = 0
-    for path in _files(source):
-        size += path.stat().st_size
-        if size > MOST_MODEL_BYTES:
-            return
-        copy = target / path.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, copy)
+        return [_unanswered(model, run) for model in found]
+    return [_model(model, entry) for model, entry in zip(found, entries, strict=True)]
 
 
 def _unanswered(place: _Found, run: Run) -> Model:
     """Loading took the whole process down: the run says how."""
     error = f"loading it {run.describe()}"
-    return Model(path=place.shown, mlflow=place.mlflow, error=error)
+    return Model(path=place.shown, mlflow=not place.file, error=error)
 
 
 def _model(place: _Found, entry: object) -> Model:
@@ -211,7 +225,7 @@ def _model(place: _Found, entry: object) -> Model:
     chain = data.get("estimators")
     return Model(
         path=place.shown,
-        mlflow=place.mlflow,
+        mlflow=not place.file,
         loads=data.get("loads") is True,
         predicts=data.get("predicts") is True,
         estimators=tuple(tuple(str(name) for name in names) for names in chain if isinstance(names, list))
@@ -221,9 +235,9 @@ def _model(place: _Found, entry: object) -> Model:
     )
 
 
-def _pictures(run: StoredRun, endings: Sequence[str]) -> Iterator[Picture]:
-    if run.artifacts is None:
-        return
-    for path in _files(run.artifacts):
-        if path.suffix.lower() in endings and not _inside_model(path, run.artifacts):
-            yield Picture(path=str(path.relative_to(run.artifacts)), problem=pictures.problem(path))
+def _pictures(run: StoredRun, files: _Listed, endings: Sequence[str], gallery: Gallery) -> Iterator[Picture]:
+    outside = _outside_models(files)
+    for path in files:
+        if path.suffix.lower() in endings and path in outside:
+            data = run.artifacts.read(path, pictures.MAX_BYTES)
+            yield Picture(path=str(path), problem=gallery.problem(path.name, data))

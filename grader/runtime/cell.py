@@ -140,6 +140,7 @@ class Cell:
         env: Mapping[str, str] | None = None,
         limits: Limits | None = None,
         title: str = "",
+        binds: Sequence[Bind] = (),
         fresh: bool = False,
         apart: bool = False,
     ) -> tuple[Run, object | None]:
@@ -151,6 +152,7 @@ class Cell:
 
         Args:
             title: names the run in the timeline.
+            binds: what else the script sees.
             fresh: see `Job.fresh`.
             apart: whether the script decides for itself and leaves the candidate's code to its children (see
                 `probes/parent.py`). Variables that Python obeys before any script does are for those alone:
@@ -168,8 +170,9 @@ class Cell:
         asked = Bind(directory / "request.json", "/grader/request.json")
         see = self._sandbox.sees
         argv = (os.fspath(self._python), f"{see(probes)}/{script}.py", see(asked), ANSWER)
+        seen = (probes, asked, *binds)
         job = replace(
-            self._job(argv, env=None, limits=limits, binds=(probes, asked), answer=True, fresh=fresh),
+            self._job(argv, env=None, limits=limits, binds=seen, answer=True, fresh=fresh),
             env=variables,
         )
         run = self._run(job, title or f"{script} (probe)")
@@ -188,6 +191,16 @@ class Cell:
             self._job(argv, env=env, limits=limits, binds=(probes,), answer=True),
             " ".join((os.fspath(self._python), *args)),
         )
+
+    def sees(self, bind: Bind) -> str:
+        """The path at which a probe sees a bind."""
+        return self._sandbox.sees(bind)
+
+    def private(self) -> Path:
+        """A new directory that nothing in the cell can reach, as long as the cell lasts."""
+        directory = self._scratch / f"private-{next(self._numbers)}"
+        directory.mkdir(parents=True)
+        return directory
 
     def _run(self, job: Job, title: str) -> Run:
         begin = time.perf_counter()

@@ -81,8 +81,10 @@ class Entry:
 class _Root:
     """A descriptor that is closed when nobody needs it any more."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.descriptor: int | None = None
+        if path is None:
+            return
         with contextlib.suppress(OSError, ValueError):
             self.descriptor = os.open(path, _FOLDER)
             weakref.finalize(self, os.close, self.descriptor)
@@ -104,6 +106,12 @@ class Tree:
         parts = _parts(path)
         # Nothing has a name with NUL in it, so nothing is found under one.
         return Tree(self._root, "\0" if parts is None else _join(self._top, *parts))
+
+    def path_in(self, other: Tree) -> str | None:
+        """Its path from the root of another tree, if it lies in that."""
+        if self._root is not other._root or not _is_below(self._top, other._top):
+            return None
+        return self._top[len(other._top) :].lstrip("/")
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -268,6 +276,14 @@ def open_tree(path: Path) -> Tree:
 def changed(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """Files that are new or different between two snapshots, in order."""
     return tuple(sorted(path for path, content in after.items() if before.get(path) != content))
+
+
+NOTHING = Tree(_Root(None))
+"""A tree in which there is nothing."""
+
+
+def _is_below(path: str, top: str) -> bool:
+    return not top or path == top or path.startswith(f"{top}/")
 
 
 def _join(*parts: str) -> str:

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import shutil
 import sqlite3
+import struct
+import zlib
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -13,10 +17,12 @@ import pytest
 
 from grader.checks import pictures, training
 from grader.checks.logged import Logged, Model, Picture
-from grader.checks.run_stores import StoredRun, on_host, workspace_runs
+from grader.checks.pictures import Gallery
+from grader.checks.run_stores import StoredRun, find_runs, locate
 from grader.checks.scripts import Called
 from grader.checks.training_runs import Trained, clean, majority_share, read_table, shuffled, write_table
 from grader.results import Outcome, Verdict
+from grader.runtime.files import NOTHING, open_tree
 from grader.runtime.sandbox import Ended, Run
 from tests.checks.laboratory import laboratory, lost, names, parameters
 
@@ -194,15 +200,49 @@ def png(size: tuple[int, int], *, blank: bool = False) -> bytes:
         ("a.html", b"<html></html>", "the page shows no picture"),
     ],
 )
-def test_real_pictures(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    assert pictures.problem(path).startswith(problem)
-    assert bool(pictures.problem(path)) is bool(problem)
+def test_real_pictures(name: str, content: bytes, problem: str) -> None:
+    found = Gallery().problem(name, content)
+    assert found.startswith(problem)
+    assert bool(found) is bool(problem)
 
 
-def test_no_picture_at_all(tmp_path: Path) -> None:
-    assert pictures.problem(tmp_path / "none.png").startswith("it cannot be read")
+def png_that_claims(width: int, height: int) -> bytes:
+    """The first chunk alone: nothing may be set aside for what it announces."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    begin = b"\x89PNG\r\n\x1a\n\0\0\0\r" + header + struct.pack(">I", zlib.crc32(header))
+    return begin + b"\0\0\0\x08IDAT" + b"x" * 8
+
+
+ENTITIES = b"".join(b"<!ENTITY b%d '%s'>" % (n + 1, b"&b%d;" % n * 10) for n in range(11))
+BOMBS: dict[str, tuple[str, bytes | None, str]] = {
+    "unreadable": ("a.png", None, "it is too large to be a plot"),
+    "large": ("a.png", b"x" * (pictures.MAX_BYTES + 1), "it is too large to be a plot"),
+    "endless": ("a.png", png_that_claims(2**31 - 1, 2**31 - 1), "it is too large to be a plot"),
+    "wide": ("a.png", png_that_claims(10_000, 10_000), "it is too large to be a plot"),
+    "cut short": ("a.png", png_that_claims(5_000, 5_000), "it cannot be decoded"),
+    "never closed": ("a.svg", b"<a>" * 1_000_000, "it is not valid SVG"),
+    "deep": ("a.svg", b"<svg>" + b"<g>" * 500_000 + b"</g>" * 500_000 + b"</svg>", "nothing is drawn in it"),
+    "unknown encoding": ("a.svg", b'<?xml version="1.0" encoding="no-such"?><svg/>', "it is not valid SVG"),
+    "entities": (
+        "a.svg",
+        b"<!DOCTYPE s [<!ENTITY b0 '" + b"x" * 1000 + b"'>" + ENTITIES + b"]><svg>&b11;<path/></svg>",
+        "it is not valid SVG",
+    ),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_bombs_among_pictures(bomb: str) -> None:
+    name, content, problem = BOMBS[bomb]
+    assert Gallery().problem(name, content).startswith(problem)
+
+
+def test_pictures_without_end() -> None:
+    gallery, picture = Gallery(), png((4000, 4000))
+    problems = [gallery.problem("a.png", picture) for _ in range(pictures.MAX_PICTURES + 1)]
+    several = pictures.MAX_PIXELS_IN_ALL // 4000**2
+    assert problems[: several + 1] == [""] * several + ["it is too large to be a plot"]
+    assert problems[-1] == f"more than {pictures.MAX_PICTURES} pictures are not looked at"
 
 
 def test_tables() -> None:
@@ -223,6 +263,11 @@ def test_tables() -> None:
 # --- stores in the workspace ----------------------------------------------------------------------
 
 
+def stored(workspace: Path) -> tuple[StoredRun, ...]:
+    (workspace.parent / "private").mkdir()
+    return find_runs(open_tree(workspace), workspace.parent / "private")
+
+
 def database(path: Path, uri: str = "/workspace/mlruns/0/r1/artifacts") -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -239,17 +284,20 @@ def database(path: Path, uri: str = "/workspace/mlruns/0/r1/artifacts") -> None:
 
 
 def test_a_database_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "mlruns/0/r1/artifacts").mkdir(parents=True)
-    database(tmp_path / "mlflow.db")
-    (run,) = workspace_runs(tmp_path)
+    workspace = tmp_path / "workspace"
+    (workspace / "mlruns/0/r1/artifacts").mkdir(parents=True)
+    (workspace / "mlruns/0/r1/artifacts/file").write_text("x")
+    database(workspace / "mlflow.db")
+    (run,) = stored(workspace)
     assert (run.id, run.finished, run.store, run.params) == ("r1", True, "mlflow.db", {"max_depth": "None"})
     assert run.metrics["accuracy"] == 0.9
     assert math.isnan(run.metrics["f1"])
-    assert run.artifacts == tmp_path / "mlruns/0/r1/artifacts"
+    assert run.artifacts.read("file", 10) == b"x"
 
 
 def test_a_directory_of_its_own(tmp_path: Path) -> None:
-    run = tmp_path / "mlruns/0/r1"
+    workspace = tmp_path / "workspace"
+    run = workspace / "mlruns/0/r1"
     for name, text in {
         "meta.yaml": "run_id: r1\nrun_name: ape\nstatus: 3\nartifact_uri: file:///workspace/mlruns/0/r1/artifacts\n",
         "params/max_depth": "5\n",
@@ -259,7 +307,9 @@ def test_a_directory_of_its_own(tmp_path: Path) -> None:
     }.items():
         (run / name).parent.mkdir(parents=True, exist_ok=True)
         (run / name).write_text(text)
-    assert workspace_runs(tmp_path) == (
+    (found,) = stored(workspace)
+    assert [entry.path for entry in found.artifacts.walk()] == ["plot.png"]
+    assert replace(found, artifacts=NOTHING) == (
         StoredRun(
             id="r1",
             name="ape",
@@ -267,34 +317,131 @@ def test_a_directory_of_its_own(tmp_path: Path) -> None:
             store="mlruns",
             params={"max_depth": "5"},
             metrics={"accuracy": 0.75},
-            artifacts=run / "artifacts",
-        ),
+        )
     )
 
 
+VIEW = """
+create view runs as with recursive n(i) as (select 1 union all select i + 1 from n)
+    select i as run_uuid, i as name, i as status, i as artifact_uri from n where i < 0;
+create table params (run_uuid, key, value);
+create table latest_metrics (run_uuid, key, value, is_nan);
+"""
+COMPUTED = """
+create table runs (
+    run_uuid, name, status, artifact_uri as (replace(hex(zeroblob(400000)), '0', hex(zeroblob(9))))
+);
+create table params (run_uuid, key, value);
+create table latest_metrics (run_uuid, key, value, is_nan);
+insert into runs values ('r1', 'ape', 'FINISHED');
+"""
+VIRTUAL = """
+create virtual table runs using fts5(run_uuid, name, status, artifact_uri);
+create table params (run_uuid, key, value);
+create table latest_metrics (run_uuid, key, value, is_nan);
+insert into runs values ('r1', 'ape', 'FINISHED', '');
+"""
+
+
+@pytest.mark.parametrize("script", [VIEW, COMPUTED, VIRTUAL, "create table runs (x)", ""])
+def test_databases_that_compute(tmp_path: Path, script: str) -> None:
+    (tmp_path / "workspace").mkdir()
+    with closing(sqlite3.connect(tmp_path / "workspace/d.db")) as connection:
+        connection.executescript(script)
+    assert stored(tmp_path / "workspace") == ()
+
+
+def test_a_log_of_writes_is_read_and_a_journal_is_not(tmp_path: Path) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (tmp_path / "victim").write_text("x")
+    with closing(sqlite3.connect(workspace / "a.db")) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma wal_autocheckpoint = 0")
+        database(workspace / "a.db")
+        # What stands beside it is no business of SQLite's: a link, and a journal that names a file to remove.
+        (workspace / "a.db-journal").symlink_to(tmp_path / "victim")
+        assert [run.name for run in stored(workspace)] == ["ape"]
+    assert (tmp_path / "victim").read_text() == "x"
+
+
 def test_stores_that_are_none(tmp_path: Path) -> None:
-    (tmp_path / "a.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 500)
-    (tmp_path / "b.db").mkdir()
-    (tmp_path / "c.db").symlink_to("/etc/passwd")
-    with closing(sqlite3.connect(tmp_path / "d.db")) as connection:
-        connection.execute(
-            "create view runs as with recursive n(i) as (select 1 union all select i + 1 from n) "
-            "select i as run_uuid, i as name, i as status, i as artifact_uri from n where i < 0"
-        )
-        connection.commit()
-    for text in ("[]", "run_id: [", "x: 1", "\0"):
-        place = tmp_path / "mlruns" / "0" / str(abs(hash(text)))
+    workspace, outside = tmp_path / "workspace", tmp_path / "outside"
+    outside.mkdir()
+    workspace.mkdir()
+    database(outside / "real.db")
+    (workspace / "a.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 500)
+    (workspace / "b.db").mkdir()
+    (workspace / "c.db").symlink_to(outside / "real.db")
+    os.mkfifo(workspace / "d.db")
+    with (workspace / "e.db").open("wb") as file:
+        file.truncate(2**40)
+    for number, text in enumerate(("[]", "run_id: [", "x: 1", "\0", "run_id: x\nstatus: 3 " + "#" * 100_000)):
+        place = workspace / "mlruns/0" / str(number)
         (place / "metrics").mkdir(parents=True)
         (place / "meta.yaml").write_text(text)
-    assert workspace_runs(tmp_path) == ()
+    assert stored(workspace) == ()
+
+
+@pytest.mark.parametrize(
+    "linked", ["", "metrics", "params", "artifacts", "meta.yaml", "metrics/accuracy", "params/x"]
+)
+def test_links_in_a_store(tmp_path: Path, linked: str) -> None:
+    """Wherever a link stands, what it leads to is not there."""
+    workspace, outside = tmp_path / "workspace", tmp_path / "outside/run"
+    run = workspace / "mlruns/0/run"
+    for folder in (outside, run):
+        for name in ("metrics/accuracy", "params/x", "artifacts/plot.png"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(f"1 0.5 {folder}")
+        (folder / "meta.yaml").write_text(
+            "run_id: r1\nstatus: 3\nartifact_uri: /workspace/mlruns/0/run/artifacts"
+        )
+    place = run / linked
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+    place.symlink_to(outside / linked)
+    found = stored(workspace)
+    assert str(outside) not in repr([(each.params, each.metrics) for each in found])
+    assert [len(found), *(len(list(each.artifacts.walk())) for each in found)] == {
+        "": [0],
+        "meta.yaml": [0],
+        "metrics": [0],
+        "artifacts": [1, 0],
+    }.get(linked, [1, 1])
+
+
+def test_values_of_every_kind(tmp_path: Path) -> None:
+    run = tmp_path / "workspace/mlruns/0/run"
+    (run / "metrics").mkdir(parents=True)
+    (run / "meta.yaml").write_text(
+        f"run_id: 0x{'f' * 50}\nrun_name: [x]\nstatus: {{}}\nartifact_uri: 2001-01-01"
+    )
+    (run / "metrics/accuracy").write_text(f"1 {'9' * 5000} 0")
+    (found,) = stored(tmp_path / "workspace")
+    assert (found.id, found.name, found.status, found.metrics) == ("", "", "", {"accuracy": math.inf})
 
 
 def test_artifacts_stay_inside(tmp_path: Path) -> None:
-    (tmp_path / "out").symlink_to("/etc")
-    (tmp_path / "in").mkdir()
-    assert on_host("/workspace/in", tmp_path) == tmp_path / "in"
-    for uri in ("/workspace/out", "/workspace/../../etc", "s3://bucket/in", "http://[", "None"):
-        assert on_host(uri, tmp_path) is None
+    workspace = tmp_path / "workspace"
+    (workspace / "in").mkdir(parents=True)
+    (workspace / "in/file").write_text("x")
+    (workspace / "out").symlink_to("/etc")
+    tree = open_tree(workspace)
+    for uri in ("/workspace/in", "file:///workspace/in", "in", "./in"):
+        assert locate(uri, tree).read("file", 10) == b"x"
+    for uri in (
+        "/workspace/out",
+        "/workspace/../../etc",
+        "s3://bucket/in",
+        "http://[",
+        "None",
+        "/in",
+        "/etc",
+    ):
+        assert list(locate(uri, tree).walk()) == []
 
 
 # --- real scripts ---------------------------------------------------------------------------------
