@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.runtime import engine, launch
+from grader.runtime.inside.system_calls import FAMILIES
 from grader.runtime.limits import Limits
 from grader.runtime.mounts import INSIDE, OWN_SETTINGS, SETTINGS, SYSTEM
 from grader.runtime.sandbox import HOME, WORKSPACE, Job
@@ -169,7 +170,8 @@ REFUSED = (
     *("acct", "add_key", "bpf", "clock_adjtime", "clock_settime", "delete_module", "fanotify_init"),
     *("finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter"),
     *("io_uring_register", "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load"),
-    *("keyctl", "lookup_dcookie", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at"),
+    *("keyctl", "lookup_dcookie", "memfd_secret", "migrate_pages", "mount", "mount_setattr", "move_mount"),
+    *("move_pages", "name_to_handle_at"),
     *("nfsservctl", "open_by_handle_at", "open_tree", "perf_event_open", "pidfd_getfd", "pivot_root"),
     *("ptrace", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "settimeofday", "swapoff"),
     *("swapon", "syslog", "umount", "umount2", "unshare", "userfaultfd", "uselib", "vhangup", "vm86"),
@@ -177,15 +179,16 @@ REFUSED = (
 )
 NEW_NAMESPACES = 0x7E020000
 """Every flag of clone's that makes one."""
-NOT_THERE = 38
+NO_FAMILY, NOT_THERE = 97, 38
 
 
 def system_calls() -> dict[str, Any]:
     """What the kernel refuses a container's processes, whatever profile the engine has by default.
 
     Those profiles differ: older ones refuse to look into a child's memory, by which `watch_make.py` sees what
-    make runs. What is refused here needs a capability, reaches beyond a run, or is for debugging the kernel;
-    `inside/system_calls.py` refuses a program more.
+    make runs. What is refused here needs a capability, reaches beyond a run or to its process 1, or is for
+    debugging the kernel: as `inside/system_calls.py` has it, but for System V's IPC, of which a container has
+    a namespace with limits.
     """
     refused: list[dict[str, Any]] = [
         {"names": [*REFUSED], "action": "SCMP_ACT_ERRNO"},
@@ -195,6 +198,16 @@ def system_calls() -> dict[str, Any]:
     for flag in (1 << bit for bit in range(32) if NEW_NAMESPACES >> bit & 1):
         masked = {"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}
         refused.append({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "args": [masked]})
+    # One rule a family: where one argument is named twice in a rule, engines take either for enough.
+    most = max(FAMILIES)
+    families = [(number, "SCMP_CMP_EQ") for number in range(most) if number not in FAMILIES]
+    for number, comparison in (*families, (most, "SCMP_CMP_GT")):
+        family = {"index": 0, "value": number, "op": comparison}
+        refused.append(
+            {"names": ["socket"], "action": "SCMP_ACT_ERRNO", "errnoRet": NO_FAMILY, "args": [family]}
+        )
+    process_1 = {"index": 0, "value": 0xFFFFFFFF, "valueTwo": 1, "op": "SCMP_CMP_MASKED_EQ"}
+    refused.append({"names": ["prlimit64"], "action": "SCMP_ACT_ERRNO", "args": [process_1]})
     return {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": refused}
 
 

@@ -71,7 +71,7 @@ _ABSENT = {  # programs then do without, as on a kernel that never had it
     "semget": (64, 190),
     "msgget": (68, 186),
 }
-_FAMILIES = (1, 2, 10, 16)
+FAMILIES = (1, 2, 10, 16)
 """Of sockets: Unix, IPv4, IPv6 and netlink. Some others, such as the host's of a virtual machine, know no
 namespaces."""
 _OTHER_ABI = 0x40000000
@@ -104,9 +104,9 @@ def program(machine: str) -> bytes:
         (_EQUAL, 0, 1, 1),  # process 1 could not report any more, and it belongs to the same user
         (_RETURN, 0, 0, _FAIL | _REFUSAL),
         (_RETURN, 0, 0, _ALLOW),
-        (_EQUAL, 0, len(_FAMILIES) + 3, socket),
+        (_EQUAL, 0, len(FAMILIES) + 3, socket),
         (_LOAD, 0, 0, _ARGUMENT),
-        *((_EQUAL, len(_FAMILIES) - number, 0, family) for number, family in enumerate(_FAMILIES)),
+        *((_EQUAL, len(FAMILIES) - number, 0, family) for number, family in enumerate(FAMILIES)),
         (_RETURN, 0, 0, _FAIL | _NO_FAMILY),
         (_RETURN, 0, 0, _ALLOW),
         (_EQUAL, 1, 0, clone),
