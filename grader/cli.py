@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +24,9 @@ app = typer.Typer(
 rubric = typer.Typer(help="Look at an exam's rubrics, or check them.", no_args_is_help=True)
 app.add_typer(rubric, name="rubric")
 
+MAX_OPEN_FILES = 2**16
+"""More is of no use, and some programs walk through all numbers up to the limit that they inherit."""
+
 ExamOption = Annotated[
     Path | None,
     typer.Option("--exam", metavar="DIR", help="Directory with exam.yaml; default: the bundled exam."),
@@ -34,6 +39,7 @@ IsolationOption = Annotated[
 
 def main() -> None:
     """The `grader` command."""
+    raise_file_limit()
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if stop != signal.SIGHUP or signal.getsignal(stop) != signal.SIG_IGN:  # as `nohup` leaves it
             signal.signal(stop, interrupt)
@@ -41,6 +47,15 @@ def main() -> None:
     if code == INTERRUPTED:
         end_now(code)
     sys.exit(code)
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as it may have: each run holds a dozen, each connection two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _version(wanted: bool) -> None:

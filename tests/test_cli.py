@@ -114,5 +114,22 @@ def test_lint_is_clean_and_show_names_every_task() -> None:
     assert all(f"{number}" in shown.stdout for number in ("1.1", "4.2.replicas", "B2.deploy-dev"))
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((64, 5000), (5000, 5000)), ((64, 64), (64, 64)), ((900, 900), (900, 900))],
+    ids=["low", "at the most", "equal"],
+)
+def test_as_many_files_may_be_open_as_the_machine_allows(
+    before: tuple[int, int], after: tuple[int, int]
+) -> None:
+    code = (
+        "import resource\nfrom grader.cli import raise_file_limit\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, {before})\nraise_file_limit()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{after}\n"
+
+
 def test_version() -> None:
     assert grader("--version").stdout.startswith("grader ")

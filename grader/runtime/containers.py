@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import select
 import signal
 import socket
 from contextlib import ExitStack
@@ -219,6 +218,6 @@ def _kill(handle: int) -> None:
 
 def _reap(handle: int, container: Container) -> None:
     """Wait for the first process's end, at which the kernel has ended all others."""
-    if not select.select([handle], [], [], END_SECONDS)[0]:
+    if not launch.is_over(handle, END_SECONDS):
         container.remove()
-        select.select([handle], [], [], END_SECONDS)
+        launch.is_over(handle, END_SECONDS)

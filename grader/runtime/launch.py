@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -240,6 +241,13 @@ def send(pid: int, number: int) -> None:
     """Signal a process that may be gone."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)
+
+
+def is_over(handle: int, seconds: float) -> bool:
+    """Whether the process of a handle ends within so many seconds."""
+    poll = select.poll()  # not `select`, which knows no descriptor above 1023
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def kill_child(parent: int, pid: int) -> None:

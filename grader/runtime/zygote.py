@@ -6,7 +6,6 @@ import array
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import struct
@@ -278,4 +277,4 @@ def _shut(server: socket.socket) -> None:
 
 
 def _wait(handle: int) -> None:
-    select.select([handle], [], [], ANSWER_SECONDS)
+    launch.is_over(handle, ANSWER_SECONDS)
