@@ -27,16 +27,25 @@ def assemble(
 ) -> None:
     """Fill `target`: submission, then given data over it, less `without`, then `files` over all.
 
+    Where the submission has a file in the place of a directory that is needed, or the other way round, it
+    gives way.
+
     Args:
         without: paths of files or directories, or globs of whole paths.
         git: the program, where the workspace is to be a fresh repository.
     """
-    sources = _submitted(submission) if submission else {}
-    sources |= given
-    for name, source in sources.items():
-        if not _named(name, without) and not (git and name.split("/")[0] == _GIT):
+    ours: dict[str, bytes | Path] = {
+        **{name: source for name, source in given.items() if not _named(name, without)},
+        **(files or {}),
+    }
+    placed = frozenset(ours)
+    above = frozenset(str(folder) for name in ours for folder in PurePosixPath(name).parents)
+    for name, source in (_submitted(submission) if submission else {}).items():
+        hidden = _named(name, without) or (git and name.split("/")[0] == _GIT)
+        in_the_way = name in above or not placed.isdisjoint(map(str, PurePosixPath(name).parents))
+        if not hidden and not in_the_way:
             _place(target / _safe(name), source)
-    for name, content in (files or {}).items():
+    for name, content in ours.items():
         _place(target / _safe(name), content)
     if git is not None:
         _make_repository(target, git)

@@ -57,6 +57,26 @@ def test_without(tmp_path: Path, given: dict[str, Path], without: list[str], lef
     assert sorted(tree(target)) == left
 
 
+@pytest.mark.parametrize(
+    "submitted",
+    [
+        {"data": "a file where a directory belongs"},
+        {"data/train.csv/inner.csv": "a directory where a file belongs"},
+        {"x": "", "data/train.csv/a/b": ""},
+        {"x/y.csv/z": ""},
+    ],
+    ids=" ".join,
+)
+def test_what_is_in_the_way_of_ours_gives_way(
+    tmp_path: Path, given: dict[str, Path], submitted: dict[str, str]
+) -> None:
+    submission = make_submission(tmp_path / "s", {"kept.py": "", **submitted})
+    target = tmp_path / "w"
+    target.mkdir()
+    assemble(target, submission, given, files={"x/y.csv": b"ours"})
+    assert tree(target) == {"data/train.csv": "given", "kept.py": "", "x/y.csv": "ours"}
+
+
 def test_files_come_last_from_bytes_or_from_a_file(tmp_path: Path, given: dict[str, Path]) -> None:
     submission = make_submission(tmp_path / "s", {"a.py": "a"})
     target = tmp_path / "w"
