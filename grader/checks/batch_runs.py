@@ -137,7 +137,7 @@ def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
     if plan.store is not None:
         made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
         files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
-        with lab.cell("batch locally", files=files) as cell:
+        with lab.cell(files=files) as cell:
             return _call(cell, plan, made, how)
     made = seeds(context, how["world"])
     files |= _tables(plan, made, how)
@@ -146,7 +146,7 @@ def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
     with lab.mlflow("batch", seeded=made.seeded.store) as server:
         for model in plan.models:
             register_versions(server, made, model, how["versions"])
-        with lab.cell("batch", mlflow=server, files=files) as cell:
+        with lab.cell(mlflow=server, files=files) as cell:
             seen = _call(cell, plan, made, how)
         return replace(
             seen,

@@ -171,14 +171,14 @@ def _push(
             return Finding(
                 message=f"no bucket of S3's can have the name {remote.bucket!r}", actual=remote.url
             )
-        with lab.cell("dvc-push", objects=store, without=_WITHOUT, files=settings, git=True) as cell:
+        with lab.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
             seen = _pushed(cell, store, track, data, remote, how)
             tracked = cell.read(track.name) or track.absolute.read_bytes()
         if not seen.stored:
             return seen
         # As another machine would: from nothing but what went into git, and the remote.
         files, without = {**settings, track.name: tracked}, (*_WITHOUT, path)
-        with lab.cell("dvc-pull", objects=store, without=without, files=files, git=True) as cell:
+        with lab.cell(objects=store, without=without, files=files, git=True) as cell:
             pulled = dvc(cell, how, "pull", f"--remote={remote.name}", "--", track.name)
             return replace(seen, pulled=pulled, returned=cell.read(path, len(data)) == data)
 
@@ -217,7 +217,7 @@ def _reproduce(context: Context, pipeline: Pipeline, how: Reproducing) -> Reprod
     without = (*PUT_ASIDE, *_LOCK_FILES, *outs)
     with (
         lab.mlflow("dvc-repro") as server,
-        lab.cell("dvc-repro", mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
+        lab.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
     ):
         return _three_runs(context, cell, pipeline, outs, how)
 

@@ -89,7 +89,7 @@ def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan
     context.tools.require("make")
     lab = context.require_lab()
     name = _named(context, file)
-    with lab.cell(f"make-{target}") as cell:
+    with lab.cell() as cell:
         return makefile_plan.ask_make(cell, [*(("-f", name) if name else ()), target], tools)
 
 

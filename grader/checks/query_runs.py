@@ -86,7 +86,7 @@ def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown
         if scenario != "query":
             delete_runs(server, made, how["delete"])
         there = tuple(server.runs(deleted=True))
-        with lab.cell(scenario, mlflow=server) as cell:
+        with lab.cell(mlflow=server) as cell:
             shown = _ask(context, cell, file, how, there, lambda: _searches(server))
         if not server.requests() and (store := local_store(context.submission, file)):
             return _run_locally(context, file, how, scenario, store)
@@ -102,7 +102,7 @@ def _run_locally(context: Context, file: SourceFile, how: Query, scenario: str, 
     """The same for a script that looks into a store of its own, whatever it is told."""
     deleted = [] if scenario == "query" else how["delete"]
     made = seeds(context, how["world"], store=store, deleted=deleted)
-    with context.require_lab().cell(f"{scenario} locally", files=store.files(made.seeded)) as cell:
+    with context.require_lab().cell(files=store.files(made.seeded)) as cell:
         shown = _ask(context, cell, file, how, made.runs, lambda: False)
     return replace(shown, contacted=True)
 

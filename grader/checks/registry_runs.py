@@ -123,7 +123,7 @@ def _run(context: Context, file: str, source: SourceFile, how: Registration, *, 
     with lab.mlflow(scenario, seeded=made.seeded.store) as server:
         if trained:
             register_versions(server, made, how["model"], _all_versions(context, how))
-        with lab.cell(scenario, mlflow=server, files=_data(context, how)) as cell:
+        with lab.cell(mlflow=server, files=_data(context, how)) as cell:
             answered = _answer(context, cell, file, source, how, lambda: _asked(server))
         if not server.requests() and (store := local_store(context.submission, source)):
             return _run_locally(context, file, source, how, store, trained=trained)
@@ -137,7 +137,7 @@ def _run_locally(
     registry = {how["model"]: _all_versions(context, how)} if trained else {}
     made = seeds(context, how["world"], store=store, registry=registry)
     files = {**_data(context, how), **store.files(made.seeded)}
-    with context.require_lab().cell("registration locally", files=files) as cell:
+    with context.require_lab().cell(files=files) as cell:
         answered = _answer(context, cell, file, source, how, lambda: False)
         asked = {"uri": store.uri, "experiment": how["experiment"], "model": how["model"]}
         _, told = cell.probe("read_store", asked)

@@ -124,7 +124,7 @@ def _serve(context: Context, file: str, how: Serving) -> Served:
     files = dict.fromkeys((how["model_file"], *_model_paths(context, file, how)), model)
     with (
         lab.mlflow("serving", seeded=seed.store) as server,
-        lab.cell("serving", mlflow=server, files=files) as cell,
+        lab.cell(mlflow=server, files=files) as cell,
     ):
         return _boot(context, cell, file, how, lambda client: _ask_all(client, how, rows, expected))
 
@@ -140,11 +140,7 @@ def _serve_without(context: Context, file: str, how: Serving) -> Served:
     lab = context.require_lab()
     with (
         lab.mlflow("serving_without_model") as server,
-        lab.cell(
-            "serving_without_model",
-            mlflow=server,
-            without=[*how["without"], *_model_paths(context, file, how)],
-        ) as cell,
+        lab.cell(mlflow=server, without=[*how["without"], *_model_paths(context, file, how)]) as cell,
     ):
         return _boot(context, cell, file, how, lambda client: _ask_ready(client, how))
 

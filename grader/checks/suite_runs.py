@@ -229,9 +229,9 @@ class _World:
                 seed = lab.seeded(how["recipe"], how["seed"])
                 server = stack.enter_context(lab.mlflow(name, seeded=seed.store))
                 model = {how["model_file"]: Path(seed.files) / Path(how["model_file"]).name}
-                cell = stack.enter_context(lab.cell(name, mlflow=server, files=model))
+                cell = stack.enter_context(lab.cell(mlflow=server, files=model))
             else:
-                cell = stack.enter_context(lab.cell(name, without=how["without"]))
+                cell = stack.enter_context(lab.cell(without=how["without"]))
             run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None, apart=True)
         return run, list(_runs(run, answer))
 

@@ -87,7 +87,7 @@ def _train(context: Context, file: str, how: Training, scenario: str) -> Trained
     without = () if how["data"] in files else (how["data"],)
     with (
         lab.mlflow(scenario) as server,
-        lab.cell(scenario, mlflow=server, files=files, without=without) as cell,
+        lab.cell(mlflow=server, files=files, without=without) as cell,
     ):
         before = [run.id for run in workspace_runs(cell)]
         called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -47,6 +48,7 @@ UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLO
 """By default MLflow's client tries an absent server for minutes."""
 _SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
 _SEED_FILES = "files"
+_KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,6 @@ class Lab:
     @contextlib.contextmanager
     def cell(
         self,
-        name: str,
         *,
         mlflow: MlflowServer | None = None,
         objects: ObjectStore | None = None,
@@ -187,7 +188,7 @@ class Lab:
             outbound = {S3_PORT: objects.socket, **(outbound or {})}
         told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
         variables = {**told, **self._submission.manifest.environment, **(env or {})}
-        with self._cell(name, mlflow, variables, outbound) as cell:
+        with self._cell(mlflow, variables, outbound) as cell:
             assemble(cell.workspace, self._submission, self._given, without=without, files=files, git=program)
             yield cell
 
@@ -225,10 +226,20 @@ class Lab:
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
+    @property
+    def secret(self) -> str:
+        """What only this grader knows, the same in every grade that shares the cache.
+
+        Data that are made of the seed alone can be made beforehand by whoever reads how: mixed in, this
+        keeps them from being known and lets them be repeated.
+        """
+        entry = self._workshop.cache.get("secret", {}, _write_secret)
+        return (entry / _KEPT).read_text(encoding="utf-8")
+
     def _seed(self, inputs: Mapping[str, Any], directory: Path) -> None:
         """Others with the same packages use what comes of it: nothing of this submission may be in it."""
         recipe, variables = inputs["recipe"], inputs["variables"]
-        with self.mlflow(recipe) as server, self._cell(recipe, server, variables, None) as cell:
+        with self.mlflow(recipe) as server, self._cell(server, variables, None) as cell:
             assemble(cell.workspace, None, self._exam.data)
             run, answer = cell.probe(recipe, inputs["parameters"], limits=_SEED_LIMITS)
             if not run.ok or answer is None:
@@ -261,13 +272,12 @@ class Lab:
     @contextlib.contextmanager
     def _cell(
         self,
-        name: str,
         mlflow: MlflowServer | None,
         variables: Mapping[str, str],
         outbound: Mapping[int, Path] | None,
     ) -> Iterator[Cell]:
         prepared = self.environment
-        directory = self._workshop.directory(_plain(name))
+        directory = self._workshop.directory()
         workspace = directory / "workspace"
         workspace.mkdir()
         try:
@@ -318,8 +328,8 @@ def _copy_files(source: Path, target: Path) -> None:
         target.mkdir(exist_ok=True)
 
 
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in name)[:40]
+def _write_secret(directory: Path) -> None:
+    (directory / _KEPT).write_text(secrets.token_hex(), encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

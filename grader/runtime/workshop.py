@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +104,13 @@ class Workshop:
         with open_store(self._scratch / f"s3-{next(self._numbers)}", self.bwrap) as store:
             yield store
 
-    def directory(self, name: str) -> Path:
-        """A new place for a cell; who asked for it removes it."""
-        directory = self._scratch / _CELLS / f"{next(self._numbers)}-{name}"
+    def directory(self) -> Path:
+        """A new place for a cell; who asked for it removes it.
+
+        Programs in the cell can read its path, such as in /proc/self/mountinfo: it says nothing of the
+        scenario that it is for, nor of how many there were before.
+        """
+        directory = self._scratch / _CELLS / secrets.token_hex(6)
         directory.mkdir(parents=True)
         return directory
 

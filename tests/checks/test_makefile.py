@@ -53,11 +53,11 @@ class BareLab:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.cells: list[str] = []
+        self.cells = 0
 
     @contextlib.contextmanager
-    def cell(self, name: str) -> Iterator[BareCell]:
-        self.cells.append(name)
+    def cell(self) -> Iterator[BareCell]:
+        self.cells += 1
         with tempfile.TemporaryDirectory() as home:
             yield BareCell(self.root, Path(home))
 
@@ -132,7 +132,7 @@ def test_one_call_a_target(tmp_path: Path) -> None:
     context = opened(tmp_path, "test: ; pytest\n")
     for _ in range(2):
         assert decide(runs, context, **parameters()["test"]).verdict == "passed"
-    assert context.lab.cells == ["make-test"]  # type: ignore[union-attr]
+    assert context.lab.cells == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_a_script_that_wants_its_package_and_arguments(root: Path) -> None:
     with laboratory(root, files, deliverables={"x": "src/x.py"}) as context:
         what = script(context.submission, "x")
         assert what is not None
-        with context.require_lab().cell("script") as cell:
+        with context.require_lab().cell() as cell:
             called = call(cell, what, arguments={"input": "data/baseline.csv"})
             assert called.shown == "python -m src.x --input data/baseline.csv"
             assert called.run.stdout.startswith("x age,")

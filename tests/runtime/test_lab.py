@@ -145,7 +145,7 @@ def test_an_interrupt_does_not_wait_for_an_environment(
 
 def test_nothing_of_a_lab_is_left(open_lab: Callable[..., Lab]) -> None:
     with open_lab({"a.py": "print(1)"}) as lab:
-        with lab.cell("a") as cell:
+        with lab.cell() as cell:
             assert cell.python("-S", "a.py").stdout == "1\n"
             workspace = cell.workspace
         assert not workspace.exists()
@@ -160,7 +160,7 @@ print(os.environ["MLFLOW_TRACKING_URI"], os.environ["OWN"], os.environ["MORE"])
 """
     manifest = Manifest(environment={"OWN": "1", "MORE": "1"})
     lab = open_lab({"a.py": code, "b.py": "", "data/train.csv": "mine"}, manifest=manifest)
-    with lab.cell("it's / odd", without=["b.py"], files={"new": b"new"}, env={"MORE": "2"}) as cell:
+    with lab.cell(without=["b.py"], files={"new": b"new"}, env={"MORE": "2"}) as cell:
         run = cell.python("-S", "a.py")
         assert (cell.workspace / "data/train.csv").read_text() == ROWS
     assert run.stdout == "['a.py', 'data', 'new'] new False\nhttp://localhost:5000 1 2\n"
@@ -168,7 +168,7 @@ print(os.environ["MLFLOW_TRACKING_URI"], os.environ["OWN"], os.environ["MORE"])
 
 
 def test_a_cell_may_be_a_repository(open_lab: Callable[..., Lab]) -> None:
-    with open_lab({"a.py": ""}).cell("a", git=True) as cell:
+    with open_lab({"a.py": ""}).cell(git=True) as cell:
         assert cell.run(["git", "status", "--short"]).stdout == "?? a.py\n?? data/\n"
 
 
@@ -177,10 +177,10 @@ def test_a_cell_may_be_a_repository(open_lab: Callable[..., Lab]) -> None:
 def test_port_5000_is_the_tracking_server_or_nothing(open_lab: Callable[..., Lab], isolation: str) -> None:
     lab = open_lab({"ask.py": ASK}, isolation=isolation)
     names = ["localhost", "127.0.0.1", *(["mlflow"] if isolation == "bubblewrap" else [])]
-    with lab.mlflow("a") as server, lab.cell("a", mlflow=server) as cell:
+    with lab.mlflow("a") as server, lab.cell(mlflow=server) as cell:
         assert cell.python("-S", "ask.py", *names).stdout == "200\n" * len(names)
         assert [request.path for request in server.requests()] == ["/version"] * len(names)
-    with lab.cell("b") as cell:
+    with lab.cell() as cell:
         refused = "ConnectionRefusedError\n"
         assert cell.python("-S", "ask.py", *names).stdout == refused * len(names)
 
@@ -209,7 +209,7 @@ def test_a_seed_is_made_once_and_moves(open_lab: Callable[..., Lab], cache: Cach
             ("Staging", ("staging",), runs[1].id),
             ("Production", ("champion", "production"), runs[2].id),
         ]
-        with lab.cell("load", mlflow=server, files={"load.py": LOAD.encode()}) as cell:
+        with lab.cell(mlflow=server, files={"load.py": LOAD.encode()}) as cell:
             run_ = cell.python("load.py")
             assert run_.stdout.split() == ["[1]", "[0]"], run_.tail()
 

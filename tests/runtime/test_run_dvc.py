@@ -38,7 +38,7 @@ def cell(root: Path) -> Iterator[Cell]:
     with laboratory(root, {}, deliverables={}) as context:
         files = settings_files(context, "dvc_config")
         assert isinstance(files, dict)
-        with context.require_lab().cell("dvc", files=files, git=True) as cell:
+        with context.require_lab().cell(files=files, git=True) as cell:
             kept = next(kept for kept in workshop()._sandboxes.values() if kept.users)
             assert kept.warm is not None
             assert kept.warm.ready(60), kept.warm.problem
