@@ -164,7 +164,7 @@ def judge_quiet(quiet: Detected, drifted: Detected, status: int) -> Outcome:
     run = quiet.called.run
     if run.ended is Ended.EXITED and run.returncode == status:
         return passed()
-    expected = f"exit status {status}: the current data are the reference's own rows in another order"
+    expected = f"exit status {status}: the current data are another sample of the same"
     if _stops_at_once(quiet, drifted):
         return _same_cause(quiet, "the script decides nothing", expected)
     message = f"the script ends with status {run.returncode} where nothing drifted" if _decided(quiet) else ""

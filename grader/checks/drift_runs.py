@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from grader.checks.context import Context
+from grader.checks.drift_data import drifted, resampled
 from grader.checks.drift_source import imports
 from grader.checks.scripts import Called, call, script
-from grader.checks.training_runs import Table, read_table, write_table
+from grader.checks.training_runs import read_table, write_table
 from grader.errors import GraderFault
 from grader.runtime.sandbox import Limits
 
@@ -27,10 +27,6 @@ class Drift(TypedDict):
     """Where the reference data belong."""
     current: str
     """Where the current data belong."""
-    shift: float
-    """How far every numeric column moves in drifted data, in multiples of its range."""
-    new_value: str
-    """What is put before every value of the other columns in drifted data."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     report_files: list[str]
@@ -57,7 +53,7 @@ class Detected:
 
 
 def on_quiet(context: Context, file: str, how: Drift) -> Detected:
-    """The script where the current data are the reference's rows in another order."""
+    """The script where the current data are another sample of the reference's."""
     return _once(context, file, how, "drift_quiet")
 
 
@@ -93,7 +89,7 @@ def _detect(context: Context, file: str, how: Drift, scenario: str) -> Detected:
     with contextlib.ExitStack() as stack:
         # Not asked for, but a script that also logs what it found must find where.
         server = stack.enter_context(lab.mlflow(scenario)) if _tracks(context, file) else None
-        cell = stack.enter_context(lab.cell(scenario, mlflow=server, files=files, without=without))
+        cell = stack.enter_context(lab.cell(mlflow=server, files=files, without=without))
         before = cell.snapshot()
         called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
         changed = [path for path in cell.changed(before) if path.lower().endswith(tuple(how["report_files"]))]
@@ -114,10 +110,11 @@ def _files(context: Context, how: Drift, scenario: str) -> dict[str, bytes]:
     if given is None:
         raise GraderFault(f"the exam gives no {how['reference']}")
     table = read_table(given.read_bytes())
-    seed = f"{context.seed} {scenario}"
-    current = reordered(table, seed)
+    # Of one sample in every scenario, so that nothing but the values can tell them apart; and of one that
+    # nobody can make beforehand, whatever the seed.
+    current = resampled(table, f"{context.seed} {context.require_lab().secret}")
     if scenario == "drift_drifted":
-        current = drifted(current, shift=how["shift"], new_value=how["new_value"])
+        current = drifted(current)
     files = {how["reference"]: write_table(table), how["current"]: write_table(current)}
     missing = {"drift_without_reference": how["reference"], "drift_without_current": how["current"]}
     return {path: data for path, data in files.items() if path != missing.get(scenario)}
@@ -126,33 +123,3 @@ def _files(context: Context, how: Drift, scenario: str) -> dict[str, bytes]:
 def _marks(data: bytes | None, marks: Sequence[str]) -> frozenset[str]:
     """Which of the marks a file has; one that cannot be read has none."""
     return frozenset(mark for mark in marks if data is not None and mark.encode() in data)
-
-
-# --- data: pure -----------------------------------------------------------------------------------
-
-
-def reordered(table: Table, seed: str) -> Table:
-    """The same rows in another order: nobody can find drift in them."""
-    header, *rows = table
-    random.Random(seed).shuffle(rows)  # noqa: S311
-    return [header, *rows]
-
-
-def drifted(table: Table, *, shift: float, new_value: str) -> Table:
-    """Every number moved by `shift` times its column's range, every other value a new one."""
-    header, *rows = table
-    columns = [_moved(list(column), shift, new_value) for column in zip(*rows, strict=True)]
-    return [header, *(list(row) for row in zip(*columns, strict=True))]
-
-
-def _moved(column: list[str], shift: float, new_value: str) -> list[str]:
-    try:
-        numbers = [float(cell) for cell in column if cell.strip()]
-    except ValueError:
-        return [new_value + cell for cell in column]
-    distance = (max(numbers) - min(numbers) or 1) * shift if numbers else 0
-    whole = all(cell.strip().lstrip("+-").isdigit() for cell in column if cell.strip())
-    if whole:
-        # A column of whole numbers stays one, so that nothing changes but the distribution.
-        return [str(int(cell) + max(1, round(distance))) if cell.strip() else cell for cell in column]
-    return [repr(float(cell) + distance) if cell.strip() else cell for cell in column]

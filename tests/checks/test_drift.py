@@ -6,8 +6,7 @@ from typing import cast
 import pytest
 
 from grader.checks import drift
-from grader.checks.drift_runs import Detected, Drift, reordered
-from grader.checks.drift_runs import drifted as make_drifted
+from grader.checks.drift_runs import Detected, Drift
 from grader.checks.scripts import Called
 from grader.checks.tracebacks import last_traceback
 from grader.results import Evidence, Outcome, Verdict
@@ -142,20 +141,6 @@ def test_the_preset_in_the_source(root: Path, files: dict[str, str | bytes]) -> 
 )
 def test_no_preset_in_the_source(root: Path, files: dict[str, str | bytes]) -> None:
     assert source_says(root, files).verdict is Verdict.FAILED
-
-
-def test_quiet_and_drifted_data() -> None:
-    table = [["n", "f", "word"], ["1", "0.5", "a"], ["3", "2.5", "b"], ["", "1.5", "a"]]
-    quiet = reordered(table, "seed")
-    assert (quiet[0], sorted(quiet[1:])) == (table[0], sorted(table[1:]))
-    assert quiet == reordered(table, "seed")
-    assert make_drifted(table, shift=2, new_value="new ") == [
-        ["n", "f", "word"],
-        ["5", "4.5", "new a"],
-        ["7", "6.5", "new b"],
-        ["", "5.5", "new a"],
-    ]
-    assert make_drifted([["n"], ["4"], ["4"]], shift=2, new_value="") == [["n"], ["6"], ["6"]]
 
 
 NEW = """
