@@ -267,8 +267,8 @@ class Process:
         with self._lock:
             self._ending = True  # nobody else kills from now on: what leads to the process is about to close
         try:
-            self._look_for_kills()
-            for step in (self._started.abort, self._started.reap, self._started.cleanup):
+            started = self._started
+            for step in (self._look_for_kills, started.abort, started.reap, started.cleanup):
                 try:
                     step()
                 except Exception as error:
