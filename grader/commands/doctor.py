@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,19 +15,24 @@ from grader.bundled import RUBRICS
 from grader.checks import ALL
 from grader.exam import Exam
 from grader.exam_loader import load_exam
-from grader.tools import KNOWN, Tools
+from grader.runtime.control_groups import Groups
+from grader.runtime.meter import DISK_TICK, TICK
+from grader.tools import ENGINE, KNOWN, Tools
 
 ISOLATION = "bwrap"
 ENVIRONMENTS = "uv"
+MEASURED = f"measured every {TICK} s"
+DISK = f"measured every {DISK_TICK} s, and a limit for each file"
 
 
 def doctor_command(directory: Path | None) -> int:
-    """Print a row for each tool: found or not, what it is for, which criteria it decides."""
+    """Print a row for each tool: found or not, what it is for, which criteria it decides.
+
+    Then one for each isolation that can be had: what keeps a program from using up the machine.
+    """
     exam = load_exam(directory or RUBRICS, ALL)
     tools = Tools()
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("Tool", "Version", "For", "Decides", "Without it"):
-        table.add_column(column, overflow="fold")
+    table = _table("Tool", "Version", "For", "Decides", "Without it")
     for name, tool in KNOWN.items():
         complaint = tools.lacks(name)
         table.add_row(
@@ -37,9 +44,54 @@ def doctor_command(directory: Path | None) -> int:
         )
     console = Console(highlight=False)
     console.print(table)
+    console.print()
+    limits = _table("Isolation", "Memory", "Processes", "Disk")
+    for isolation, (memory, processes, disk) in bounds(tools).items():
+        limits.add_row(f"[bold]{isolation}[/]", memory, processes, disk)
+    console.print(limits)
     missing = [name for name in KNOWN if tools.lacks(name)]
     console.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
     return PASSED
+
+
+def bounds(tools: Tools) -> dict[str, tuple[str, str, str]]:
+    """What bounds the memory, the processes and the disk of a run, by isolation; those that can be had."""
+    found = {"none": (MEASURED, MEASURED, DISK)}
+    if not tools.lacks(ENGINE):
+        info = _engine_info(tools)
+        counted = "control group of the engine"
+        memory, processes = info.get("MemoryLimit"), info.get("PidsLimit")
+        found["docker"] = (counted if memory else MEASURED, counted if processes else MEASURED, DISK)
+    if not tools.lacks(ISOLATION):
+        groups = Groups()
+        groups.close()
+        counted = f"control group, version {groups.kind[1:]}"
+        found["bubblewrap"] = (
+            (counted, counted, DISK)
+            if groups.kind
+            else (MEASURED, f"limit of its user namespace, {MEASURED}", DISK)
+        )
+    return dict(reversed(found.items()))
+
+
+def _engine_info(tools: Tools) -> Mapping[str, Any]:
+    """What an engine says of itself; nothing where it has just gone."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        with contextlib.closing(tools.engine().client()) as client:
+            info: Mapping[str, Any] = client.info()
+    except (DockerException, RequestException):
+        return {}
+    return info
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
 
 
 def decides(exam: Exam, tool: str) -> list[str]:
