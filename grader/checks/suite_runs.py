@@ -83,9 +83,16 @@ class Observed:
     remarks: tuple[Finding, ...] = ()
 
     def noticed(self, fault: str) -> set[str]:
-        """Tests that fail in every run that has the fault, after it changed an answer."""
+        """Tests that fail in every run that has the fault, after it changed an answer.
+
+        Where pytest itself ends well all the same, nobody would hear of them.
+        """
         runs = self.broken.get(fault, ())
-        return set.intersection(*(set(run.late) for run in runs)) if runs else set()
+        return (
+            set.intersection(*(set(run.late) if run.status != 0 else set() for run in runs))
+            if runs
+            else set()
+        )
 
     def steady(self) -> list[str]:
         """Tests that pass in every run without a fault."""

@@ -36,7 +36,8 @@ def observed(clean: SuiteRun, **broken: SuiteRun) -> Observed:
 
 
 GOOD = read({"start": "a"}, answer(200), report("a"), {"start": "b"}, answer(422), report("b"), END)
-NOTICED = read({"start": "a"}, answer(200, changed=True), report("a", "failed"), report("b"), END)
+RED = {"end": 1, "used": True}
+NOTICED = read({"start": "a"}, answer(200, changed=True), report("a", "failed"), report("b"), RED)
 
 
 # --- reading events -------------------------------------------------------------------------------
@@ -176,3 +177,8 @@ def test_a_test_notices_a_fault_whenever_it_is_there() -> None:
     seen = observed(GOOD, error=NOTICED)
     assert seen.add([("error", NOTICED)]).noticed("error") == {"a"}
     assert not seen.add([("error", GOOD)]).noticed("error")
+
+
+def test_a_failure_that_pytest_does_not_end_with_is_noticed_by_nobody() -> None:
+    unheard = read({"start": "a"}, answer(200, changed=True), report("a", "failed"), report("b"), END)
+    assert observed(GOOD, error=unheard).noticed("error") == set()
