@@ -43,6 +43,8 @@ class Model:
     predicts: bool = False
     estimators: tuple[tuple[str, ...], ...] = ()
     """From the outside in, each class with its bases by name: pipeline, then the estimator at its end."""
+    confirmed: bool = True
+    """Whether what its own code says of it was confirmed by an estimator that was found in it."""
     error: str = ""
 
 
@@ -220,7 +222,7 @@ def _unanswered(place: _Found, run: Run) -> Model:
 
 
 def _model(place: _Found, entry: object) -> Model:
-    """One entry of the probe's answer, which candidate code could have written: nothing is taken on trust."""
+    """One entry of the probe's answer."""
     data: dict[str, Any] = entry if isinstance(entry, dict) else {}
     chain = data.get("estimators")
     return Model(
@@ -231,6 +233,7 @@ def _model(place: _Found, entry: object) -> Model:
         estimators=tuple(tuple(str(name) for name in names) for names in chain if isinstance(names, list))
         if isinstance(chain, list)
         else (),
+        confirmed=data.get("confirmed") is not False,
         error=str(data.get("error") or ""),
     )
 

@@ -260,6 +260,15 @@ def _no_model(good: Trained) -> Outcome:
             )
         )
     each, model = broken
+    if not model.confirmed:
+        return failed(
+            Finding(
+                message="that the logged model predicts is said by its own code alone",
+                expected="a model that is, or holds, a fitted estimator of scikit-learn",
+                actual=model.error,
+                where=f"{each.where}, {model.path}",
+            )
+        )
     what = "predict" if model.loads else "be loaded"
     return failed(
         Finding(
