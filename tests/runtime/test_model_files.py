@@ -281,7 +281,8 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[bool, bool, bool, list[str]]]] 
         (False, True, True, [OTHER]),
     ),
     "holder of none": (lambda: Holder(Lookup()), (False, False, False, [])),
-    "not fitted": (RandomForestClassifier, (True, False, False, [])),
+    "not fitted": (RandomForestClassifier, (True, True, False, [FOREST])),
+    "holder of one not fitted": (lambda: Holder(RandomForestClassifier()), (False, False, False, [])),
     "holder of a class": (lambda: Holder(RandomForestClassifier), (False, False, False, [])),
 }
 

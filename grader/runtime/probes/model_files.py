@@ -270,6 +270,11 @@ def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) 
                 seen["predicts"] = not whole or not got.safe
                 seen["estimators"] = [names(link) for link in chain(found)]
                 break
+            if got.safe and whole.startswith("NotFittedError"):
+                # Nothing has been hidden in it: what was never fitted is of its class all the same.
+                seen["loads"] = True
+                seen["estimators"] = [names(link) for link in chain(found)]
+                break
     except Exception as error:
         seen["error"] = told(error)
     return seen
