@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -48,7 +47,6 @@ UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLO
 """By default MLflow's client tries an absent server for minutes."""
 _SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
 _SEED_FILES = "files"
-_KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,16 +224,6 @@ class Lab:
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
-    @property
-    def secret(self) -> str:
-        """What only this grader knows, the same in every grade that shares the cache.
-
-        Data that are made of the seed alone can be made beforehand by whoever reads how: mixed in, this
-        keeps them from being known and lets them be repeated.
-        """
-        entry = self._workshop.cache.get("secret", {}, _write_secret)
-        return (entry / _KEPT).read_text(encoding="utf-8")
-
     def _seed(self, inputs: Mapping[str, Any], directory: Path) -> None:
         """Others with the same packages use what comes of it: nothing of this submission may be in it."""
         recipe, variables = inputs["recipe"], inputs["variables"]
@@ -326,10 +314,6 @@ def _copy_files(source: Path, target: Path) -> None:
     """What a recipe made ran beside the candidate's packages: links are not followed."""
     if not files.open_tree(source).copy_out("", target):
         target.mkdir(exist_ok=True)
-
-
-def _write_secret(directory: Path) -> None:
-    (directory / _KEPT).write_text(secrets.token_hex(), encoding="utf-8")
 
 
 def _digest(path: Path) -> str:
