@@ -15,10 +15,11 @@ import shutil
 import stat
 import struct
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path, PurePosixPath
@@ -30,10 +31,17 @@ from grader.results import Finding
 
 MOST_UNPACKED = 4 * 2**30
 """The most bytes that a compressed tar may come to while it is read, kept or not."""
-MOST_AT_ONCE = 2**24
-"""The most bytes of one read: headers of a tar may claim any length."""
+MOST_HEADER = 2**20
+"""The most bytes that a tar says of one member: names, attributes, where its holes are."""
+MOST_DIRECTORY = 2**25
+"""The most bytes of a zip's table of contents, which is read at once, into some twenty times as many."""
+MOST_DICTIONARY = 2**28
+"""The most memory for reading an xz file; `xz -9` asks for a quarter."""
 MOST_MEMBERS = 500_000
+MOST_SECONDS = 300
 
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of the others `zipfile` unpacks all that it has read, however much that comes to."""
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _BROKEN = (
     zipfile.BadZipFile,
@@ -44,7 +52,10 @@ _BROKEN = (
     EOFError,
     NotImplementedError,  # a compression method that zipfile does not know
     ValueError,  # numbers and names in headers
-    OverflowError,
+    ArithmeticError,
+    LookupError,  # a header that is cut off
+    RecursionError,  # headers of headers of headers
+    MemoryError,
 )
 
 
@@ -72,7 +83,10 @@ class Member:
 def is_archive(path: Path) -> bool:
     """Whether the first bytes are those of a format that can be unpacked."""
     with path.open("rb") as file:
-        head = file.read(262)
+        return _is_known(file.read(262))
+
+
+def _is_known(head: bytes) -> bool:
     return head.startswith((*_ZIP, b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")) or head[257:] == b"ustar"
 
 
@@ -86,7 +100,10 @@ def extract(archive: Path, into: Path, bounds: Bounds) -> tuple[Finding, ...]:
     unpacker = _Unpacker(into, bounds)
     try:
         with ExitStack() as stack:
-            members = _zip(archive, stack) if _starts(archive, _ZIP) else _tar(archive, stack)
+            packed = stack.enter_context(_Packed(archive))
+            head = packed.read(8)
+            packed.seek(0)
+            members = _zip(packed, stack) if head.startswith(_ZIP) else _tar(packed, head, stack)
             for number, member in enumerate(members):
                 if number >= MOST_MEMBERS:
                     raise UsageError(f"{archive.name} has more than {MOST_MEMBERS:,} entries")
@@ -101,15 +118,35 @@ def extract(archive: Path, into: Path, bounds: Bounds) -> tuple[Finding, ...]:
     return unpacker.refusals.findings()
 
 
-def _starts(path: Path, heads: tuple[bytes, ...]) -> bool:
-    with path.open("rb") as file:
-        return file.read(8).startswith(heads)
+class _Packed(io.FileIO):
+    """The archive itself: what reads it for ever ends here, and so does what reads it whole."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.title = path.name
+        self._deadline = time.monotonic() + MOST_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.monotonic() > self._deadline:
+            raise UsageError(f"{self.title} does not unpack within {MOST_SECONDS} s")
+        whole = size is None or size < 0  # as the last bytes of a zip are read
+        content = super().read(CHUNK + 1 if whole else min(size or 0, MOST_DIRECTORY + 1)) or b""
+        if len(content) > (CHUNK if whole else MOST_DIRECTORY):
+            raise UsageError(f"{self.title} has too long a table of contents")
+        return content
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence == os.SEEK_SET and not 0 <= offset < 2**63:
+            raise zipfile.BadZipFile("its table of contents points out of it")
+        return super().seek(offset, whence)
 
 
-def _zip(path: Path, stack: ExitStack) -> Iterator[Member]:
-    archive = stack.enter_context(zipfile.ZipFile(path))
+def _zip(packed: _Packed, stack: ExitStack) -> Iterator[Member]:
+    archive = stack.enter_context(zipfile.ZipFile(packed))
     if any(entry.flag_bits & 1 for entry in archive.infolist()):
-        raise UsageError(f"{path.name} is encrypted: hand it in without a password")
+        raise UsageError(f"{packed.title} is encrypted: hand it in without a password")
+    if any(entry.compress_type not in _ZIP_METHODS for entry in archive.infolist()):
+        raise UsageError(f"{packed.title} is compressed in an unusual way: hand in an ordinary zip (deflate)")
     for entry in archive.infolist():
         mode = entry.external_attr >> 16
         name = entry.filename.replace("\\", "/")  # some Windows programs write their own separator
@@ -127,11 +164,14 @@ def _zip(path: Path, stack: ExitStack) -> Iterator[Member]:
         )
 
 
-def _tar(path: Path, stack: ExitStack) -> Iterator[Member]:
-    raw = _decompressed(path)
+def _tar(packed: _Packed, head: bytes, stack: ExitStack) -> Iterator[Member]:
+    raw = _decompressed(packed, head)
     stack.callback(raw.close)
-    archive = stack.enter_context(tarfile.TarFile(fileobj=_Metered(raw)))
-    for entry in archive:
+    stream = _Metered(raw)
+    stream.read_header()
+    archive = stack.enter_context(tarfile.TarFile(fileobj=stream))
+    while (entry := archive.next()) is not None:
+        stream.read_content()
         archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header for later; there is no later
         kind = Kind.OTHER
         if entry.isreg():
@@ -149,24 +189,63 @@ def _tar(path: Path, stack: ExitStack) -> Iterator[Member]:
             target=entry.linkname,
             executable=bool(entry.mode & stat.S_IXUSR),
         )
+        stream.read_header()
 
 
-def _decompressed(path: Path) -> IO[bytes] | gzip.GzipFile:
-    if _starts(path, (b"\x1f\x8b",)):
-        return gzip.open(path)
-    if _starts(path, (b"BZh",)):
-        return bz2.open(path)
-    if _starts(path, (b"\xfd7zXZ\x00",)):
-        return lzma.open(path)
-    return path.open("rb")
+def _decompressed(packed: _Packed, head: bytes) -> IO[bytes] | gzip.GzipFile | _Xz | _Packed:
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.open(packed)
+    if head.startswith(b"BZh"):
+        return bz2.open(packed)
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return _Xz(packed)
+    return packed
+
+
+class _Xz(io.RawIOBase):
+    """An xz file as `lzma.open` reads it, which knows no bound on the memory that a stream asks for."""
+
+    def __init__(self, packed: _Packed) -> None:
+        self._packed = packed
+        self._stream = self._next_stream()
+
+    def _next_stream(self) -> lzma.LZMADecompressor:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_DICTIONARY)
+
+    def read(self, size: int = -1, /) -> bytes:
+        while True:
+            if self._stream.eof:
+                rest = (self._stream.unused_data or self._packed.read(CHUNK)).lstrip(b"\0")
+                if not rest:
+                    return b""
+                self._stream = self._next_stream()
+                content = self._stream.decompress(rest, size)
+            elif self._stream.needs_input:
+                more = self._packed.read(CHUNK)
+                if not more:
+                    raise EOFError("it ends in the middle")
+                content = self._stream.decompress(more, size)
+            else:
+                content = self._stream.decompress(b"", size)
+            if content:
+                return content
 
 
 class _Metered(io.RawIOBase):
-    """A stream that is read forward only, in small pieces, and not without end."""
+    """A stream that is read forward only, and not without end; least of all where a header is read."""
 
-    def __init__(self, raw: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, raw: IO[bytes] | gzip.GzipFile | _Xz | _Packed) -> None:
         self._raw = raw
         self._position = 0
+        self._header: int | None = None
+
+    def read_header(self) -> None:
+        """Until further notice, a header is read."""
+        self._header = MOST_HEADER
+
+    def read_content(self) -> None:
+        """Until further notice, a member's content is read."""
+        self._header = None
 
     def readable(self) -> bool:
         return True
@@ -181,13 +260,22 @@ class _Metered(io.RawIOBase):
         if whence != os.SEEK_SET or offset < self._position:
             raise tarfile.ReadError("its headers point backwards")
         while self._position < offset:
-            if not self.read(min(CHUNK, offset - self._position)):
+            if not self._take(min(CHUNK, offset - self._position)):
                 break
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > MOST_AT_ONCE:
-            raise tarfile.ReadError("a header in it claims an absurd length")
+        if self._header is not None:
+            self._header -= max(size, 0)
+        if size < 0 or size > CHUNK or (self._header or 0) < 0:
+            raise UsageError("a header in the archive is absurdly long")
+        pieces = []
+        while size > 0 and (piece := self._take(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def _take(self, size: int) -> bytes:
         content = self._raw.read(size)
         self._position += len(content)
         if self._position > MOST_UNPACKED:
@@ -218,17 +306,25 @@ class _Unpacker:
         if len(member.name) > self._bounds.path_length or len(place.parts) > self._bounds.depth + 1:
             return self.refusals.add("its path is too long", member.name[:80])
         if member.kind is Kind.LINK:
-            self._links[place] = member.target
+            if len(self._links) >= self._bounds.files:
+                return self.refusals.add("the archive has too many links", member.name)
+            self._links[place] = member.target[: self._bounds.path_length + 1]
             return None
-        try:
+        with self._refusing(member.name):
             self._write(member, place)
+        return None
+
+    @contextmanager
+    def _refusing(self, name: str) -> Iterator[None]:
+        """Whatever the file system has against a name is a remark."""
+        try:
+            yield
         except (NotADirectoryError, IsADirectoryError, FileExistsError):
-            self.refusals.add("it is both a file and a folder", member.name)
+            self.refusals.add("it is both a file and a folder", name)
         except (OSError, UnicodeEncodeError) as error:
             if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
                 raise
-            self.refusals.add("its name cannot be a file's", member.name)
-        return None
+            self.refusals.add("its name cannot be a file's", name)
 
     def _write(self, member: Member, place: PurePosixPath) -> None:
         target = self._into / place
@@ -296,5 +392,6 @@ class _Unpacker:
             elif not 0 < len(target) <= self._bounds.path_length or "\0" in target:
                 self.refusals.add("it is a link that leads nowhere", str(place))
             elif not os.path.lexists(self._into / place):
-                above[0].mkdir(parents=True, exist_ok=True)
-                (self._into / place).symlink_to(target)
+                with self._refusing(str(place)):
+                    above[0].mkdir(parents=True, exist_ok=True)
+                    (self._into / place).symlink_to(target)
