@@ -176,10 +176,109 @@ class TestRepositories:
             take(url, tmp_path)
         assert not Path("x").exists()
 
+    def test_other_formats_of_repositories(self, tmp_path: Path) -> None:
+        write(tmp_path / "long names")
+        git(tmp_path / "long names", "init", "-q", "--object-format=sha256")
+        git(tmp_path / "long names", "add", "-A")
+        git(tmp_path / "long names", "commit", "-qm", "first")
+        repository(tmp_path / "packed")
+        git(tmp_path / "packed", "gc", "-q")
+        git(tmp_path / "packed", "commit", "-qm", "second", "--allow-empty")
+        git(tmp_path, "clone", "-q", "--depth=1", f"file://{tmp_path}/packed", "shallow")
+        git(tmp_path, "clone", "-q", "--bare", f"file://{tmp_path}/packed", "bare")
+        sources = ("long names", "packed", "shallow", "bare")
+        taken = [take(f"{tmp_path / name}@HEAD", tmp_path).digest for name in sources]
+        taken.append(take(f"file://{tmp_path}/long%20names", tmp_path).digest)
+        assert taken == [take(tmp_path / "packed", tmp_path).digest] * 5
+
     def test_without_git(self, tmp_path: Path) -> None:
         folder = repository(tmp_path / "work")
         with pytest.raises(UsageError, match="git is not on this machine"):
             collect(f"{folder}@main", exam=EXAM, into=tmp_path / "copy", tools=Tools(frozenset({"git"})))
+
+
+class TestHostileRepositories:
+    """Whatever a repository says of programs and of other places: nothing is run, and nothing read there."""
+
+    def other(self, tmp_path: Path) -> Path:
+        """Another candidate's, with a file that nobody else may see."""
+        folder = write(tmp_path / "other", {"secret.txt": "the answer\n"})
+        return repository(folder)
+
+    @pytest.mark.parametrize("kind", ["file", "link", "objects", "refs", "common"])
+    def test_one_that_is_elsewhere(self, kind: str, tmp_path: Path) -> None:
+        other, mine = self.other(tmp_path), repository(tmp_path / "mine")
+        if kind in ("file", "link", "common"):
+            shutil.rmtree(mine / ".git")
+        match kind:
+            case "file":
+                (mine / ".git").write_text(f"gitdir: {other}/.git\n")
+            case "link":
+                (mine / ".git").symlink_to(other / ".git")
+            case "common":
+                (mine / ".git").mkdir()
+                (mine / ".git/HEAD").write_text("ref: refs/heads/main\n")
+                (mine / ".git/commondir").write_text(f"{other}/.git\n")
+            case _:
+                shutil.rmtree(mine / ".git" / kind)
+                (mine / ".git" / kind).symlink_to(other / ".git" / kind)
+        with pytest.raises(UsageError, match=r"leads elsewhere|no such revision"):
+            take(f"{mine}@handed-in", tmp_path)
+
+    def test_one_that_borrows(self, tmp_path: Path) -> None:
+        other, mine = self.other(tmp_path), repository(tmp_path / "mine")
+        (mine / ".git/objects/info/alternates").write_text(f"{other}/.git/objects\n")
+        shutil.copy(other / ".git/refs/heads/main", mine / ".git/refs/heads/main")
+        with pytest.raises(UsageError, match="borrows from another repository"):
+            take(f"{mine}@main", tmp_path)
+
+    def test_settings_that_are_programs(self, tmp_path: Path) -> None:
+        mine, canary = repository(tmp_path / "mine"), tmp_path / "canary"
+        program = tmp_path / "program"
+        program.write_text(f"#!/bin/sh\ntouch '{canary}'\n")
+        program.chmod(0o755)
+        (tmp_path / "more").write_text(f"[core]\n\tfsmonitor = {program}\n")
+        settings = (
+            *(
+                "core.fsmonitor",
+                "core.sshCommand",
+                "core.gitProxy",
+                "core.pager",
+                "core.alternateRefsCommand",
+            ),
+            *("filter.x.smudge", "filter.x.process", "filter.lfs.process", "diff.x.textconv"),
+            *(
+                "uploadpack.packObjectsHook",
+                "tar.tar.command",
+                "remote.origin.uploadpack",
+                "remote.origin.vcs",
+            ),
+        )
+        for name in settings:
+            git(mine, "config", name, str(program))
+        git(mine, "config", "include.path", str(tmp_path / "more"))
+        git(mine, "config", "core.hooksPath", str(tmp_path))
+        # A promise that somebody else has what is missing here: git would go and fetch it.
+        git(mine, "config", "core.repositoryFormatVersion", "1")
+        git(mine, "config", "extensions.partialClone", "origin")
+        git(mine, "config", "remote.origin.promisor", "true")
+        git(mine, "config", "remote.origin.url", f"file://{tmp_path}/nowhere")
+        assert names(take(f"{mine}@main", tmp_path)) == sorted(FILES)
+        blob = subprocess.run(
+            ["git", "rev-parse", "main:README.md"], cwd=mine, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        (mine / ".git/objects" / blob[:2] / blob[2:]).unlink()
+        with pytest.raises(UsageError, match="cannot be had"):
+            take(f"{mine}@main", tmp_path)
+        assert not canary.exists()
+
+    def test_a_format_that_leads_out_of_the_settings(self, tmp_path: Path) -> None:
+        mine = repository(tmp_path / "mine")
+        (tmp_path / "more").write_text("[extensions]\n\tobjectFormat = sha256\n")
+        with (mine / ".git/config").open("a") as file:
+            file.write(f"[include]\n\tpath = {tmp_path}/more\n[extensions]\n\tworktreeConfig = true\n")
+        (mine / ".git/config.worktree").write_text("[core\n")
+        assert names(take(f"{mine}@main", tmp_path)) == sorted(FILES)
 
 
 class TestWhatIsLeftOut:
