@@ -71,47 +71,6 @@ def unwrapped(model: Any) -> Any:
     return model
 
 
-def chain(model: Any) -> list[list[str]]:
-    """Each class with its bases from the outside in: pipeline, search, the estimator at the end."""
-    names = []
-    for _ in range(MOST_DEPTH):
-        names.append([named(cls) for cls in type(model).__mro__ if cls is not object])
-        inner = inside(model)
-        if inner is None or inner is model:
-            break
-        model = inner
-    return names
-
-
-def named(cls: type) -> str:
-    """A library's class by its name; one of the script's own, whose name says nothing, with its module."""
-    module = sys.modules.get(cls.__module__)
-    file = getattr(module, "__file__", None)
-    own = cls.__module__ == "__main__" or module is None or (file and Path(file).is_relative_to(Path.cwd()))
-    return f"{cls.__module__}.{cls.__name__}" if own else cls.__name__
-
-
-def inside(model: Any) -> Any:
-    """The estimator that this one hands its work to."""
-    steps = getattr(model, "steps", None)
-    if isinstance(steps, list) and steps and isinstance(steps[-1], (list, tuple)):
-        return steps[-1][-1]
-    if getattr(model, "best_estimator_", None) is not None:
-        return model.best_estimator_
-    return wrapped_by_pyfunc(model) if type(model).__name__ == "PyFuncModel" else None
-
-
-def wrapped_by_pyfunc(model: Any) -> Any:
-    """What a custom pyfunc keeps the estimator in."""
-    try:
-        python_model = model.unwrap_python_model()
-    except Exception:
-        getter = getattr(model, "get_raw_model", None)
-        return getter() if getter else None
-    held = vars(python_model).values() if hasattr(python_model, "__dict__") else ()
-    return next((each for each in held if hasattr(each, "predict")), python_model)
-
-
 def inputs(model: Any, columns: list[str], rows: list[list[float]]) -> Iterator[Any]:
     """Forms in which the model may take the rows, the likeliest first."""
     import numpy
@@ -150,14 +109,13 @@ def predicts(model: Any, columns: list[str], rows: list[list[float]]) -> Excepti
 
 def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) -> dict[str, Any]:
     """One model; what goes wrong with it is told and takes no other down."""
-    seen: dict[str, Any] = {"loads": False, "predicts": False, "estimators": [], "error": ""}
+    seen: dict[str, Any] = {"loads": False, "predicts": False, "error": ""}
     try:
         path = model["path"]
         loaded = load_mlflow(path) if model["kind"] == "mlflow" else unwrapped(load_file(path))
         if loaded is None:
             raise ValueError("the file holds nothing that predicts")
         seen["loads"] = True
-        seen["estimators"] = chain(loaded)
         error = predicts(loaded, columns, rows)
         if error is not None:
             raise error
