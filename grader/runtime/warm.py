@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from grader.errors import GraderFault
 from grader.runtime import launch
 from grader.runtime.bubblewrap import Bubblewrap, hand_over
-from grader.runtime.files import open_tree
+from grader.runtime.files import Budget, Tree, open_tree
 from grader.runtime.sandbox import WORKSPACE, Bind, Job, Run
 from grader.runtime.supervise import Process
 from grader.runtime.zygote import Unavailable, Zygote
@@ -35,6 +35,7 @@ MINDFUL = frozenset({"pytest"})
 MOST_SOURCE = 2**20
 ROUNDS = 3
 MOST_FILES = 5000
+_NO_PACKAGES = frozenset({"__pycache__", ".dvc", ".git", ".venv"})
 LONGEST_WAIT = 30.0
 """Seconds; the imports take five on an idle machine."""
 
@@ -166,7 +167,7 @@ class Warm:
             job.workspace.is_relative_to(self._arena)
             and _gains(job, preload)
             and all(zygote.place(bind) is not None for bind in job.binds)
-            and not _shadows(job.workspace, zygote.modules)
+            and not _shadows(open_tree(job.workspace), zygote.modules)
             and (os.geteuid() != 0 or hand_over(job) is not None)
         )
 
@@ -200,8 +201,8 @@ def _runs_a_script(job: Job, preload: Preload) -> bool:
     """A file, or a module of the submission's own; others may mind what is imported, as pytest does."""
     if len(job.argv) > 2 and job.argv[1] == "-m":
         parts = job.argv[2].split(".")
-        own = job.workspace.joinpath(*parts)
-        return job.argv[2] in preload.programs or own.with_suffix(".py").is_file() or own.is_dir()
+        own, path = open_tree(job.workspace), "/".join(parts)
+        return job.argv[2] in preload.programs or own.is_file(f"{path}.py") or own.is_folder(path)
     return len(job.argv) > 1 and not job.argv[1].startswith("-") and job.argv[1].endswith(".py")
 
 
@@ -227,17 +228,15 @@ def _script(job: Job) -> bytes | None:
     return None if path.is_absolute() else open_tree(job.workspace).read(path, MOST_SOURCE)
 
 
-def _shadows(workspace: Path, modules: frozenset[str]) -> bool:
+def _shadows(workspace: Tree, modules: frozenset[str]) -> bool:
     """Whether a file of the workspace bears the name of something imported, and would have come first."""
-    count = 0
-    for top, directories, files in os.walk(workspace):
-        directories[:] = [name for name in directories if not name.startswith((".", "__pycache__"))]
-        count += len(files) + len(directories)
-        if count > MOST_FILES:
+    budget = Budget(entries=MOST_FILES)
+    for entry in workspace.walk(budget=budget, skip=_NO_PACKAGES):
+        *folders, name = entry.path.split("/")
+        if any(folder.startswith(".") for folder in folders):
+            continue
+        if name.endswith((".py", ".so")) and name.partition(".")[0] in modules:
             return True
-        own = {name.partition(".")[0] for name in files if name.endswith((".py", ".so"))}
-        if "__init__.py" in files and os.fspath(workspace) != top:
-            own.add(Path(top).name)
-        if own & modules:
+        if name == "__init__.py" and folders and folders[-1] in modules:
             return True
-    return False
+    return budget.exceeded

@@ -16,9 +16,10 @@ import pytest
 
 from grader.runtime.bubblewrap import Bubblewrap
 from grader.runtime.cell import Cell
+from grader.runtime.files import open_tree
 from grader.runtime.launch import PYTHON
 from grader.runtime.sandbox import Ended, Limits, Run
-from grader.runtime.warm import Preload, Warm
+from grader.runtime.warm import Preload, Warm, _shadows
 from tests.runtime.isolation import MARK, QUICK, eventually, marked, opened
 from tests.runtime.test_cell import answers
 from tests.runtime.test_sandbox import ANSWERS, echo
@@ -590,3 +591,32 @@ def test_closing_ends_what_runs(tmp_path: Path) -> None:
         assert eventually((pair.warm.workspace / "running").exists)
         warm.close()
         assert future.result(10).ended is Ended.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("path", "shadows"),
+    [
+        ("decimal.py", True),
+        ("src/decimal.py", True),
+        ("src/decimal.cpython-311.so", True),
+        ("src/decimal/__init__.py", True),
+        ("decimal.txt", False),
+        ("decimal/other.py", False),
+        ("__init__.py", False),
+        (".venv/lib/decimal.py", False),
+        (".cache/decimal.py", False),
+        ("src/__pycache__/decimal.py", False),
+    ],
+)
+def test_a_name_of_something_imported(tmp_path: Path, path: str, shadows: bool) -> None:
+    (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / path).touch()
+    assert _shadows(open_tree(tmp_path), frozenset({"decimal"})) is shadows
+
+
+def test_a_name_beyond_a_link_shadows_nothing(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/decimal.py").touch()
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace/src").symlink_to(tmp_path / "outside")
+    assert not _shadows(open_tree(tmp_path / "workspace"), frozenset({"decimal"}))
