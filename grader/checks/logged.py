@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.checks import pictures
 from grader.checks.pictures import Gallery
 from grader.checks.run_stores import StoredRun, workspace_runs
 from grader.documents import Problem, parse_yaml
-from grader.runtime.files import NOTHING, Budget, Tree
+from grader.runtime.files import Budget, Tree
 from grader.runtime.sandbox import Bind
 
 if TYPE_CHECKING:
@@ -81,14 +81,8 @@ class _Found:
     shown: str
 
 
-def stored_runs(
-    server: MlflowServer, artifacts: Tree, cell: Cell, before: Iterable[str] = ()
-) -> tuple[StoredRun, ...]:
-    """Runs on the tracking server and in the workspace's own stores, but for those that were there before.
-
-    Args:
-        artifacts: the server's.
-    """
+def stored_runs(server: MlflowServer, cell: Cell, before: Iterable[str] = ()) -> tuple[StoredRun, ...]:
+    """Runs on the tracking server and in the workspace's own stores, but for those that were there before."""
     old = frozenset(before)
     on_server = (
         StoredRun(
@@ -98,15 +92,11 @@ def stored_runs(
             store="tracking server",
             params=run.params,
             metrics=run.metrics,
-            artifacts=_part(artifacts, server.artifacts, run.artifact_root),
+            artifacts=run.artifacts,
         )
         for run in server.runs()
     )
     return tuple(run for run in (*on_server, *workspace_runs(cell)) if run.id not in old)
-
-
-def _part(artifacts: Tree, root: Path, folder: Path) -> Tree:
-    return artifacts.below(folder.relative_to(root).as_posix()) if folder.is_relative_to(root) else NOTHING
 
 
 def logged(

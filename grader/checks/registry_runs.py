@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
@@ -227,7 +226,6 @@ def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
         metrics={str(name): float(number) for name, number in numbers if isinstance(number, int | float)},
         tags={},
         artifact_uri="",
-        artifact_root=Path(),
     )
 
 

@@ -9,7 +9,6 @@ import random
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypedDict
 
 from grader.checks.context import Context
@@ -183,7 +182,6 @@ def _info(identity: str, run: Mapping[str, Any]) -> RunInfo:
         metrics=run["metrics"],
         tags={},
         artifact_uri="",
-        artifact_root=Path(),
         active=not run.get("deleted"),
     )
 

@@ -16,7 +16,6 @@ from grader.checks.logged import Logged, logged, stored_runs
 from grader.checks.run_stores import workspace_runs
 from grader.checks.scripts import Called, call, script
 from grader.errors import GraderFault
-from grader.runtime.files import open_tree
 from grader.runtime.sandbox import Limits
 
 Table = list[list[str]]
@@ -91,8 +90,7 @@ def _train(context: Context, file: str, how: Training, scenario: str) -> Trained
     ):
         before = [run.id for run in workspace_runs(cell)]
         called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
-        artifacts = open_tree(server.artifacts)
-        runs = stored_runs(server, artifacts, cell, before)
+        runs = stored_runs(server, cell, before)
         if scenario != "training":
             return Trained(called=called, logged=tuple(Logged(run=run) for run in runs))
         return Trained(
@@ -100,7 +98,7 @@ def _train(context: Context, file: str, how: Training, scenario: str) -> Trained
             logged=logged(
                 cell,
                 runs,
-                roots=(artifacts, cell.files),
+                roots=(server.artifacts, cell.files),
                 model_files=how["model_files"],
                 picture_files=how["picture_files"],
                 sample=_sample(context, how),

@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from grader.errors import GraderFault
-from grader.runtime.files import Tree, open_tree
+from grader.runtime.files import NOTHING, Tree, open_tree
 from grader.runtime.mlflow_server import ARTIFACTS, MAX_RECORD, OWN_HEADER, REQUESTS, SOCKET
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ class RunInfo:
     """Last values; what was logged as no number is NaN."""
     tags: Mapping[str, str]
     artifact_uri: str
-    artifact_root: Path
-    """On the host. It need not exist: nothing was logged, or not to this server."""
+    artifacts: Tree = NOTHING
+    """There need not be any: nothing was logged, or not to this server."""
     start_time: int = 0
     end_time: int = 0
     active: bool = True
@@ -101,7 +101,7 @@ class LoggedModel:
     name: str
     run_id: str
     status: str
-    root: Path
+    files: Tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,8 @@ class MlflowServer:
         """
         self.store = store
         self.socket = store / SOCKET
-        self.artifacts = store / ARTIFACTS
+        self.files = open_tree(store)
+        self.artifacts = self.files.below(ARTIFACTS)
         self.remarks: dict[str, None] = {}
         """What of the evidence is incomplete, and why."""
         self._secret = secret
@@ -192,7 +193,7 @@ class MlflowServer:
         return list(self._recorded())
 
     def _recorded(self) -> Iterator[Request]:
-        file = open_tree(self.store).open(REQUESTS)
+        file = self.files.open(REQUESTS)
         if file is None:
             return
         with os.fdopen(file, "rb") as record:
@@ -242,7 +243,7 @@ class MlflowServer:
 
     def _is_used(self) -> bool:
         """Whether somebody else asked it anything."""
-        return bool(open_tree(self.store).size(REQUESTS))
+        return bool(self.files.size(REQUESTS))
 
     def experiments(self) -> list[ExperimentInfo]:
         """Every experiment, deleted ones too."""
@@ -279,26 +280,11 @@ class MlflowServer:
                 name=_text(info.get("name")),
                 run_id=_text(info.get("source_run_id")),
                 status=_text(info.get("status")),
-                root=self.local(_text(info.get("artifact_uri"))),
+                files=self.local(_text(info.get("artifact_uri"))),
             )
             for info in (_mapping(entry.get("info")) for entry in found)
         ]
         return [model for model in models if run_id in (None, model.run_id)]
-
-    def model_directories(self, run: RunInfo) -> list[Path]:
-        """Every model of a run (a directory with an `MLmodel`), whichever MLflow logged it."""
-        inside = [
-            (run.artifact_root / entry.path).parent
-            for entry in self._tree(run.artifact_root).walk()
-            if PurePosixPath(entry.path).name == "MLmodel"
-        ]
-        beside = [
-            model.root for model in self.logged_models(run.id) if self._tree(model.root).is_file("MLmodel")
-        ]
-        return [*sorted(inside), *beside]
-
-    def _tree(self, folder: Path) -> Tree:
-        return open_tree(self.store).below(PurePosixPath(folder.relative_to(self.store)))
 
     def registered_models(self) -> list[RegisteredModel]:
         """Every name in the registry."""
@@ -322,15 +308,13 @@ class MlflowServer:
         versions = [_version(entry, aliases) for entry in found if entry.get("name") == name]
         return sorted(versions, key=lambda one: _number(one.version, math.inf))
 
-    def local(self, uri: str) -> Path:
-        """Where an artifact URI of this server is on the host; a place that does not exist for any other."""
+    def local(self, uri: str) -> Tree:
+        """What lies at an artifact URI of this server; nothing at any other."""
         with contextlib.suppress(ValueError):
             parts = urlsplit(uri)
-            path = PurePosixPath(unquote(parts.path).lstrip("/"))
-            # Links would be the candidate's doing, by way of a hole in the server.
-            if parts.scheme == _PROXIED and open_tree(self.artifacts).is_folder(path):
-                return self.artifacts / path
-        return self.store / "elsewhere"
+            if parts.scheme == _PROXIED:
+                return self.artifacts.below(unquote(parts.path).lstrip("/"))
+        return NOTHING
 
     def _pages(self, method: str, endpoint: str, key: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         if endpoint != "logged-models/search":
@@ -356,7 +340,7 @@ class MlflowServer:
             metrics={_text(one.get("key")): _number(one.get("value")) for one in _list(data, "metrics")},
             tags=_pairs(data, "tags"),
             artifact_uri=uri,
-            artifact_root=self.local(uri),
+            artifacts=self.local(uri),
             start_time=_time(info.get("start_time")),
             end_time=_time(info.get("end_time")),
             active=info.get("lifecycle_stage", "active") == "active",

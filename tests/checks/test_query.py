@@ -48,7 +48,6 @@ def run(n: int, accuracy: float, *, experiment: str = "exam-training", active: b
         metrics={"accuracy": accuracy, "f1": 0.5},
         tags={},
         artifact_uri="",
-        artifact_root=Path(),
         active=active,
     )
 

@@ -71,7 +71,6 @@ BEST = RunInfo(
     metrics={"accuracy": 0.94781},
     tags={},
     artifact_uri="",
-    artifact_root=Path(),
 )
 
 

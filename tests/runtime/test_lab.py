@@ -203,7 +203,11 @@ def test_a_seed_is_made_once_and_moves(open_lab: Callable[..., Lab], cache: Cach
             ("other", "Default", "FAILED"),
         ]
         assert runs[0].params == {"max_depth": "3"}
-        assert [len(server.model_directories(run)) for run in runs] == [0, 1, 1]
+        owners = [model.run_id for model in server.logged_models() if model.files.is_file("MLmodel")]
+        inside = [
+            [each.path for each in run.artifacts.walk() if each.path.endswith("MLmodel")] for run in runs
+        ]
+        assert [owners.count(run.id) + len(each) for run, each in zip(runs, inside, strict=True)] == [0, 1, 1]
         versions = server.versions("Model")
         assert [(one.stage, one.aliases, one.run_id) for one in versions] == [
             ("Staging", ("staging",), runs[1].id),
