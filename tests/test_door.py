@@ -1,0 +1,332 @@
+"""Nothing but `grader/runtime/files.py` looks into or changes a directory in which candidate code has run.
+
+No reader of source can tell which directory a path leads to. So every place in the grader that touches a
+file system by path is listed here, with the reason why candidate code never had its hands in there; what is
+new is to go through the door, or to say why it need not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import grader
+
+ROOT = Path(grader.__file__).parent
+DOOR = "runtime/files.py"
+INSIDE = ("runtime/inside/", "runtime/probes/")
+"""Scripts that run in the sandbox themselves, with what it lets them have."""
+
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "reads what comes with the grader or the exam, or what a user names": (
+        *("bundled.py", "commands/score.py", "corpus.py", "exam_loader.py", "exam_rules.py", "boundary.py"),
+        *("schema_check.py", "schemas/__init__.py", "session.py", "solution.py", "starter.py", "verify.py"),
+        *("checks/workflow_schema.py", "checks/makefile_plan.py:_watch", "runtime/lab.py:Lab.__init__"),
+        *(
+            "runtime/lab.py:Lab._seed_inputs",
+            "runtime/lab.py:_digest",
+            "runtime/services.py:MlflowHost._argv",
+        ),
+        *("runtime/services.py:MlflowHost._template", "runtime/object_store.py:_start"),
+    ),
+    "collects a submission: no code of its candidate has run yet, and none ever runs in what it makes": (
+        *("archives.py", "collect.py", "copying.py", "repositories.py"),
+    ),
+    "reads the collected submission or the given data, which programs get copies of": (
+        *("documents.py:SourceFile.text", "checks/drift_runs.py:_files", "checks/dvc.py:_hashes"),
+        *(
+            "checks/dvc_command.py:settings_files",
+            "checks/dvc_runs.py:_push",
+            "checks/registry_runs.py:_data",
+        ),
+        *("checks/run_world.py:_given", "checks/serving_runs.py:_pool", "checks/training_runs.py:_files"),
+        *("checks/training_runs.py:cleaned", "runtime/plan.py", "runtime/image_build.py:_key"),
+        *("runtime/image_build.py:_write", "checks/gitignore.py"),
+    ),
+    "a temporary directory of the grader's own, in which no program of a candidate runs": (
+        *("checks/alert_trials.py", "runtime/uv.py", "runtime/image_build.py:_cached.write"),
+    ),
+    "bytes that were read through the door": ("checks/pictures.py", "checks/run_stores.py:_read_copy"),
+    "an entry of the cache: made by the grader, read-only and under a seal": (
+        *(
+            "runtime/cache.py",
+            "runtime/environment.py",
+            "runtime/image_build.py:_read",
+            "runtime/metadata.py",
+        ),
+        *("runtime/lab.py:Lab.seeded", "checks/local_stores.py"),
+    ),
+    "a copy that the door has just made, which nobody else can reach": (
+        *("runtime/lab.py:Lab._seed", "runtime/lab.py:_copy_files", "runtime/services.py:MlflowHost.open"),
+    ),
+    "an output folder of the build of a wheel, which has ended": ("runtime/wheels.py",),
+    "makes a new directory, or fills one in which nothing has run yet": (
+        *("runtime/cell.py:Cell.probe", "runtime/cell.py:Cell.private", "runtime/lab.py:Lab._cell"),
+        *("runtime/object_store.py:open_store", "runtime/services.py:MlflowHost.__init__"),
+        *("runtime/services.py:MlflowHost.start", "runtime/services.py:MlflowHost._migrate"),
+        *("runtime/services.py:MlflowHost._keep", "runtime/warm.py:Warm.__init__", "runtime/workshop.py"),
+        *("runtime/workspace.py:_place", "runtime/zygote.py:Zygote._job"),
+    ),
+    "a socket or a directory beside the sandbox, which programs do not see": (
+        *("runtime/contained.py", "runtime/container_view.py", "runtime/containers.py"),
+        *("runtime/direct.py:Direct._start", "runtime/launch.py", "runtime/zygote.py:Zygote.__init__"),
+    ),
+    "asks the kernel (`/proc`, control groups) or the machine": (
+        *("runtime/build_watch.py", "runtime/client.py", "runtime/control_groups.py", "runtime/engine.py"),
+        *("runtime/group_memory.py", "runtime/jail.py", "runtime/mounts.py", "runtime/direct.py:_marked"),
+        *("runtime/limits.py:children", "runtime/limits.py:_stat", "runtime/limits.py:proportional_memory"),
+        *(
+            "runtime/limits.py:find_hidden",
+            "runtime/limits.py:_open_files",
+            "runtime/limits.py:written_bytes",
+        ),
+        *("runtime/limits.py:_carries_descriptors", "runtime/limits.py:_maps_deleted_files"),
+        *("runtime/limits.py:memory_file_systems",),
+    ),
+    "counts blocks, ten times a second, and opens nothing: a link costs the run that made it": (
+        *("runtime/limits.py:exceeds", "runtime/limits.py:_entries"),
+    ),
+    "goes by descriptors itself, to change owners or to remove what the door would not find": (
+        *("runtime/ownership.py", "runtime/scratch.py"),
+    ),
+    "runs in a server of ours, confined to its store": (
+        *("runtime/mlflow_server.py", "runtime/object_server.py", "runtime/build_work.py"),
+        *("runtime/container.py",),
+    ),
+    "the grader's own secret": ("runtime/seed_secret.py",),
+}
+
+OS = frozenset(
+    [
+        "access",
+        "chdir",
+        "chmod",
+        "chown",
+        "fwalk",
+        "getxattr",
+        "lchown",
+        "link",
+        "listdir",
+        "listxattr",
+        "lstat",
+        "makedirs",
+        "mkdir",
+        "mkfifo",
+        "mknod",
+        "open",
+        "readlink",
+        "remove",
+        "removedirs",
+        "removexattr",
+        "rename",
+        "renames",
+        "replace",
+        "rmdir",
+        "scandir",
+        "setxattr",
+        "stat",
+        "statvfs",
+        "symlink",
+        "truncate",
+        "unlink",
+        "utime",
+        "walk",
+    ]
+)
+OS_PATH = frozenset(
+    ["exists", "getmtime", "getsize", "isdir", "isfile", "islink", "lexists", "realpath", "samefile"]
+)
+FUNCTIONS = frozenset(
+    [
+        "glob.glob",
+        "glob.iglob",
+        "Image.open",
+        "io.open",
+        "open",
+        "sqlite3.connect",
+        "tarfile.open",
+        "zipfile.ZipFile",
+    ]
+)
+METHODS = frozenset(
+    [
+        "chmod",
+        "glob",
+        "hardlink_to",
+        "iterdir",
+        "lchmod",
+        "mkdir",
+        "read_bytes",
+        "read_text",
+        "rename",
+        "rglob",
+        "rmdir",
+        "samefile",
+        "symlink_to",
+        "touch",
+        "unlink",
+        "write_bytes",
+        "write_text",
+    ]
+)
+PATHS_ALONE = frozenset(
+    [
+        "exists",
+        "is_dir",
+        "is_fifo",
+        "is_file",
+        "is_socket",
+        "is_symlink",
+        "lstat",
+        "readlink",
+        "resolve",
+        "stat",
+    ]
+)
+"""Methods that take no path: what does take one is the door's, or looks nothing up."""
+NO_FILES = {"shutil.which", "shutil.get_terminal_size"}
+
+
+class Reader(ast.NodeVisitor):
+    """Finds the calls that touch a file system by path."""
+
+    def __init__(self, module: str) -> None:
+        self.found: list[str] = []
+        self._module = module
+        self._inside: list[str] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        self._descend(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
+        self._descend(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self._descend(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        """Under another name a function would not be found where it is called."""
+        names = {f"{node.module}.{alias.name}" for alias in node.names}
+        if any(_touches(name) for name in names):
+            self._note(node.lineno)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        if any(alias.asname and alias.name in {"os", "os.path", "shutil"} for alias in node.names):
+            self._note(node.lineno)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if _touches(ast.unparse(node.func)) or _is_method_of_path(node):
+            self._note(node.lineno)
+        self.generic_visit(node)
+
+    def _descend(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self._inside.append(node.name)
+        self.generic_visit(node)
+        self._inside.pop()
+
+    def _note(self, line: int) -> None:
+        self.found.append(f"{self._module}:{'.'.join(self._inside)}:{line}")
+
+
+def _touches(function: str) -> bool:
+    head, _, name = function.rpartition(".")
+    return (
+        (head in {"os", "posix"} and name in OS)
+        or (head in {"os.path", "posixpath"} and name in OS_PATH)
+        or (head == "shutil" and function not in NO_FILES)
+        or function in FUNCTIONS
+    )
+
+
+def _is_method_of_path(call: ast.Call) -> bool:
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    name, nothing = call.func.attr, not call.args
+    if name == "open":  # a path is told how to open itself, the door which path to open
+        mode = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else ""
+        if ast.unparse(call.func.value) == "self":
+            return False
+        return nothing or (isinstance(mode, str) and bool(mode) and set(mode) <= set("rwxabt+"))
+    if name == "replace":  # texts take two
+        return len(call.args) == 1 and not call.keywords
+    return name in METHODS or (name in PATHS_ALONE and nothing)
+
+
+def touching(source: str, module: str = "module.py") -> list[str]:
+    reader = Reader(module)
+    reader.visit(ast.parse(source))
+    return reader.found
+
+
+def places() -> Iterator[str]:
+    for path in sorted(ROOT.rglob("*.py")):
+        module = path.relative_to(ROOT).as_posix()
+        if module != DOOR and not module.startswith(INSIDE):
+            yield from touching(path.read_text("utf-8"), module)
+
+
+def patterns() -> list[str]:
+    return [pattern for several in ALLOWED.values() for pattern in several]
+
+
+def _covers(pattern: str, place: str) -> bool:
+    return place.startswith(f"{pattern}:")
+
+
+def test_every_other_place_has_a_reason() -> None:
+    assert [place for place in places() if not any(_covers(each, place) for each in patterns())] == []
+
+
+def test_every_reason_has_a_place() -> None:
+    found = list(places())
+    assert [each for each in patterns() if not any(_covers(each, place) for place in found)] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "open(path)",
+        "io.open(path)",
+        "os.open(path, os.O_RDONLY)",
+        "for top, folders, files in os.walk(workspace): pass",
+        "os.path.isfile(path)",
+        "shutil.rmtree(path)",
+        "path.open()",
+        "path.open('rb')",
+        "(workspace / name).read_text('utf-8')",
+        "Path(name).unlink(missing_ok=True)",
+        "path.replace(other)",
+        "path.is_file()",
+        "sorted(workspace.rglob('*'))",
+        "sqlite3.connect(path)",
+        "from os import walk",
+        "from shutil import copy as keep",
+        "import os as system",
+        "import shutil as s",
+    ],
+)
+def test_what_touches_a_file_system_is_found(source: str) -> None:
+    assert touching(f"class A:\n    async def f(self):\n        {source}\n") == ["module.py:A.f:3"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tree.open(path)",
+        "self.open()",
+        "tree.read(path, 10)",
+        "tree.is_file(path)",
+        "tree.copy_out('', target)",
+        "text.replace('a', 'b')",
+        "shutil.which('git')",
+        "os.path.join(a, b)",
+        "os.getpid()",
+        "from os import environ",
+        "import shutil",
+    ],
+)
+def test_what_touches_none_is_not(source: str) -> None:
+    assert touching(source) == []
