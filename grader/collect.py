@@ -13,11 +13,13 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from grader import archives, repositories
-from grader.copying import Bounds, copy_tree, in_junk, listing
+from grader.copying import FOLDER, Bounds, copy_tree, in_junk, listing
 from grader.deliverables import resolve
 from grader.errors import GraderFault, UsageError
 from grader.exam import Exam
@@ -27,6 +29,8 @@ from grader.submission import Submission
 from grader.tools import Tools
 
 MOST_WRAPPINGS = 3
+MOST_BESIDE = 10_000
+"""Of a folder in which there are no answers, how much is looked at."""
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
 
 
@@ -47,8 +51,7 @@ def collect(
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         unpacked = _unpacked(source, scratch, bounds, tools or Tools())
-        start = _start(unpacked.tree, exam)
-        remarks = (*unpacked.remarks, *_copied(source, start, into, bounds, exam))
+        remarks = (*unpacked.remarks, *_copied(source, unpacked.tree, into, bounds, exam))
     except OSError as error:
         raise GraderFault(f"cannot copy {source}: {error}") from error
     finally:
@@ -89,40 +92,68 @@ def _from_archive(path: Path, name: str, scratch: Path, bounds: Bounds) -> _Unpa
     return _Unpacked(name=name, remarks=archives.extract(path, tree, bounds), tree=tree)
 
 
-def _start(tree: Path, exam: Exam) -> Path:
-    """The folder in which the answers are: the tree's own, or the only one in it that has any."""
-    folder: Path | None = tree
+def _start(tree: int, exam: Exam) -> int:
+    """The open folder in which the answers are: the tree's own, or the only one in it that has any."""
+    folder: int | None = os.dup(tree)
     for _ in range(MOST_WRAPPINGS):
         if folder is None:
             break
-        if any(os.path.lexists(folder / path) for path in _named(exam)):
+        if any(_holds(folder, path) for path in _named(exam)):
             return folder
-        folder = _only_folder(folder)
-    return tree
+        inner = _only_folder(folder)
+        os.close(folder)
+        folder = inner
+    if folder is not None:
+        os.close(folder)
+    return os.dup(tree)
+
+
+def _holds(folder: int, path: str) -> bool:
+    """Whether something has that path; what stands behind a link is not asked."""
+    for part in PurePosixPath(path).parents[-2::-1]:
+        try:
+            mode = os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode
+        except OSError:
+            return False
+        if stat.S_ISLNK(mode):
+            return True
+    try:
+        os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _named(exam: Exam) -> list[str]:
     return [deliverable.path for task in exam.tasks for deliverable in task.deliverables if deliverable.path]
 
 
-def _only_folder(tree: Path) -> Path | None:
+def _only_folder(tree: int) -> int | None:
     try:
         with os.scandir(tree) as entries:
             folders = [
-                Path(entry.path)
-                for entry in entries
+                entry.name
+                for entry in islice(entries, MOST_BESIDE)
                 if entry.is_dir(follow_symlinks=False) and not in_junk(PurePosixPath(entry.name))
             ]
+        return os.open(folders[0], FOLDER, dir_fd=tree) if len(folders) == 1 else None
     except OSError:
         return None
-    return folders[0] if len(folders) == 1 else None
 
 
-def _copied(source: str, start: Path, into: Path, bounds: Bounds, exam: Exam) -> tuple[Finding, ...]:
+def _copied(source: str, tree: Path, into: Path, bounds: Bounds, exam: Exam) -> tuple[Finding, ...]:
     first = frozenset(PurePosixPath(path).parts[0] for path in (*_named(exam), *exam.data))
-    if not os.access(start, os.R_OK | os.X_OK):
-        raise UsageError(f"{source} cannot be read")
-    return copy_tree(start, into, bounds, first=first)
+    # Opened once: what is looked into and what is copied are the same, whatever is put in its place.
+    with ExitStack() as stack:
+        try:
+            top = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, top)
+            start = _start(top, exam)
+            stack.callback(os.close, start)
+            os.stat(".", dir_fd=start)
+        except (PermissionError, NotADirectoryError) as error:
+            raise UsageError(f"{source} cannot be read") from error
+        return copy_tree(start, into, bounds, first=first)
 
 
 def _without_given(root: Path, exam: Exam) -> Iterable[Finding]:

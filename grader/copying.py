@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from grader.results import Finding
@@ -39,6 +41,7 @@ _JUNK = frozenset(
 )
 _JUNK_INSIDE = {"cache": ".dvc", "tmp": ".dvc"}
 _ENVIRONMENT_MARK = "pyvenv.cfg"
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,8 @@ class Bounds:
     file_bytes: int = 64 * 2**20
     depth: int = 40
     path_length: int = 1000
+    names: int = 500_000
+    """How many names are looked at, whatever becomes of them."""
 
 
 @dataclass(slots=True)
@@ -58,20 +63,27 @@ class Refusals:
     """What was left out and why; many of a kind make one remark."""
 
     _paths: dict[str, list[str]] = field(default_factory=dict)
+    """Of each reason the first, as many as are named."""
+    _counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, reason: str, path: str) -> None:
-        """Note that `path` was left out."""
-        self._paths.setdefault(reason, []).append(path)
+    def add(self, reason: str, path: str, *, times: int = 1) -> None:
+        """Note that `path` was left out, or that it stands for so many that were."""
+        self._counts[reason] += times
+        named = self._paths.setdefault(reason, [])
+        if len(named) < MOST_NAMED:
+            named.append(path)
 
     def findings(self) -> tuple[Finding, ...]:
         """One remark for each reason, in order of first occurrence."""
-        return tuple(self._finding(reason, paths) for reason, paths in self._paths.items())
+        return tuple(
+            self._finding(reason, paths, self._counts[reason]) for reason, paths in self._paths.items()
+        )
 
-    def _finding(self, reason: str, paths: list[str]) -> Finding:
-        shown = [readable(path) for path in paths[:MOST_NAMED]]
-        more = [f"and {len(paths) - MOST_NAMED:,} more"] if len(paths) > MOST_NAMED else []
-        several = f" ({len(paths):,} of them)" if len(paths) > 1 else ""
-        detail = "\n".join(shown + more) if len(paths) > 1 else ""
+    def _finding(self, reason: str, paths: list[str], count: int) -> Finding:
+        shown = [readable(path) for path in paths]
+        more = [f"and {count - len(paths):,} more"] if count > len(paths) else []
+        several = f" ({count:,} of them)" if count > 1 else ""
+        detail = "\n".join(shown + more) if count > 1 else ""
         return Finding(message=f"left out: {reason}{several}", where=shown[0], detail=detail)
 
 
@@ -91,23 +103,20 @@ def in_junk(path: PurePosixPath) -> bool:
 
 
 def copy_tree(
-    source: Path, into: Path, bounds: Bounds, *, first: frozenset[str] = frozenset()
+    source: int, into: Path, bounds: Bounds, *, first: frozenset[str] = frozenset()
 ) -> tuple[Finding, ...]:
     """Copy a folder to a new one, and say what was left out.
 
     Args:
+        source: a descriptor, so that nothing can be put in the folder's place; the caller closes it.
         first: names of top folders whose files are copied before others, should the bounds not admit all.
 
     Raises:
-        OSError: the source itself cannot be opened, or the copy cannot be written.
+        OSError: the copy cannot be written.
     """
     copier = _Copier(into, bounds, first)
     into.mkdir(mode=0o755)
-    top = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        copier.folder(top, PurePosixPath())
-    finally:
-        os.close(top)
+    copier.folder(source, PurePosixPath())
     copier.link()
     return copier.refusals.findings()
 
@@ -120,18 +129,24 @@ class _Copier:
         self._files = 0
         self._folders = 0
         self._bytes = 0
+        self._names = 0
         self._links: dict[PurePosixPath, str] = {}
         self.refusals = Refusals()
 
     def folder(self, opened: int, place: PurePosixPath) -> None:
         """Copy what an open folder holds: its files, then its folders."""
+        bounds = self._bounds
         try:
             with os.scandir(opened) as entries:
-                names = sorted(entry.name for entry in entries)
+                names = sorted(entry.name for entry in islice(entries, bounds.names - self._names))
+                more = next(entries, None) is not None
         except PermissionError:
             return self.refusals.add("it cannot be read", str(place))
         if _ENVIRONMENT_MARK in names and place.parts:
             return None
+        self._names += len(names)
+        if more:
+            self.refusals.add(f"more than {bounds.names:,} names", str(place))
         folders = [name for name in names if self._entry(opened, name, place / name)]
         if not place.parts:
             folders.sort(key=lambda name: name not in self._first)
@@ -148,7 +163,10 @@ class _Copier:
             if stat.S_ISDIR(mode):
                 return True
             if stat.S_ISLNK(mode):
-                self._links[place] = os.readlink(name, dir_fd=parent)
+                if len(self._links) < self._bounds.files:
+                    self._links[place] = os.readlink(name, dir_fd=parent)
+                else:
+                    self.refusals.add(f"more than {self._bounds.files:,} links", str(place))
             elif stat.S_ISREG(mode):
                 self._file(parent, name, place)
             else:
@@ -220,7 +238,7 @@ class _Copier:
         if self._folders >= self._bounds.folders:
             return self.refusals.add(f"more than {self._bounds.folders:,} folders", str(place))
         try:
-            opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            opened = os.open(name, FOLDER, dir_fd=parent)
         except (FileNotFoundError, NotADirectoryError):
             return self.refusals.add("it went away while it was copied", str(place))
         except PermissionError:
@@ -244,20 +262,50 @@ class _Copier:
                 (self._into / place).symlink_to(target)
         kept = [place for place in self._links if os.path.lexists(self._into / place)]
         # Taking one link away can break another that leads through it: go on until all hold.
-        while bad := [place for place in kept if not _stays(self._into / place, root)]:
+        while bad := [place for place in kept if not _stays(root / place, root)]:
             for place in bad:
                 (self._into / place).unlink()
                 self.refusals.add("it is a link that leads nowhere inside the submission", str(place))
-            kept = [place for place in kept if place not in bad]
+            gone = frozenset(bad)
+            kept = [place for place in kept if place not in gone]
+        self._repeated(kept)
+
+    def _repeated(self, links: list[PurePosixPath]) -> None:
+        """Take away links to folders with which the copy would seem to hold many times what it holds."""
+        left = self._bounds.files
+        for place in links:
+            path = self._into / place
+            if path.is_dir():
+                size = _entries(path, left) if left else 1
+                left = max(0, left - size)
+                if not left:
+                    path.unlink()
+                    self.refusals.add(f"links repeat more than {self._bounds.files:,} files", str(place))
 
 
 def _stays(link: Path, root: Path) -> bool:
     try:
-        target = link.resolve(strict=True)
-    except (OSError, RuntimeError):  # RuntimeError: a loop of links
+        # The kernel's own answer: it gives up after forty links, and needs no look at each step.
+        opened = os.open(link, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
         return False
+    try:
+        target = Path(f"/proc/self/fd/{opened}").readlink()
+    finally:
+        os.close(opened)
     # A link to a folder above itself makes an endless tree of whatever follows links.
-    return target.is_relative_to(root) and not link.parent.resolve().is_relative_to(target)
+    return target.is_relative_to(root) and not link.parent.is_relative_to(target)
+
+
+def _entries(folder: Path, most: int) -> int:
+    """How much is in a folder, counted no further than that."""
+    count, waiting = 1, [folder]
+    while waiting and count < most:
+        for entry in islice(os.scandir(waiting.pop()), most):
+            count += 1
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(Path(entry.path))
+    return count
 
 
 def _megabytes(size: int) -> str:

@@ -9,12 +9,14 @@ import socket
 import subprocess
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grader.collect import collect
-from grader.copying import Bounds
+from grader.copying import Bounds, Refusals, copy_tree
 from grader.errors import UsageError
 from grader.exam import Deliverable, Exam
 from grader.submission import Submission
@@ -325,6 +327,48 @@ class TestWhatIsLeftOut:
         assert said(submission) == [("left out: more than 10 files (23 of them)", "mlruns/15")]
         assert len(submission.remarks[0].detail.splitlines()) == 21
 
+    def test_names_without_end(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "work", {f"{number}": "" for number in range(30)} | {"a/b": "", "a/c": ""})
+        submission = take(folder, tmp_path, bounds=replace(SMALL, files=100, names=20))
+        assert len(names(submission)) == 20
+        assert said(submission)[0] == ("left out: more than 20 names", ".")
+
+    def test_what_is_left_out_is_counted_and_not_kept(self) -> None:
+        refusals = Refusals()
+        for number in range(10_000):
+            refusals.add("why", str(number))
+        (found,) = refusals.findings()
+        assert (found.message, found.where) == ("left out: why (10,000 of them)", "0")
+        assert found.detail.splitlines() == [*map(str, range(20)), "and 9,980 more"]
+        assert sum(map(len, refusals._paths.values())) == 20
+
+    @pytest.mark.parametrize("swapped", ["work", "work/inner"])
+    def test_a_folder_that_is_swapped_for_a_link_meanwhile(
+        self, swapped: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the look for the answers and the copy: what was looked at is copied."""
+        write(tmp_path / "work" / "inner")
+        write(tmp_path / "other", {"secret.txt": ""})
+
+        def swap(*arguments: Any, **options: Any) -> Any:
+            (tmp_path / swapped).rename(tmp_path / "aside")
+            (tmp_path / swapped).symlink_to(tmp_path / "other")
+            return copy_tree(*arguments, **options)
+
+        monkeypatch.setattr("grader.collect.copy_tree", swap)
+        assert names(take(tmp_path / "work", tmp_path)) == sorted(FILES)
+
+    def test_a_folder_that_was_a_link_all_along(self, tmp_path: Path) -> None:
+        """No folder is looked into, or told from a missing one, through a link inside the submission."""
+        (tmp_path / "work").mkdir()
+        write(tmp_path / "other")
+        (tmp_path / "work" / "inner").symlink_to(tmp_path / "other")
+        submission = take(tmp_path / "work", tmp_path)
+        assert (names(submission), said(submission)) == (
+            [],
+            [("left out: it is a link to an absolute path", "inner")],
+        )
+
     def test_bytes_in_all(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "work", {f"{number}.txt": "x" * 900 for number in range(6)})
         submission = take(folder, tmp_path, bounds=SMALL)
@@ -373,6 +417,31 @@ class TestLinks:
         assert said(submission) == [
             ("left out: it is a link that leads nowhere inside the submission", "link")
         ]
+
+    def test_links_that_repeat_a_folder(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "work", {"a/1": "", "a/2": "", "a/b/3": ""})
+        for number in range(4):
+            (folder / f"link{number}").symlink_to("a")
+        submission = take(folder, tmp_path, bounds=SMALL)
+        assert names(submission) == ["a/1", "a/2", "a/b/3", "link0/1", "link0/2", "link0/b/3"]
+        assert said(submission) == [("left out: links repeat more than 10 files (3 of them)", "link1")]
+
+    def test_a_chain_of_links(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "work", {"0": ""})
+        for number in range(60):
+            (folder / str(number + 1)).symlink_to(str(number))
+        submission = take(folder, tmp_path)
+        assert names(submission) == sorted(map(str, range(41)))
+        said_of_rest = "left out: it is a link that leads nowhere inside the submission (20 of them)"
+        assert said(submission) == [(said_of_rest, "41")]
+
+    def test_many_links(self, tmp_path: Path) -> None:
+        folder = write(tmp_path / "work", {"x": ""})
+        for number in range(12):
+            (folder / f"{number:02}").symlink_to("x")
+        submission = take(folder, tmp_path, bounds=SMALL)
+        assert names(submission) == [f"{number:02}" for number in range(10)] + ["x"]
+        assert said(submission) == [("left out: more than 10 links (2 of them)", "10")]
 
     def test_absolute_links(self, tmp_path: Path) -> None:
         folder = write(tmp_path / "work")
