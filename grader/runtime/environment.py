@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,23 +14,29 @@ from types import MappingProxyType
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from grader import process
 from grader.documents import Problem
 from grader.errors import GraderFault
 from grader.exam import EnvironmentSpec
 from grader.requirements import Line
 from grader.runtime import uv
+from grader.runtime.build_sandbox import build_sandbox
 from grader.runtime.cache import Cache, outline
-from grader.runtime.jail import Wall, jailed
+from grader.runtime.jail import Wall
 from grader.runtime.metadata import USUAL, Installed
 from grader.runtime.plan import Plan, exam_plan, lock_plan
+from grader.runtime.sandbox import Limits
 from grader.runtime.wheels import WheelBuilder
 from grader.submission import Submission
 
 _KIND = "environments"
 _FACTS = "environment.json"
 _TAIL = 4000
-_IMPORT_SECONDS = 120
+MAX_DOWNLOADED = 10 * 2**30
+"""Bytes of what a lock names: one with a GPU's libraries takes three."""
+MAX_BUILDS = 20
+"""Packages of a lock without a wheel: building one may take minutes."""
+MAX_BUILD_SECONDS = 900
+_IMPORT_LIMITS = Limits(cpu_seconds=240, wall_seconds=120)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +159,8 @@ class _Build:
     def __call__(self, directory: Path) -> None:
         texts = [_text(line) for line in self._plan.lines]
         packages = uv.describe(texts, (line.name for line in self._plan.lines), self._python)
+        if sum(package.size for package in packages) > MAX_DOWNLOADED:
+            raise uv.Refused(f"error: its packages are larger than {MAX_DOWNLOADED >> 30} GiB together")
         own = self._own_wheels(packages)
         self._wheels = self._spare_wheels()
         lock = [_text(line) for line in self._plan.lines if line.name not in own] + list(own.values())
@@ -184,19 +193,26 @@ class _Build:
             return "", ""
         words: list[str | Path] = [root / "bin" / "python", "-I", "-c", statement]
         readable = [root, self._python.path.parent.parent]
-        done = process.run(jailed(words, bwrap=self._bwrap, readable=readable), timeout=_IMPORT_SECONDS)
-        last = done.output.strip().rpartition("\n")[2]
+        with build_sandbox(self._bwrap) as sandbox:
+            done = sandbox.run(words, readable=readable, limits=_IMPORT_LIMITS)
+        said = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip())))
+        last = said.rpartition("\n")[2]
         if done.returncode != 1 or "Error" not in last or last.startswith(("MemoryError", "OSError")):
             return "", ""
-        return f"`{statement}` fails: {last[:200]}", done.output
+        return f"`{statement}` fails: {last[:200]}", said
 
     def _own_wheels(self, packages: Sequence[uv.Package]) -> dict[str, str]:
         """Name -> requirement of the wheels that had to be built."""
-        return {
-            package.name: f"{package.name} @ {self._builder.wheel(package).as_uri()}"
-            for package in packages
-            if not package.has_wheel
-        }
+        sources = [package for package in packages if not package.has_wheel]
+        if len(sources) > MAX_BUILDS:
+            raise uv.NotBuilt(f"error: more than {MAX_BUILDS} packages have no wheel for this machine")
+        deadline = time.monotonic() + MAX_BUILD_SECONDS
+        own = {}
+        for package in sources:
+            if time.monotonic() > deadline:
+                raise uv.NotBuilt("error: its packages take too long to build")
+            own[package.name] = f"{package.name} @ {self._builder.wheel(package).as_uri()}"
+        return own
 
     def _spare_wheels(self) -> list[Path]:
         """Wheels of what the exam pins and the index has in source only, for whatever comes to need them."""

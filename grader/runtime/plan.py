@@ -21,6 +21,9 @@ RECIPE = "3"
 """Change it when the way of building changes, so that what older graders built is not used."""
 _INCLUDES = ("-r", "--requirement")
 _MOST_INCLUDES = 20
+MAX_PACKAGES = 2000
+"""Of a lock: each is asked of the index, and no exam needs a quarter of them."""
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,8 @@ def lock_plan(submission: Submission, spec: EnvironmentSpec) -> Plan | Problem |
     lines, left_out = _installable(submission, file)
     if not lines:
         return Problem(file.name, "it names nothing that can be installed")
+    if len({line.name for line in lines}) > MAX_PACKAGES:
+        return Problem(file.name, f"it names more than {MAX_PACKAGES:,} packages")
     names = frozenset(line.name for line in lines)
     additions = tuple(requirement for name, requirement in _needs(submission, spec) if name not in names)
     return Plan(
@@ -131,6 +136,8 @@ def _installable(submission: Submission, file: SourceFile) -> tuple[tuple[Line, 
             )
         elif line.requirement:
             kept.append(line)
+    if (more := len(left_out) - _MOST_SHOWN) > 0:
+        left_out[_MOST_SHOWN:] = [f"and {more} more lines like these"]
     return tuple(kept), tuple(left_out)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,7 @@ _LEAST_FREE_BYTES = 200 * 2**20
 _TIMEOUT = 1800
 """A first install downloads several hundred megabytes, on some machines slowly."""
 _COMPILE_SECONDS = 600
+_MOST_CAUSE = 500
 _ABOUT = (
     "import json, platform, sys;"
     "print(json.dumps([platform.python_version(), getattr(sys, '_base_executable', '')]))"
@@ -49,11 +51,11 @@ class Refused(Exception):  # noqa: N818
 
     def __init__(self, output: str) -> None:
         self.output = output
-        super().__init__(_cause(output))
+        super().__init__(_cause(output)[:_MOST_CAUSE])
 
 
 class NotBuilt(Refused):
-    """A package that there is in source only did not become a wheel here; elsewhere it may."""
+    """What was asked for did not come to be here, such as a package's wheel; elsewhere it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Package:
     sdist: str = ""
     """Its address."""
     sha256: str = ""
+    size: int = 0
+    """Of the largest file that may be taken, in bytes, as far as the index says."""
 
 
 def find_interpreter(version: str) -> tuple[Interpreter, str]:
@@ -122,6 +126,7 @@ def describe(requirements: Sequence[str], names: Iterable[str], python: Interpre
         _checked(
             python,
             *("pip", "compile", "--no-deps", "--config-file", settings, "--format", "pylock.toml"),
+            *("--no-header", "-q"),
             *("--python", python.path, "-o", output, "-"),
             stdin="\n".join(requirements),
         )
@@ -135,15 +140,20 @@ def _no_requirements(name: str) -> str:
 
 
 def _package(entry: dict[str, Any], usable: frozenset[tags.Tag]) -> Package:
-    wheels = [wheel.get("name") or wheel["url"].rpartition("/")[2] for wheel in entry.get("wheels", ())]
+    wheels = [wheel for wheel in entry.get("wheels", ()) if _usable(_filename(wheel), usable)]
     sdist = entry.get("sdist", {})
     return Package(
         name=canonicalize_name(entry["name"]),
         version=entry.get("version", ""),
-        has_wheel=any(_usable(wheel, usable) for wheel in wheels),
+        has_wheel=bool(wheels),
         sdist=sdist.get("url", ""),
         sha256=sdist.get("hashes", {}).get("sha256", ""),
+        size=max((int(file.get("size", 0)) for file in wheels or [sdist]), default=0),
     )
+
+
+def _filename(wheel: dict[str, Any]) -> str:
+    return str(wheel.get("name") or wheel["url"].rpartition("/")[2])
 
 
 def _usable(filename: str, usable: frozenset[tags.Tag]) -> bool:
@@ -209,7 +219,7 @@ def install(
         wanted.write_text("\n".join(requirements))
         done = _checked(
             python,
-            *("pip", "install", "--no-config", "--no-deps", "--no-build", "--no-progress"),
+            *("pip", "install", "--no-config", "--no-deps", "--no-build", "-q"),
             *(*_links(wheels), "--python", environment / "bin" / "python", "-r", wanted),
         )
     return done.output
@@ -271,13 +281,16 @@ def _checked(python: Interpreter, *words: str | Path, stdin: str = "") -> proces
     done = _run(*words, stdin=stdin)
     if done.returncode == 0:
         return done
-    if done.timed_out or done.returncode < 0:
-        why = f"did not finish within {_TIMEOUT} s" if done.timed_out else "was stopped"
-        raise GraderFault(f"uv {why}", log_tail=done.output)
+    if done.returncode == -signal.SIGKILL and not done.timed_out:
+        raise GraderFault("uv was stopped", log_tail=done.output)
     if shutil.disk_usage(tempfile.gettempdir()).free < _LEAST_FREE_BYTES:
         raise GraderFault("the disk is full", log_tail=done.output)
     if not index_answers(python):
         raise GraderFault("the package index cannot be reached", log_tail=done.output)
+    if done.timed_out or done.returncode < 0:
+        # With what was asked for, while the index answers others: on a quicker machine it may go well.
+        why = f"did not finish within {_TIMEOUT} s" if done.timed_out else f"died of {-done.returncode}"
+        raise NotBuilt(f"error: uv {why}")
     raise Refused(done.output)
 
 

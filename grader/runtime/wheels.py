@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import lzma
+import struct
+import zipfile
+import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from grader import process
 from grader.errors import GraderFault
 from grader.runtime import uv
+from grader.runtime.build_sandbox import build_sandbox
 from grader.runtime.cache import Cache, outline
-from grader.runtime.jail import Wall, jailed
+from grader.runtime.files import Budget, open_tree
+from grader.runtime.jail import Wall
+from grader.runtime.sandbox import Limits
 
 BUILD_TOOLS = (
     "pip",
@@ -27,7 +34,12 @@ BUILD_TOOLS = (
 )
 """What source packages of pure Python ask for; a build has no network to fetch more."""
 _LARGEST = 200 * 2**20
-_TIMEOUT = 300
+_LARGEST_UNPACKED = 2**30
+_MOST_FILES = 50_000
+_CHUNK = 2**16
+_LIMITS = Limits(
+    cpu_seconds=600, wall_seconds=300, workspace_bytes=2**30, file_bytes=_LARGEST, scratch_bytes=2**30
+)
 
 
 class WheelBuilder:
@@ -51,29 +63,31 @@ class WheelBuilder:
     def _build(self, package: uv.Package, directory: Path) -> None:
         source = directory / package.sdist.rpartition("/")[2].partition("#")[0]
         _download(package, source)
-        out = directory / "out"
-        out.mkdir()
-        tools = self._tools()
-        words: list[str | Path] = [
-            *("-I", "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation"),
-            "-w",
-            out,
-            source,
-        ]
-        argv = jailed(
-            [tools / "venv" / "bin" / "python", *words],
-            bwrap=self._bwrap,
-            readable=[self._python.path.parent.parent, tools, source],
-            writable=[out],
-        )
-        done = process.run(argv, timeout=_TIMEOUT)
-        built = [path for path in out.iterdir() if _is_wheel_of(path, package)]
-        if done.returncode != 0 or len(built) != 1:
-            raise uv.NotBuilt(
-                f"error: {package.name} {package.version} does not build\n{done.output[-4000:]}"
-            )
-        built[0].rename(directory / built[0].name)
+        name, content = self._run(package, source)
+        try:
+            _repack(content, directory / name)
+        except _BROKEN as error:
+            raise _not_built(package, f"its wheel cannot be used: {error}") from error
         source.unlink()
+
+    def _run(self, package: uv.Package, source: Path) -> tuple[str, bytes]:
+        """Have the package build; the wheel that it leaves."""
+        tools = self._tools()
+        python = tools / "venv" / "bin" / "python"
+        words = ("-I", "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", ".")
+        with build_sandbox(self._bwrap) as sandbox:
+            readable = [self._python.path.parent.parent, tools, source]
+            done = sandbox.run([python, *words, source], readable=readable, limits=_LIMITS)
+            if not done.ok:
+                raise _not_built(package, f"building it {done.describe()}\n{done.tail()}")
+            # Whatever lies there now was put there by the package's own code.
+            tree = open_tree(sandbox.workspace)
+            built = [entry.path for entry in tree.walk(budget=Budget(entries=_MOST_FILES, depth=0))]
+            wheels = [name for name in built if _is_wheel_of(name, package)]
+            content = tree.read(wheels[0], _LARGEST) if len(wheels) == 1 else None
+        if content is None:
+            raise _not_built(package, "it leaves no wheel of its name and version, or one that is too large")
+        return wheels[0], content
 
     def _tools(self) -> Path:
         return self._cache.get("builder", self._tools_inputs(), self._build_tools, outline)
@@ -115,11 +129,42 @@ def _download(package: uv.Package, path: Path) -> None:
         raise GraderFault(f"the source of {package.name} arrived damaged")
 
 
-def _is_wheel_of(path: Path, package: uv.Package) -> bool:
-    if path.is_symlink() or not path.is_file():
-        return False
+def _is_wheel_of(filename: str, package: uv.Package) -> bool:
     try:
-        name, version = parse_wheel_filename(path.name)[:2]
+        name, version = parse_wheel_filename(filename)[:2]
     except InvalidWheelFilename:
         return False
     return name == package.name and str(version) == package.version
+
+
+def _not_built(package: uv.Package, why: str) -> uv.NotBuilt:
+    return uv.NotBuilt(f"error: {package.name} {package.version} does not build\n{why}")
+
+
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, ValueError, OverflowError, RuntimeError),
+)
+"""What reading an archive of a stranger's ends with."""
+
+
+def _repack(content: bytes, target: Path) -> None:
+    """Write a wheel anew: what an archive says of its sizes need not be what unpacking it gives.
+
+    Raises:
+        ValueError: it is too much, or one of `_BROKEN` where it is no archive.
+    """
+    left = _LARGEST_UNPACKED
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "x") as new:
+        members = [member for member in old.infolist() if not member.is_dir()]
+        if len(members) > _MOST_FILES or len({member.filename for member in members}) < len(members):
+            raise ValueError("it has too many files, or two of a name")
+        for member in members:
+            copy = zipfile.ZipInfo(member.filename, member.date_time)
+            copy.external_attr, copy.compress_type = member.external_attr, zipfile.ZIP_DEFLATED
+            with old.open(member) as data, new.open(copy, "w") as place:
+                while chunk := data.read(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise ValueError("it is too large")
+                    place.write(chunk)
