@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks import dockerfile_facts, dockerfile_programs, image_build
-from grader.checks.docker_context import BuildContext, ignore_patterns
+from grader.checks.docker_context import BuildContext, TooMuch, ignore_patterns
 from grader.checks.dockerfile_facts import Dockerfile, Stage
 from grader.checks.dockerfile_image import Builder
 from grader.checks.registry import check
@@ -27,7 +27,10 @@ def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome])
         case Problem() as problem:
             return failed(problem.finding("a Dockerfile"))
         case dockerfile:
-            return judge(dockerfile)
+            try:
+                return judge(dockerfile)
+            except TooMuch as problem:
+                return failed(Finding(message=f"the build cannot be followed: {problem}"))
 
 
 @check("dockerfile.base")
