@@ -29,6 +29,7 @@ _MAX_TEXT = 20_000
 _MAX_DIGITS = 300
 _MAX_FIELDS = 100
 _MAX_TIME = 2**63
+_TOO_MUCH = 413
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +200,8 @@ class MlflowServer:
         with os.fdopen(file, "rb") as record:
             while (line := record.readline(_MAX_LINE)).endswith(b"\n"):
                 if (request := _request(line)) is not None:
+                    if request.status == _TOO_MUCH:
+                        self._remark("it was sent more than it takes, and refused the rest")
                     yield request
                 elif b"incomplete" in line or record.tell() > MAX_RECORD:
                     self._remark("it was asked more than is kept on record")

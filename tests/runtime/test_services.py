@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,7 +16,7 @@ import pytest
 import grader
 from grader import process
 from grader.errors import GraderFault, ToolMissing
-from grader.runtime import services
+from grader.runtime import mlflow_server, services
 from grader.runtime.bubblewrap import find_bubblewrap
 from grader.runtime.cache import Cache
 from grader.runtime.jail import interpreter_paths, jailed
@@ -151,6 +153,44 @@ def test_what_was_asked_is_on_record_and_what_the_grader_asks_is_not(
     assert (asked[1].query, asked[1].status) == ({"run_id": ["none"]}, 404)
     assert asked[2].body is None
     assert len(asked) == 3
+
+
+def test_a_client_that_sends_much_is_answered_no_more_but_the_grader_is(
+    server: MlflowServer, candidate: Candidate
+) -> None:
+    body = json.dumps({"experiment_ids": ["0"]}).encode() + b" " * 2**20
+    headers = {"Content-Type": "application/json"}
+    search = "/api/2.0/mlflow/runs/search"
+    for _ in range(16):
+        with contextlib.suppress(httpx.TransportError):  # refused before all of it was sent
+            candidate.http.post(search, content=body, headers=headers)
+    again = Candidate(server)
+    with again.http:
+        assert again.http.get("/health").status_code == 413
+    assert server.runs() == []
+    assert [request.status for request in server.requests()] == [200] * 15 + [413] * 2
+    assert list(server.remarks) == ["it was sent more than it takes, and refused the rest"]
+
+
+@pytest.mark.parametrize(("secret", "status"), [("s", 200), ("other", 413), ("", 413)])
+def test_a_server_that_has_worked_for_long_answers_the_grader_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, status: int
+) -> None:
+    monkeypatch.setattr(mlflow_server, "MAX_WORK_SECONDS", 0.0)
+    said: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message: Any) -> None:
+        said.append(message.get("status"))
+
+    headers = [(mlflow_server.OWN_HEADER.encode(), secret.encode())]
+    scope = {"type": "http", "method": "GET", "path": "/health", "query_string": b"", "headers": headers}
+    gate = mlflow_server.Gate(app, tmp_path / "record", "s")
+    asyncio.run(gate(scope, None, send))
+    gate._record.close()
+    assert said[0] == status
 
 
 def test_a_store_is_copied_and_its_copy_is_another(host: MlflowHost, tmp_path: Path) -> None:
