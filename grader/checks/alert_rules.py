@@ -191,19 +191,21 @@ def readings(rule: Rule, file: RuleFile) -> tuple[promql.Expression, ...] | prom
     own = promql.read(rule.expr)
     if isinstance(own, promql.Unreadable):
         return own
-    return (own, *_recorded(own, file, frozenset(), MOST_RECORDED))
+    return (own, *_recorded(own, file, set(), MOST_RECORDED))
 
 
 def _recorded(
-    expression: promql.Expression, file: RuleFile, seen: frozenset[str], depth: int
+    expression: promql.Expression, file: RuleFile, seen: set[str], depth: int
 ) -> Iterator[promql.Expression]:
+    """What it uses, each once: rules that use one another many times over fan out without end."""
     names = {selector.metric for selector in expression.selectors()} - seen
+    seen |= names
     used = [rule for rule in file.recordings if rule.record in names]
     for rule in used[:MOST_RECORDED] if depth else ():
         inner = promql.read(rule.expr)
         if isinstance(inner, promql.Expression):
             yield inner
-            yield from _recorded(inner, file, seen | names, depth - 1)
+            yield from _recorded(inner, file, seen, depth - 1)
 
 
 def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:

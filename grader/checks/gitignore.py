@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks.registry import check
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from grader.checks.context import Context
 
 MOST_IGNORE_FILES = 200
+MOST_IGNORE_BYTES = 2**20
+"""Of all ignore files together; git holds each pattern against each path."""
+SECONDS = 30
 MOST_NAMED = 4
 """How many of the files that would do are named: enough to see what is meant, and no list to copy."""
 
@@ -46,6 +49,8 @@ class Rule:
 def ignores(context: Context, *, paths: list[str]) -> Outcome:
     """Git ignores every one of these files."""
     rules = _rules(context, paths)
+    if isinstance(rules, Finding):
+        return failed(rules)
     findings = _tracked(rules, paths)
     return failed(*findings) if findings else passed()
 
@@ -54,6 +59,8 @@ def ignores(context: Context, *, paths: list[str]) -> Outcome:
 def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
     """Git ignores at least one of these files."""
     rules = _rules(context, paths)
+    if isinstance(rules, Finding):
+        return failed(rules)
     if any(_ignored(rules, path) for path in paths):
         return passed()
     some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
@@ -64,6 +71,8 @@ def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
 def tracks(context: Context, *, paths: list[str], while_ignoring: list[str]) -> Outcome:
     """Git ignores some files and still tracks these."""
     rules = _rules(context, [*while_ignoring, *paths])
+    if isinstance(rules, Finding):
+        return failed(rules)
     findings = _tracked(rules, while_ignoring)
     for path in paths:
         rule = rules[path]
@@ -108,20 +117,46 @@ def _not_ignored(rule: Rule | None, paths: Sequence[str]) -> Finding:
     )
 
 
-def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None]:
-    """What decides about each path; one repository and one question for all of them."""
+def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
+    """What decides about each path, or why git cannot tell; one repository and question for all of them."""
     return context.memo.once(("gitignore", *paths), lambda: _ask(context, paths))
 
 
-def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None]:
+class _NoAnswer(Exception):  # noqa: N818  (whose failure it is, is not told yet)
+    """Git did not say what is ignored."""
+
+
+def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
     git = context.tools.require("git")
-    files = [
+    found = [
         path for path in context.submission.files if path.name == ".gitignore" and ".git" not in path.parts
-    ][:MOST_IGNORE_FILES]
+    ]
+    files = sorted(found, key=lambda path: (len(path.parts), path))[:MOST_IGNORE_FILES]
+    if sum((context.submission.root / file).stat().st_size for file in files) > MOST_IGNORE_BYTES:
+        return Finding(
+            message=f"the ignore files are not asked: they are larger than {MOST_IGNORE_BYTES >> 20} MB",
+            where=str(files[0]),
+        )
+    try:
+        return _answer(git, context.submission.root, files, paths)
+    except _NoAnswer as error:
+        # It is what the files hold, unless the tool or the machine fails without them too.
+        try:
+            _answer(git, context.submission.root, (), paths)
+        except _NoAnswer:
+            raise GraderFault("git did not say which files are ignored", log_tail=str(error)) from error
+        return Finding(
+            message="git does not say which files are ignored", detail=str(error), where=str(files[0])
+        )
+
+
+def _answer(
+    git: Path, submission: Path, files: Sequence[PurePosixPath], paths: Sequence[str]
+) -> Mapping[str, Rule | None]:
     with _repository(git) as root:
         for file in files:
             (root / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(context.submission.root / file, root / file)
+            shutil.copyfile(submission / file, root / file)
         nested = [str(file) for file in files if len(file.parts) > 1]
         # An ignore file that hides itself, as virtual environments and caches bring one along, is in
         # nobody's repository, so it does not speak for the candidate.
@@ -153,7 +188,7 @@ def _git(git: Path, root: Path, *words: str, stdin: str = "") -> Completed:
         "GIT_CONFIG_SYSTEM": "/dev/null",
         "GIT_CONFIG_NOSYSTEM": "1",
     }
-    return run([git, *words], cwd=root, env=clean, stdin=stdin)
+    return run([git, *words], cwd=root, env=clean, stdin=stdin, timeout=SECONDS)
 
 
 def _hidden(git: Path, root: Path, nested: Sequence[str]) -> Iterator[str]:
@@ -175,7 +210,7 @@ def _touch(path: Path) -> None:
 def _check_ignore(git: Path, root: Path, paths: Sequence[str]) -> dict[str, Rule]:
     done = _git(git, root, "check-ignore", "-v", "-z", "--no-index", "--stdin", stdin="\0".join(paths))
     if done.timed_out or done.returncode not in (0, 1):
-        raise GraderFault("git did not say which files are ignored", log_tail=done.output)
+        raise _NoAnswer(f"it did not end within {SECONDS} s" if done.timed_out else done.output[-2000:])
     fields = done.stdout.split("\0")
     return {
         path: Rule(source, int(line or 0), pattern)

@@ -26,6 +26,8 @@ class Unreadable:
     """Why an expression cannot be read."""
 
     message: str
+    too_long: bool = False
+    """It is over a bound of ours, and was not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,10 @@ def read(text: str) -> Expression | Unreadable:
     """Read an expression, or say why it cannot be."""
     import promql_parser
 
-    if len(text) > MOST_CHARACTERS or len(_TOKEN.findall(_STRING.sub(" s ", text))) > MOST_TOKENS:
-        return Unreadable("the expression is too long to be read")
+    if len(text) > MOST_CHARACTERS:
+        return Unreadable(f"it is longer than {MOST_CHARACTERS:,} characters", too_long=True)
+    if len(_TOKEN.findall(_STRING.sub(" s ", text))) > MOST_TOKENS:
+        return Unreadable(f"it has more than {MOST_TOKENS} words and signs", too_long=True)
     try:
         return Expression(text, promql_parser.parse(text))
     except ValueError as error:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from grader.checks import gitignore
 from grader.checks.gitignore import ignores, ignores_any, tracks
-from grader.errors import ToolMissing
+from grader.errors import GraderFault, ToolMissing
 from grader.results import Finding, Outcome, Verdict, failed, passed
+from grader.tools import Tools
 from tests.builders import decide, make_context
 
 CACHE = ["__pycache__/a.cpython-311.pyc", "src/deep/__pycache__/a.cpython-311.pyc"]
@@ -161,3 +163,49 @@ def test_without_git_it_cannot_tell(tmp_path: Path) -> None:
     context = make_context(tmp_path, {".gitignore": "*"}, without=frozenset({"git"}))
     with pytest.raises(ToolMissing):
         decide(ignores, context, paths=CACHE)
+
+
+def fake_git(folder: Path, script: str) -> Path:
+    """A git that fails in one chosen way, and is itself otherwise."""
+    path = folder / "bin" / "git"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\n{script}\nexec {Tools().require("git")} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fails", "detail"),
+    [("sleep 60", "it did not end within 2 s"), ("echo fatal: memory; exit 128", "fatal: memory")],
+)
+def test_a_git_that_the_ignore_file_breaks(
+    fails: str, detail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = fake_git(tmp_path, f'[ "$1" = check-ignore ] && [ -e .gitignore ] && {{ {fails}; }}')
+    monkeypatch.setattr(gitignore, "SECONDS", 2)
+    monkeypatch.setattr(Tools, "require", lambda *_: git)
+    (tmp_path / "work").mkdir()
+    finding = Finding(message="git does not say which files are ignored", detail=detail, where=".gitignore")
+    context = make_context(tmp_path / "work", {".gitignore": "*.csv"})
+    assert decide(ignores, context, paths=DATA) == failed(finding)
+    assert decide(ignores_any, context, paths=DATA) == failed(finding)
+    assert decide(tracks, context, paths=DVC, while_ignoring=DATA) == failed(finding)
+
+
+def test_a_git_that_breaks_by_itself_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    git = fake_git(tmp_path, '[ "$1" = check-ignore ] && exit 128')
+    monkeypatch.setattr(Tools, "require", lambda *_: git)
+    (tmp_path / "work").mkdir()
+    context = make_context(tmp_path / "work", {".gitignore": "*.csv"})
+    with pytest.raises(GraderFault, match="git did not say which files are ignored"):
+        ignores.function(context, paths=DATA)
+
+
+def test_ignore_files_without_end(tmp_path: Path) -> None:
+    (finding,) = ask(tmp_path, "data/*.csvx\n" * 100_000, DATA).findings
+    assert finding.message == "the ignore files are not asked: they are larger than 1 MB"
+
+
+@pytest.mark.parametrize("pattern", ["*a" * 250_000, "**/" * 150_000 + "x", "[a-" * 150_000, "?*" * 4_000])
+def test_patterns_without_end(tmp_path: Path, pattern: str) -> None:
+    assert ask(tmp_path, pattern, DATA).verdict is Verdict.FAILED

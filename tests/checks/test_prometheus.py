@@ -11,7 +11,7 @@ import yaml
 
 from grader import process
 from grader.bundled import RUBRICS
-from grader.checks import alert_trials, prometheus
+from grader.checks import alert_rules, alert_trials, prometheus, promql
 from grader.checks.alert_rules import complaints, read
 from grader.checks.alert_trials import Promtool, Question, Scenario, check_rules
 from grader.documents import Problem
@@ -317,6 +317,33 @@ def test_a_rule_that_cannot_be_evaluated(tmp_path: Path) -> None:
 def test_hostile_expressions_are_decided(tmp_path: Path, expr: str) -> None:
     found = outcomes(tmp_path, rules(MODEL, expr, "1m"), MODEL)
     assert set(letters(found)) <= set("PFU")
+
+
+@needs_promtool
+def test_an_expression_over_a_bound_is_the_candidates(tmp_path: Path) -> None:
+    found = outcomes(tmp_path, rules(RATE, "api_errors_total " + "+ 0 " * 300 + "> 0.05"), RATE)
+    assert letters(found) == "FF"
+    message = f"the expression of {RATE} is not tried: it has more than 400 words and signs"
+    assert {outcome.findings[0].message for outcome in found.values()} == {message}
+
+
+def test_recording_rules_that_fan_out(tmp_path: Path) -> None:
+    """Ten levels of ten rules each of which uses all of the next level."""
+    more = [
+        {"record": f"a{level}_{number}", "expr": " + ".join(f"a{level + 1}_{each}" for each in range(10))}
+        for level in range(10)
+        for number in range(10)
+    ]
+    text = rules(RATE, "a0_0 + api_errors_total > 0.05", "5m", *more)
+    context = make_context(tmp_path, {"alerts.yml": text}, deliverables={"alerts": "alerts.yml"})
+    source = context.submission.deliverable("alerts")
+    assert source is not None
+    file = read(source)
+    assert not isinstance(file, Problem)
+    (alert,) = file.alerts(RATE)
+    readings = alert_rules.readings(alert, file)
+    assert not isinstance(readings, promql.Unreadable)
+    assert len(readings) == len(set(map(id, readings))) == 92
 
 
 @needs_promtool
