@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from grader.checks.dvc_library import SubmissionFiles, reading, refusal
+from grader.checks.dvc_library import MOST_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
@@ -125,6 +125,9 @@ def _read_config(source: SourceFile) -> Mapping[str, Any] | Finding:
         return source.text.finding("a file that DVC reads")
     if source.path.name != "config":
         return Finding(message="DVC reads only a file named config", where=source.name)
+
+    if len(source.text) > MOST_CHARACTERS:
+        return refusal(source, f"it is longer than {MOST_CHARACTERS:,} characters")
 
     def read() -> Mapping[str, Any] | Finding:
         from configobj import ConfigObjError

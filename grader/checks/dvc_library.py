@@ -6,7 +6,10 @@ import io
 import logging
 import posixpath
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from grader.documents import Problem, SourceFile, too_deep
@@ -17,6 +20,13 @@ if TYPE_CHECKING:
 
 CRASHES = (TypeError, ValueError, AttributeError, LookupError, AssertionError, RecursionError)
 """What DVC raises, instead of an error of its own, on values that nobody expects in such a file."""
+
+MOST_CHARACTERS = 300_000
+"""Of all files that DVC opens for one; it reads some 40,000 a second."""
+MOST_TEMPLATES = 1_000
+"""`${…}` in one file."""
+MOST_FILLED = 2_000_000
+"""Characters that all templates of a pipeline may come to."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 """DVC marks the place in a broken template for a terminal."""
@@ -32,6 +42,7 @@ class SubmissionFiles:
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
+        self._left = MOST_CHARACTERS
 
     @staticmethod
     def relpath(path: str, start: str = ".") -> str:
@@ -56,7 +67,7 @@ class SubmissionFiles:
         """The file's text.
 
         Raises:
-            Unreadable: it is not text, or YAML that grows without end.
+            Unreadable: it is not text, YAML that grows without end, or more than DVC gets through.
         """
         assert encoding  # noqa: S101  (part of the interface; the text is UTF-8 already)
         file = self._file(path)
@@ -67,6 +78,11 @@ class SubmissionFiles:
         plain = self.suffix(path).lower() not in (".json", ".toml", ".py")
         if plain and isinstance(file.yaml, Problem):
             raise Unreadable(file.yaml)
+        self._left -= len(file.text)
+        if self._left < 0:
+            raise Unreadable(Problem(file.name, f"DVC is given no more than {MOST_CHARACTERS:,} characters"))
+        if file.text.count("${") > MOST_TEMPLATES:
+            raise Unreadable(Problem(file.name, f"DVC is given no more than {MOST_TEMPLATES:,} templates"))
         return io.StringIO(file.text)
 
     def _file(self, path: str) -> SourceFile | None:
@@ -79,6 +95,40 @@ class Unreadable(Exception):  # noqa: N818  (carries a value)
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+class _Filled(threading.local):
+    left = 0
+    file = ""
+
+
+_filled = _Filled()
+
+
+@contextmanager
+def filling_in(file: str) -> Iterator[None]:
+    """Bound what DVC makes of templates meanwhile: values in values grow without end."""
+    _watch_templates()
+    _filled.left, _filled.file = MOST_FILLED, file
+    yield
+
+
+@cache
+def _watch_templates() -> None:
+    """Once, since the function has no other door: `Context.resolve_str` calls it by its name."""
+    from dvc.parsing import context
+
+    fill_in = context.str_interpolate
+
+    def bounded(*arguments: Any, **options: Any) -> Any:
+        text = fill_in(*arguments, **options)
+        _filled.left -= len(text)
+        if _filled.left < 0:
+            message = f"its templates come to more than {MOST_FILLED:,} characters"
+            raise Unreadable(Problem(_filled.file, message))
+        return text
+
+    context.str_interpolate = bounded
 
 
 def quiet() -> None:

@@ -10,7 +10,7 @@ from math import prod
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from grader.checks.dvc_library import SubmissionFiles, reading, refusal
+from grader.checks.dvc_library import SubmissionFiles, filling_in, reading, refusal
 from grader.checks.registry import check
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
@@ -157,6 +157,11 @@ def resolved_pipeline(context: Context, file: str) -> Pipeline | Finding:
 
 
 def _read(context: Context, source: SourceFile) -> Pipeline | Finding:
+    with filling_in(source.name):
+        return _resolved(context, source)
+
+
+def _resolved(context: Context, source: SourceFile) -> Pipeline | Finding:
     resolver = reading(source, lambda: _resolver(context, source))
     if isinstance(resolver, Finding):
         return resolver

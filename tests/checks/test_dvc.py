@@ -374,6 +374,43 @@ def test_other_paths(tmp_path: Path, text: str) -> None:
     assert (dep(context), out(context)) == (Verdict.FAILED, Verdict.FAILED)
 
 
+def items(number: int, text: str) -> str:
+    return "".join(f"\n    - {json.dumps(text)}" for _ in range(number))
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "said"),
+    [
+        ("stages:\n  preprocess:\n    cmd: '" + "${a}" * 1_001 + "'", "{}", "no more than 1,000 templates"),
+        ("stages: {}\nx: " + "y" * 400_000, "{}", "no more than 300,000 characters"),
+        (
+            "stages:\n  preprocess:\n    cmd: '" + "${a}-" * 900 + "'",
+            f"a: {'x' * 100_000}",
+            "come to more than 2,000,000 characters",
+        ),
+        (
+            "stages:\n  preprocess:\n    foreach:"
+            + items(9, "${a}-" * 50)
+            + f"\n    do:\n      cmd: '{'${item}-' * 300}'",
+            f"a: {'x' * 1_000}",
+            "come to more than 2,000,000 characters",
+        ),
+    ],
+    ids=["many templates", "a long file", "long values", "values of values"],
+)
+def test_pipelines_without_end(tmp_path: Path, text: str, params: str, said: str) -> None:
+    context = pipeline(tmp_path, text, params)
+    outcome = decide(depends, context, file="dvc_pipeline", stage="preprocess", path="x")
+    assert outcome.verdict is Verdict.FAILED
+    assert said in outcome.findings[0].message
+
+
+def test_a_configuration_without_end(tmp_path: Path) -> None:
+    outcome = decide(config_valid, config(tmp_path, "[core]\nx = y\n" * 40_000), file="dvc_config")
+    assert outcome.verdict is Verdict.FAILED
+    assert "longer than 300,000 characters" in outcome.findings[0].message
+
+
 def test_dvc_says_what_is_wrong_with_a_pipeline(tmp_path: Path) -> None:
     context = pipeline(tmp_path, one("depends: [data/raw/train.csv]"))
     outcome = decide(depends, context, file="dvc_pipeline", stage="preprocess", path="x")
