@@ -27,6 +27,7 @@ MAX_MODEL_BYTES = 2**30
 """What is copied of all models."""
 MAX_DESCRIPTIONS = 200
 MAX_DESCRIPTION_BYTES = 2**18
+_MAX_FLAVOR = 40
 _MLMODEL = "MLmodel"
 _SKIP = {".git", ".venv", "venv", ".dvc", "__pycache__", "node_modules"}
 
@@ -45,6 +46,8 @@ class Model:
     """From the outside in, each class with its bases by name: pipeline, then the estimator at its end."""
     confirmed: bool = True
     """Whether what its own code says of it was confirmed by an estimator that was found in it."""
+    flavor: str = ""
+    """One of MLflow's own that nobody but MLflow can read: what such a model does cannot be told."""
     error: str = ""
 
 
@@ -224,6 +227,7 @@ def _model(place: _Found, entry: object) -> Model:
         if isinstance(chain, list)
         else (),
         confirmed=data.get("confirmed") is not False,
+        flavor=str(data.get("flavor") or "")[:_MAX_FLAVOR],
         error=str(data.get("error") or ""),
     )
 

@@ -18,7 +18,7 @@ from grader.checks.training_runs import (
     trained_on_noise,
     trained_without_data,
 )
-from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 from grader.runtime.sandbox import Ended
 
 _MOST_NAMED = 12
@@ -227,6 +227,16 @@ def judge_model(good: Trained, estimator: str) -> Outcome:
                 where=f"{each.where}, {model.path}",
             )
         )
+    if (foreign := _foreign(good)) is not None:
+        each, model = foreign
+        return failed(
+            Finding(
+                message=f"the logged model is no {estimator}",
+                expected=estimator,
+                actual=f"a model of MLflow's flavor {model.flavor}",
+                where=f"{each.where}, {model.path}",
+            )
+        )
     return _no_model(good)
 
 
@@ -258,6 +268,12 @@ def _no_model(good: Trained) -> Outcome:
                 expected="a logged model",
                 where=good.called.finding().where if stopped else good.logged[0].where,
             )
+        )
+    if (foreign := _foreign(good)) is not None:
+        each, model = foreign
+        return unverified(
+            f"only its own library can say whether a model of MLflow's flavor {model.flavor} predicts",
+            detail=f"{each.where}, {model.path}",
         )
     each, model = broken
     if not model.confirmed:
@@ -330,6 +346,11 @@ def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:
 
 def _some(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)[:_MOST_NAMED])
+
+
+def _foreign(good: Trained) -> tuple[Logged, Model] | None:
+    """A model that loads and predicts by its own account, of a flavor that the grader cannot look into."""
+    return next((pair for pair in _models(good) if pair[1].flavor and not pair[1].confirmed), None)
 
 
 def _models(good: Trained) -> list[tuple[Logged, Model]]:

@@ -150,6 +150,26 @@ def test_models(models: tuple[Model, ...], model: str, predicts: str, through_ml
     assert said(training.judge_artifact(good, through_mlflow=True)) == through_mlflow
 
 
+KERAS = Model(path="model", mlflow=True, confirmed=False, flavor="keras", error="its own code")
+
+
+@pytest.mark.parametrize(
+    ("models", "model", "artifact"),
+    [
+        ((KERAS,), Verdict.FAILED, Verdict.UNVERIFIED),
+        ((KERAS, FOREST), Verdict.PASSED, Verdict.PASSED),
+        ((replace(KERAS, flavor=""),), Verdict.FAILED, Verdict.FAILED),
+        ((replace(KERAS, confirmed=True),), Verdict.FAILED, Verdict.FAILED),
+    ],
+)
+def test_a_flavor_that_only_its_library_can_read_is_left_open(
+    models: tuple[Model, ...], model: Verdict, artifact: Verdict
+) -> None:
+    good = trained(logged(models=models))
+    assert training.judge_model(good, "RandomForestClassifier").verdict is model
+    assert training.judge_artifact(good, through_mlflow=True).verdict is artifact
+
+
 @pytest.mark.parametrize(
     ("plots", "message"),
     [

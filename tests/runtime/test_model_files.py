@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 import skops.io  # type: ignore[import-untyped]
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -285,6 +285,158 @@ MODELS: dict[str, tuple[Callable[[], Any], tuple[bool, bool, bool, list[str]]]] 
     "holder of one not fitted": (lambda: Holder(RandomForestClassifier()), (False, False, False, [])),
     "holder of a class": (lambda: Holder(RandomForestClassifier), (False, False, False, [])),
 }
+
+
+def _by_reference(model: Any, path: Path) -> None:
+    """As a script pickles what it has imported: the class is a name, which only the script can look up."""
+    path.write_bytes(pickle.dumps(model, 4))
+
+
+class DerivedMore(RandomForestClassifier):  # type: ignore[misc]
+    """One with a parameter of its own."""
+
+    def __init__(self, n_estimators: int = 3, threshold: float = 0.5) -> None:
+        super().__init__(n_estimators=n_estimators)
+        self.threshold = threshold
+
+
+class DerivedTrees(ExtraTreesClassifier):  # type: ignore[misc]
+    """One of another ensemble of trees."""
+
+
+class DerivedLogistic(LogisticRegression):  # type: ignore[misc]
+    """One that holds no other estimator."""
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: Derived(3).fit(X, Y), (False, True, True, [FOREST])),
+        (lambda: DerivedMore().fit(X, Y), (False, True, True, [FOREST])),
+        (lambda: make_pipeline(StandardScaler(), Derived(3)).fit(X, Y), (False, True, True, [FOREST])),
+        (lambda: DerivedTrees(3).fit(X, Y), (False, True, True, ["ExtraTreesClassifier"])),
+        (lambda: DerivedLogistic().fit(X, Y), (False, True, True, [OTHER])),
+        (lambda: Derived(3), (False, False, False, [])),
+        (lambda: Holder(Derived(3).fit(X, Y)), (False, True, True, [FOREST])),
+        (Lookup, (False, False, False, [])),
+    ],
+)
+def test_classes_of_the_scripts_own_by_reference(
+    files: ModuleType,
+    tmp_path: Path,
+    make: Callable[[], Any],
+    expected: tuple[bool, bool, bool, list[str]],
+) -> None:
+    _by_reference(make(), tmp_path / "model")
+    assert seen(files, tmp_path / "model") == expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"estimators_": []},
+        {"estimators_": [LogisticRegression()]},
+        {"estimators_": 1},
+        {"__class__": 1},
+        {"n_outputs_": 10**9},
+        {"classes_": None},
+    ],
+)
+def test_the_state_of_no_forest_is_none(files: ModuleType, tmp_path: Path, change: dict[str, Any]) -> None:
+    model = Holder(1)
+    model.__dict__ = {**forest().__dict__, **change}
+    _by_reference(model, tmp_path / "model")
+    assert FOREST not in seen(files, tmp_path / "model")[3]
+
+
+# Those of boosting libraries, which candidates may have and this environment has not.
+
+
+class Boosting:
+    """Stands for a library: a model is the word `model`, and the number of its columns."""
+
+    class Booster:
+        def __init__(self, model_str: str = "") -> None:
+            self.content = model_str
+
+        def load_model(self, content: bytes) -> None:
+            self.content = bytes(content).decode()
+
+        def num_feature(self) -> int:
+            word, number = self.content.split()
+            if word != "model":
+                raise ValueError("no model")
+            return int(number)
+
+        num_features = num_feature
+
+        def predict(self, rows: Any, **_: Any) -> Any:
+            return rows.sum(axis=1)
+
+    DMatrix = np.asarray
+
+
+BOOSTED: list[tuple[str, str, str, tuple[bool, bool, bool, list[str]], str]] = [
+    ("xgboost", "model.ubj", "model 3", (False, True, True, ["xgboost"]), "xgboost"),
+    ("xgboost", "model.json", "model 3", (False, True, True, ["xgboost"]), "xgboost"),
+    ("lightgbm", "model.lgb", "model 12", (False, True, True, ["lightgbm"]), "lightgbm"),
+    ("lightgbm", "model.lgb", "anything", (False, False, False, []), "lightgbm"),
+    ("lightgbm", "model.lgb", "model 0", (False, False, False, []), "lightgbm"),
+    ("lightgbm", "../model.lgb", "model 3", (False, False, False, []), "lightgbm"),
+    ("keras", "model.keras", "model 3", (False, False, False, []), "keras"),
+    ("pyfunc.model", "model.x", "model 3", (False, False, False, []), ""),
+]
+
+
+@pytest.fixture
+def boosting(files: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("xgboost", "lightgbm"):
+        monkeypatch.setitem(sys.modules, name, Boosting)
+    monkeypatch.setattr(files.safe_pickle, "is_of_index", lambda _: True)
+
+
+@pytest.mark.usefixtures("boosting")
+@pytest.mark.parametrize(("flavor", "name", "content", "expected", "unread"), BOOSTED)
+def test_boosters_in_formats_of_their_own(
+    files: ModuleType,
+    tmp_path: Path,
+    flavor: str,
+    name: str,
+    content: str,
+    expected: tuple[bool, bool, bool, list[str]],
+    unread: str,
+) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / name).write_text(content)
+    function = f"{{loader_module: mlflow.{flavor}, data: {name}}}"
+    (top / "MLmodel").write_text(f"flavors: {{python_function: {function}}}")
+    told = files.inspect({"kind": "mlflow", "path": str(top)}, COLUMNS, ROWS)
+    assert (seen(files, top, "mlflow"), told["flavor"]) == (expected, unread)
+
+
+@pytest.mark.usefixtures("boosting")
+@pytest.mark.parametrize(
+    ("module", "name", "state", "expected"),
+    [
+        ("xgboost.core", "handle", bytearray(b"model 3"), (False, True, True, ["xgboost"])),
+        ("lightgbm.basic", "_handle", "model 3", (False, True, True, ["lightgbm"])),
+        ("lightgbm.basic", "_handle", "nothing", (False, False, False, [])),
+        ("lightgbm.basic", "_handle", 3, (False, False, False, [])),
+        ("lightgbm.other", "_handle", "model 3", (False, False, False, [])),
+    ],
+)
+def test_boosters_in_pickles(
+    files: ModuleType,
+    tmp_path: Path,
+    module: str,
+    name: str,
+    state: Any,
+    expected: tuple[bool, bool, bool, list[str]],
+) -> None:
+    code = stated(f"c{module}\nBooster\n".encode() + b")\x81", {name: state, "other": 1})
+    (tmp_path / "model").write_bytes(code)
+    assert seen(files, tmp_path / "model") == expected
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,12 +1,13 @@
 """Load models in the candidate's environment and predict with them.
 
 Request: {"models": [{"kind": "mlflow" | "file", "path": "..."}], "columns": [...], "rows": [[...], ...]}
-Answer: {"models": [{"loads", "predicts", "estimators", "confirmed", "error"}, ...]}, in the same order.
+Answer: {"models": [{"loads", "predicts", "estimators", "confirmed", "flavor", "error"}, ...]}, in that order.
 
 A model is first read without running anything that it says, in a process that runs nothing of the candidate's
 but packages of an index: most models are found out by that. Only for one that needs code of its own is that
 code run, in another process, which may say no more than whether the model loads and predicts; and is believed
-only where an estimator that predicts was found inside by the first. `confirmed` says whether one was.
+only where an estimator that predicts was found inside by the first, which `confirmed` says. `flavor` is one
+of MLflow's own that the first may know no way to read.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def decided(found: dict[str, Any], claimed: dict[str, Any] | None) -> dict[str, 
         "predicts": predicts and holds,
         "estimators": found["estimators"] if loads else [],
         "confirmed": holds or not loads,
+        "flavor": found.get("flavor", ""),
         "error": found["error"] if loads and not holds else str(claimed.get("error") or "")[:500],
     }
 

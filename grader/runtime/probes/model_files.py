@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import safe_pickle  # type: ignore[import-not-found]  # (beside this file)
+import model_boosters  # type: ignore[import-not-found]  # (beside this file)
+import safe_pickle  # type: ignore[import-not-found]  # (the same)
 
 MAX_DEPTH = 6
 """Of a pipeline in a search in a dict…"""
@@ -27,15 +28,20 @@ MAX_PARTS = 100
 """Of a file of skops, that are tried one by one."""
 FIRST_SAFE_SKOPS = (0, 13)
 """Before it, its loader could be made to call what nobody trusts."""
+MIN_PARAMETERS = 6
+"""Of a class that is known by them."""
 ROWS = 8
 
 
 class Read:
     """What came of it."""
 
-    def __init__(self, roots: list[Any], *, safe: bool, error: str = "") -> None:
-        """`roots` hold estimators; `safe` where they are the model rather than what can be found in it."""
-        self.roots, self.safe, self.error = roots, safe, error
+    def __init__(self, roots: list[Any], *, safe: bool, error: str = "", flavor: str = "") -> None:
+        """`roots` hold estimators; `safe` where they are the model rather than what can be found in it.
+
+        `flavor` is one of MLflow's own of which nothing is known here.
+        """
+        self.roots, self.safe, self.error, self.flavor = roots, safe, error, flavor
 
 
 def read(kind: str, path: Path) -> Read:
@@ -46,7 +52,7 @@ def read(kind: str, path: Path) -> Read:
 
 
 def read_mlflow(directory: Path) -> Read:
-    """The file that the flavor of scikit-learn names; any that holds something, where code comes first."""
+    """The file that the flavor of scikit-learn or of a booster names; else any that holds something."""
     description = describe(directory)
     flavors = description.get("flavors")
     flavors = flavors if isinstance(flavors, dict) else {}
@@ -65,7 +71,18 @@ def read_mlflow(directory: Path) -> Read:
     for path in files[:MAX_FILES]:
         if path.suffix.lower() in {".pkl", ".pickle", ".joblib", ".skops", ".bin", ".model", ""}:
             roots += read_file(path).roots
-    return Read(roots, safe=False, error="MLflow loads it with code of its own")
+        roots += model_boosters.in_file(path)
+    library, named = model_boosters.FLAVORS.get(str(loader)), function.get("data")
+    if library and (path := inside(directory, named)) is not None:
+        roots += model_boosters.in_file(path, library)
+    error = "MLflow loads it with code of its own"
+    return Read(roots, safe=False, error=error, flavor="" if function.get("code") else unread(str(loader)))
+
+
+def unread(loader: str) -> str:
+    """The flavor of MLflow's own that a loader is of, unless models of that are read here."""
+    top, _, flavor = loader.partition(".")
+    return flavor if top == "mlflow" and flavor.isidentifier() and flavor not in {"sklearn", "pyfunc"} else ""
 
 
 def describe(directory: Path) -> dict[str, Any]:
@@ -132,6 +149,7 @@ def read_skops(path: Path) -> Read:
                 with contextlib.suppress(Exception):  # it is made of something untrusted, or no whole
                     roots.append(skops.loads(packed(part, rest), trusted=allowed))
                     continue
+            roots += model_boosters.in_skops(node, rest)
             waiting += node.values()
     return Read(roots, safe=False, error=complaint)
 
@@ -176,12 +194,62 @@ def estimators(roots: list[Any]) -> Iterator[Any]:
             yield value
             inner = end(value)
             waiting += [inner] if inner is not None else []
+        elif isinstance(value, model_boosters.Booster):
+            yield value
         elif isinstance(value, safe_pickle.Stub):
-            waiting += value.held
+            derived = [found for state in value.held if (found := rebuilt(state)) is not None]
+            waiting += derived or [*model_boosters.held(value), *value.held]
         elif isinstance(value, dict):
             waiting += value.values()
         elif isinstance(value, (list, tuple, set, frozenset)):
             waiting += value
+
+
+def rebuilt(state: Any) -> Any:
+    """The estimator whose state this is, of a class that a script derived from its: None where it is none's.
+
+    It has every parameter of that class, and what it consists of is what that class is made of.
+    """
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        return None
+    if any(name.startswith("__") for name in state):
+        return None
+    best: Any = None
+    for cls in families():
+        parameters = cls._get_param_names()
+        if set(parameters) <= state.keys() and (
+            best is None or len(parameters) > len(best._get_param_names())
+        ):
+            parts, part = state.get("estimators_"), getattr(unfitted(cls), "estimator", None)
+            if part is None or (isinstance(parts, list) and parts and type(parts[0]) is type(part)):
+                best = cls
+    if best is None:
+        return None
+    model = best.__new__(best)
+    model.__dict__.update(state)
+    return model
+
+
+def families() -> list[Any]:
+    """Estimators of scikit-learn that predict and have enough parameters to be known by them."""
+    found = []
+    for name in ("ensemble", "linear_model", "naive_bayes", "neighbors", "neural_network", "svm", "tree"):
+        for cls in vars(importlib.import_module(f"sklearn.{name}")).values():
+            if isinstance(cls, type) and safe_pickle.is_estimator(cls) and hasattr(cls, "predict"):
+                found += [cls] if len(parameters(cls)) >= MIN_PARAMETERS else []
+    return found
+
+
+def parameters(cls: Any) -> set[str]:
+    """The names of what it is made with."""
+    return {*cls._get_param_names()}
+
+
+def unfitted(cls: Any) -> Any:
+    """One with its defaults, where it has them."""
+    with contextlib.suppress(Exception):
+        return cls()
+    return None
 
 
 def is_estimator(value: Any) -> bool:
@@ -203,6 +271,8 @@ def end(model: Any) -> Any:
 
 def chain(model: Any) -> list[Any]:
     """From the outside in, while they are estimators."""
+    if isinstance(model, model_boosters.Booster):
+        return [model]
     found: list[Any] = []
     while is_estimator(model) and len(found) < MAX_DEPTH:
         found.append(model)
@@ -211,12 +281,16 @@ def chain(model: Any) -> list[Any]:
 
 
 def names(model: Any) -> list[str]:
-    """Its class with its bases."""
+    """Its class with its bases; of a boosting library's model, its library."""
+    if isinstance(model, model_boosters.Booster):
+        return [model.library]
     return [cls.__name__ for cls in type(model).__mro__ if cls is not object]
 
 
 def predicts(model: Any, columns: list[str], rows: list[list[float]]) -> str:
     """Empty if it predicts the rows, or some of its own number of columns; else the first complaint."""
+    if isinstance(model, model_boosters.Booster):
+        return str(model_boosters.predicts(model))
     import joblib
     import numpy
     import pandas
@@ -255,10 +329,11 @@ def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) 
         by itself.
     """
     seen: dict[str, Any] = {"safe": False, "loads": False, "predicts": False, "estimators": [], "error": ""}
+    seen["flavor"] = ""
     try:
         warnings.simplefilter("ignore")
         got = read(model["kind"], Path(model["path"]))
-        seen["safe"], seen["error"] = got.safe, got.error
+        seen["safe"], seen["error"], seen["flavor"] = got.safe, got.error, got.flavor
         for found in estimators(got.roots):
             whole = predicts(found, columns, rows)
             links = chain(found)

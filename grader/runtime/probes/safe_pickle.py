@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import copyreg
 import functools
 import gzip
@@ -68,7 +69,14 @@ PLAIN = {
         *("KFold", "RepeatedStratifiedKFold", "ShuffleSplit", "StratifiedKFold", "StratifiedShuffleSplit"),
     },
 }
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "imblearn": "imbalanced-learn", "numpy": "numpy"}
+DISTRIBUTIONS = {
+    "sklearn": ("scikit-learn",),
+    "imblearn": ("imbalanced-learn",),
+    "numpy": ("numpy",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
+    "catboost": ("catboost",),
+}
 ESTIMATORS = ("sklearn", "imblearn")
 FOREIGN_PARTS = {"conftest", "datasets", "experimental", "externals", "tests", "utils", "_build_utils"}
 """Parts of those packages that hold no estimators, but much else."""
@@ -127,10 +135,10 @@ def is_estimator(cls: type) -> bool:
 @functools.cache
 def is_of_index(package: str) -> bool:
     """Whether the distribution was installed from an index rather than from a folder or an address."""
-    try:
-        return importlib.metadata.distribution(DISTRIBUTIONS[package]).read_text("direct_url.json") is None
-    except importlib.metadata.PackageNotFoundError:
-        return False
+    for name in DISTRIBUTIONS[package]:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.distribution(name).read_text("direct_url.json") is None
+    return False
 
 
 def latin1(text: Any, encoding: str = "latin1") -> bytes:
