@@ -109,8 +109,8 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
             first = watcher.answer()
             if "images" not in first:
                 return _built(first, request)
-            key = _key(request, first["images"], engine)
-            return _cached(cache or Cache(), key, lambda: _built(watcher.build(), request))
+            inputs = build_inputs(request, first["images"], engine)
+            return _cached(cache or Cache(), inputs, lambda: _built(watcher.build(), request))
 
 
 def _orders(
@@ -205,9 +205,9 @@ def _without_passwords(text: str) -> str:
     return text
 
 
-def _cached(cache: Cache, key: str, make: Callable[[], Built]) -> Built:
+def _cached(cache: Cache, inputs: Mapping[str, Any], make: Callable[[], Built]) -> Built:
     """A result that another grade of the same files found, or a new one; what is undecided is not kept."""
-    if entry := cache.find(KIND, {"build": key}):
+    if entry := cache.find(KIND, inputs):
         return _read(entry)
     found = make()
     if found.outcome == UNDECIDED:
@@ -216,22 +216,35 @@ def _cached(cache: Cache, key: str, make: Callable[[], Built]) -> Built:
     def write(directory: Path) -> None:
         (directory / ANSWER).write_text(json.dumps(asdict(found)), encoding="utf-8")
 
-    return _read(cache.get(KIND, {"build": key}, write))
+    return _read(cache.get(KIND, inputs, write))
 
 
 def _read(entry: Path) -> Built:
     return Built(**json.loads((entry / ANSWER).read_text(encoding="utf-8")))
 
 
-def _key(request: Request, images: Mapping[str, str], engine: Engine) -> str:
-    """What makes two builds the same."""
-    digest = hashlib.sha256()
-    for name, path in sorted(request.files.items()):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{name} {content} {os.access(path, os.X_OK)}\0".encode())
-    facts = (request.dockerfile, request.steps, sorted(images.items()), request.buildkit, request.limits)
-    digest.update(repr((facts, engine.version, os.environ.get(NETWORK, ""))).encode())
-    return digest.hexdigest()[:32]
+def build_inputs(request: Request, images: Mapping[str, str], engine: Engine) -> dict[str, Any]:
+    """What makes two builds the same, for a cache's key.
+
+    Args:
+        images: the ids of what it is built from.
+    """
+    return {
+        "files": {
+            name: [hashlib.sha256(path.read_bytes()).hexdigest(), os.access(path, os.X_OK)]
+            for name, path in request.files.items()
+        },
+        "dockerfile": request.dockerfile,
+        "steps": [asdict(step) for step in request.steps],
+        "images": dict(images),
+        "buildkit": request.buildkit,
+        "control": list(request.control),
+        "limits": asdict(request.limits),
+        "engine": engine.version,
+        "network": os.environ.get(NETWORK, ""),
+        # As digests: an address may hold a password.
+        "proxies": {name: hashlib.sha256(value.encode()).hexdigest() for name, value in proxies().items()},
+    }
 
 
 def buildkit_client() -> tuple[str, ...] | None:
