@@ -290,7 +290,8 @@ NO_NEW_PRIVILEGES = 38
 def confine(store: Path) -> bool:
     """Landlock: write to the store alone, see no other, reach no other process. False where there is none.
 
-    A client that finds a hole in MLflow is then where it was before, with its own store.
+    A client that finds a hole in MLflow is then where it was before, with its own store. Landlock has no say
+    over sockets that have a path: those of other stores have one that nobody can guess.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), 1)

@@ -68,7 +68,6 @@ class MlflowHost:
         self._started = threading.Lock()
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._numbers = iter(range(10**9))
 
     def __enter__(self) -> MlflowHost:
         return self
@@ -101,7 +100,8 @@ class MlflowHost:
             GraderFault: it does not start.
         """
         self.start()
-        store = self._directory / f"{next(self._numbers)}"
+        # Servers see nothing beside their own stores, but whoever knew the path could reach another's socket.
+        store = self._directory / secrets.token_hex(6)
         if not open_tree(seeded or self._template).copy_out("", store):
             raise GraderFault("a store cannot be copied whole")
         for name in mlflow_server.OWN_FILES:

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -303,3 +308,190 @@ print(json.dumps([
     )
     done = process.run(argv)
     assert json.loads(done.stdout) == [False, False, False, False, False, False, True], done.output
+
+
+HOLE = """
+    async def app(scope, receive, send):
+        from urllib.parse import parse_qsl
+        import socket
+        acts = {
+            "read": lambda path: open(path, "rb").read(1),
+            "write": lambda path: open(path, "ab").close(),
+            "list": os.listdir,
+            "signal": lambda pid: os.kill(int(pid), 0),
+            "connect": lambda port: socket.create_connection(("127.0.0.1", int(port)), 5).close(),
+        }
+        status = 200
+        for act, value in parse_qsl(scope["query_string"].decode()):
+            try:
+                acts[act](value)
+            except OSError:
+                status = 403
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+"""
+"""An MLflow that does whatever it is asked to."""
+APP = "    from mlflow.server.fastapi_app import app\n"
+WALL = "    confine(store)\n"
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_a_server_with_a_hole_has_its_own_store_and_no_more(
+    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, confined: bool
+) -> None:
+    """Without bubblewrap, so that nothing but Landlock holds; without that too, everything succeeds."""
+    if ctypes.CDLL(None).syscall(mlflow_server.CREATE_RULESET, None, ctypes.c_size_t(0), 1) < 6:
+        pytest.skip("this kernel's Landlock does not know of signals")
+    text = services._SCRIPT.read_text(encoding="utf-8")
+    assert (text.count(APP), text.count(WALL)) == (1, 1)
+    script = tmp_path / "server.py"
+    script.write_text(text.replace(APP, HOLE).replace(WALL, WALL if confined else ""), encoding="utf-8")
+    monkeypatch.setattr(services, "_SCRIPT", script)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with (
+        MlflowHost(tmp_path / "m", cache, None) as host,
+        host.open() as mine,
+        host.open() as other,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+
+        def can(act: str, value: object) -> bool:
+            return mine.client.get("/health", params={act: str(value)}).status_code == 200
+
+        assert can("read", mine.store / mlflow_server.DATABASE)
+        assert can("write", mine.store / "artifacts/new")
+        assert can("list", mine.store)
+        found = {
+            "read another store": can("read", other.store / mlflow_server.DATABASE),
+            "read another record": can("read", other.store / mlflow_server.REQUESTS),
+            "write to another store": can("write", other.store / "artifacts/new"),
+            "read the log of all": can("read", tmp_path / "m/log"),
+            "list the stores": can("list", tmp_path / "m"),
+            "write elsewhere": can("write", elsewhere / "new"),
+            "signal the grader": can("signal", os.getpid()),
+            "connect": can("connect", listener.getsockname()[1]),
+        }
+    assert found == dict.fromkeys(found, not confined)
+
+
+def test_the_path_of_a_store_cannot_be_guessed(host: MlflowHost) -> None:
+    with host.open() as one, host.open() as other:
+        names = {one.store.name, other.store.name}
+    assert len(names) == 2
+    assert all(len(name) == 12 for name in names)
+
+
+DISABLED = {
+    "what calls models": (
+        "/api/2.0/mlflow/gateway-proxy",
+        "/ajax-api/2.0/mlflow/gateway-proxy",
+        "/ajax-api/3.0/mlflow/gateway/endpoints/create",
+        "/ajax-api/3.0/mlflow/gateway/secrets/create",
+        "/gateway/x/mlflow/invocations",
+        "/ajax-api/3.0/mlflow/scorer/invoke",
+        "/ajax-api/3.0/mlflow/scorers/register",
+        "/ajax-api/3.0/mlflow/genai/evaluate/invoke",
+        "/ajax-api/3.0/mlflow/issues/invoke",
+    ),
+    "what starts jobs": (
+        "/ajax-api/3.0/jobs/",
+        "/ajax-api/3.0/mlflow/jobs/1",
+        "/ajax-api/3.0/mlflow/prompt-optimization/jobs",
+        "/ajax-api/3.0/mlflow/demo/generate",
+    ),
+    "what fetches addresses": ("/api/2.0/mlflow/webhooks", "/api/2.0/mlflow/webhooks/1/test"),
+    "what runs a shell": ("/ajax-api/3.0/mlflow/assistant/message", "/ajax-api/3.0/mlflow/assistant/config"),
+    "queries without bounds": ("/graphql",),
+    "files of the interface": (
+        "/static-files/index.html",
+        "/static-files/../../../../etc/passwd",
+        "/build/x",
+    ),
+    "accounts and workspaces": ("/signup", "/api/2.0/mlflow/users/create", "/api/3.0/mlflow/workspaces"),
+    "what describes the server": ("/docs", "/openapi.json", "/redoc", "/metrics"),
+    "ways around": ("//graphql", "/api/2.0/mlflow/../../../graphql", "/./graphql", "/%67raphql", "/GRAPHQL"),
+    "ways on": ("/api/2.0/mlflow/runs%2f..%2f..%2f..%2f..%2fgraphql", "/health/", "/version/x"),
+}
+
+
+@pytest.mark.parametrize("paths", DISABLED.values(), ids=DISABLED)
+def test_what_no_exam_needs_is_not_there(server: MlflowServer, paths: tuple[str, ...]) -> None:
+    """As if MLflow had no such path: 404, whatever the method, and no word of MLflow's own."""
+    for path in paths:
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+            said = exchange(server, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            if "runs%2f" in path:  # it is of the kind that is served, and then nobody's
+                assert said.split()[1] in ("404", "405"), (method, path, said)
+            else:
+                assert said.startswith("HTTP/1.1 404 "), (method, path, said)
+                assert said.lower().endswith("connection: close\r\n\r\n"), (method, path, said)
+
+
+def exchange(server: MlflowServer, words: str) -> str:
+    """What is answered to a request as it is written: clients tidy up paths."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60)
+        connection.connect(str(server.socket))
+        connection.sendall(words.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1).encode())
+        return b"".join(iter(lambda: connection.recv(2**16), b"")).decode("utf-8", "replace")
+
+
+def test_every_path_of_mlflows_is_served_or_refused_by_name(tmp_path: Path) -> None:
+    """A new version's new paths are none of ours until somebody has looked at them."""
+    code = """
+import json, os, re, sys
+os.environ["_MLFLOW_SERVER_FILE_STORE"] = "sqlite:///" + sys.argv[1]
+from mlflow.server import app as old
+from mlflow.server.fastapi_app import app as new
+paths = {str(rule) for rule in old.url_map.iter_rules()}
+paths |= {path for route in new.routes if (path := getattr(route, "path", ""))}
+print(json.dumps(sorted(re.sub("[<{][^>}]*[>}]", "x", path) for path in paths)))
+"""
+    done = process.run([sys.executable, "-c", code, tmp_path / "none.db"], timeout=180)
+    assert done.returncode == 0, done.output
+    paths = json.loads(done.stdout.splitlines()[-1])
+    served = {path for path in paths if mlflow_server.SERVED.fullmatch(path)}
+    dangerous = re.compile(
+        r"gateway|webhook|scorer|job|graphql|invoke|assistant|demo|secret|workspace|users|static|optimization"
+    )
+    assert len(paths) > 100
+    assert len(served) > 50
+    assert [path for path in served if dangerous.search(path)] == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # httpcore's unclosed socket
+def test_a_server_that_dies_is_started_once_more(host: MlflowHost) -> None:
+    """With what it held; dying again it holds nothing, as long as an empty one answers."""
+    with host.open() as server:
+        client = Candidate(server)
+        client.run("0", accuracy=0.5)
+        end_server(server)
+        assert [run.metrics["accuracy"] for run in server.runs()] == [0.5]
+        assert not server.remarks
+        end_server(server)
+        assert server.runs() == []
+        assert list(server.remarks) == [
+            "what the submission sent it keeps the tracking server from answering"
+        ]
+        client.http.close()
+
+
+def test_a_host_that_dies_is_our_fault(tmp_path: Path, cache: Cache, bwrap: Path | None) -> None:
+    with MlflowHost(tmp_path / "m", cache, bwrap) as dying:
+        with dying.open():
+            assert dying._process is not None
+        process.end_group(dying._process)  # type: ignore[arg-type]
+        with pytest.raises(GraderFault, match="the tracking server has ended"), dying.open():
+            pass
+
+
+def end_server(server: MlflowServer) -> None:
+    """Kill the process that serves a store, as a crash would."""
+    log = str(server.store / mlflow_server.LOG)
+    for output in Path("/proc").glob("[0-9]*/fd/1"):
+        with contextlib.suppress(OSError):
+            if os.fspath(output.readlink()) == log:
+                os.kill(int(output.parts[2]), signal.SIGKILL)
+                return
+    raise AssertionError("it is not there")
