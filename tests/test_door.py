@@ -43,7 +43,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
             "checks/registry_runs.py:_data",
         ),
         *("checks/run_world.py:_given", "checks/serving_runs.py:_pool", "checks/training_runs.py:_files"),
-        *("checks/training_runs.py:cleaned", "runtime/plan.py", "runtime/image_build.py:_key"),
+        *("checks/training_runs.py:cleaned", "runtime/plan.py", "runtime/image_build.py:build_inputs"),
         *("runtime/image_build.py:_write", "checks/gitignore.py"),
     ),
     "a temporary directory of the grader's own, in which no program of a candidate runs": (
@@ -62,13 +62,14 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     "a copy that the door has just made, which nobody else can reach": (
         *("runtime/lab.py:Lab._seed", "runtime/lab.py:_copy_files", "runtime/services.py:MlflowHost.open"),
     ),
-    "an output folder of the build of a wheel, which has ended": ("runtime/wheels.py",),
+    "a package as it is downloaded, and its wheel as it is written anew": ("runtime/wheels.py",),
     "makes a new directory, or fills one in which nothing has run yet": (
         *("runtime/cell.py:Cell.probe", "runtime/cell.py:Cell.private", "runtime/lab.py:Lab._cell"),
         *("runtime/object_store.py:open_store", "runtime/services.py:MlflowHost.__init__"),
         *("runtime/services.py:MlflowHost.start", "runtime/services.py:MlflowHost._migrate"),
         *("runtime/services.py:MlflowHost._keep", "runtime/warm.py:Warm.__init__", "runtime/workshop.py"),
         *("runtime/workspace.py:_place", "runtime/zygote.py:Zygote._job"),
+        *("runtime/build_sandbox.py:build_sandbox",),
     ),
     "a socket or a directory beside the sandbox, which programs do not see": (
         *("runtime/contained.py", "runtime/container_view.py", "runtime/containers.py"),

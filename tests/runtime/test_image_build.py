@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
+from grader.runtime.build_work import NETWORK, UNDECIDED
 from grader.runtime.cache import Cache
 from grader.runtime.engine import Engine
 from grader.runtime.image_build import (
     KIND,
-    NETWORK,
-    UNDECIDED,
     BuildLimits,
     Built,
     Request,
