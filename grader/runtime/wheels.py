@@ -61,23 +61,23 @@ class WheelBuilder:
         return next(entry.glob("*.whl"))
 
     def _build(self, package: uv.Package, directory: Path) -> None:
-        source = directory / package.sdist.rpartition("/")[2].partition("#")[0]
-        _download(package, source)
-        name, content = self._run(package, source)
+        name, content = self._run(package)
         try:
             _repack(content, directory / name)
         except _BROKEN as error:
             raise _not_built(package, f"its wheel cannot be used: {error}") from error
-        source.unlink()
 
-    def _run(self, package: uv.Package, source: Path) -> tuple[str, bytes]:
+    def _run(self, package: uv.Package) -> tuple[str, bytes]:
         """Have the package build; the wheel that it leaves."""
         tools = self._tools()
         python = tools / "venv" / "bin" / "python"
         words = ("-I", "-m", "pip", "wheel", "--no-index", "--no-deps", "--no-build-isolation", "-w", ".")
         with build_sandbox(self._bwrap) as sandbox:
-            readable = [self._python.path.parent.parent, tools, source]
-            done = sandbox.run([python, *words, source], readable=readable, limits=_LIMITS)
+            # What pip says of a file in its own directory tells nothing of this machine.
+            source = package.sdist.rpartition("/")[2].partition("#")[0]
+            _download(package, sandbox.workspace / source)
+            readable = [self._python.path.parent.parent, tools]
+            done = sandbox.run([python, *words, f"./{source}"], readable=readable, limits=_LIMITS)
             if not done.ok:
                 raise _not_built(package, f"building it {done.describe()}\n{done.tail()}")
             # Whatever lies there now was put there by the package's own code.

@@ -101,6 +101,7 @@ def test_a_build_that_takes_too_much_makes_no_wheel(
         build(cache, wall, code, monkeypatch)
     assert why in caught.value.output
     assert "\x1b" not in caught.value.output
+    assert str(cache.root) not in caught.value.output
 
 
 def archive_of(*members: tuple[str, bytes]) -> bytes:
