@@ -28,7 +28,7 @@ SOCKETS = "/grader/services"
 NAMESPACES = (
     *("--unshare-all", "--unshare-user", "--cap-drop", "ALL"),
     *("--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
-    *("--uid", "1000", "--gid", "1000", "--hostname", "exam"),
+    *("--uid", "1000", "--gid", "1000", "--hostname", "localhost"),
 )
 FORBID_NAMESPACES = "--disable-userns"
 

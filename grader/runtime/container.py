@@ -52,7 +52,9 @@ class Container:
         from requests.exceptions import RequestException
 
         try:
-            created = self.client.api.create_container(command=list(COMMAND), hostname="exam", **settings)
+            created = self.client.api.create_container(
+                command=list(COMMAND), hostname="localhost", **settings
+            )
             self._name = created["Id"]
             self.client.api.start(self._name)
         except (DockerException, RequestException) as error:

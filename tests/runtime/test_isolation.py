@@ -147,7 +147,7 @@ def test_the_names_of_services_are_the_loopback(isolated: Bench) -> None:
     code = (
         "import socket, sys; print({n: socket.gethostbyname(n) for n in sys.argv[1:]}, socket.gethostname())"
     )
-    assert isolated.python(code, *names).stdout == f"{dict.fromkeys(names, '127.0.0.1')} exam\n"
+    assert isolated.python(code, *names).stdout == f"{dict.fromkeys(names, '127.0.0.1')} localhost\n"
 
 
 def test_other_processes_cannot_be_seen_or_ended(isolated: Bench, open_air: Bench) -> None:
