@@ -239,6 +239,27 @@ def _marks(document: Mapping[str, Any], attacks: Sequence[Attack]) -> Iterator[s
                 yield f"{criterion['id']} {status} {criterion['earned']:g} of {criterion['points']:g}: {said}"
 
 
+def differences(before: Outcome, after: Outcome) -> Iterator[str]:
+    """What two grades of one submission say differently, but for times; tasks that one left out aside."""
+    if before.document is None or after.document is None:
+        yield f"no result: {(before if before.document is None else after).text[-300:]}"
+        return
+    one, other = without_times(before.document), without_times(after.document)
+    was, now = _tasks(one), _tasks(other)
+    for name in was.keys() & now.keys():
+        if was[name] != now[name]:
+            yield f"{name} was {was[name]}, and is {now[name]}"
+    if was.keys() == now.keys():
+        for key in one.keys() | other.keys():
+            if one.get(key) != other.get(key):
+                yield f"{key} was {one.get(key)}, and is {other.get(key)}"
+
+
+def _tasks(document: dict[str, Any]) -> dict[str, Any]:
+    """The tasks of a result document by name, which are taken out of it."""
+    return {task["id"]: task for section in document.pop("sections") for task in section["tasks"]}
+
+
 def same(one: Outcome, other: Outcome) -> bool:
     """Whether two grades say the same of every criterion, points and findings alike."""
 
