@@ -171,8 +171,12 @@ def _leads_to(context: Context, origin: str, locked: str) -> bool:
     file = context.submission.file(origin)
     if file is None or not isinstance(file.text, str):
         return False
-    included = re.findall(r"(?m)^\s*(?:-r|--requirement|-c|--constraint)[ =]?\s*(\S+)", file.text)
-    return any(str(PurePosixPath(origin).parent / name) == locked for name in included)
+    return any(str(PurePosixPath(origin).parent / name) == locked for name in included_files(file.text))
+
+
+def included_files(text: str) -> list[str]:
+    """The files that a requirements file includes."""
+    return re.findall(r"(?m)^[^\S\n]*+(?:-r|--requirement|-c|--constraint)[ =]?[^\S\n]*+(\S++)", text)
 
 
 @check("dockerfile.copies")

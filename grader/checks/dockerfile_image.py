@@ -79,6 +79,7 @@ class Ran:
     line: int
 
 
+MOST_SHEBANG = 200
 MOST_PLACED = 50_000
 """Files that all COPY together may put: beyond, nothing more is followed."""
 MOST_CARRIED = 1_000_000
@@ -236,10 +237,16 @@ def run_commands(instruction: Instruction, image: Image) -> tuple[Command, ...]:
     script = " ".join(instruction.value)
     bodies = [content for _, content in instruction.heredocs]
     if bodies and re.fullmatch(r"\s*<<-?\s*\S+\s*", script):
-        shebang = re.match(r"#!\s*(?:/usr/bin/env\s+)?\S*?(\w+)\s*\n", bodies[0])
-        return () if shebang and not shebang[1].endswith("sh") else commands("\n" + bodies[0], known)
+        program = interpreter(bodies[0])
+        return () if program and not program.endswith("sh") else commands("\n" + bodies[0], known)
     closed = "".join(f"\n{content}{name}" for name, content in instruction.heredocs)
     return commands(script + closed, known)
+
+
+def interpreter(script: str) -> str:
+    """What a script's first line names; empty where it names nothing."""
+    found = re.match(r"#!\s*(?:/usr/bin/env\s+)?\S*?(\w+)\s*\n", script[:MOST_SHEBANG])
+    return found[1] if found else ""
 
 
 def quoted(words: Sequence[str]) -> str:

@@ -15,7 +15,10 @@ MOST_TOKENS = 400
 """The parser goes at most one level deeper a token, and is safe some way past this."""
 MOST_CHARACTERS = 20_000
 
-_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`[^`]*`")
+# A text that does not end goes to the end: else each quote in it would be tried as the beginning of one.
+_STRING = re.compile(
+    r"#[^\n]*+|([\"'])(?:\\.|(?!\1)[^\\])*+(?:\1|(?P<open>\\?\Z))|`[^`]*+(?:`|(?P<raw>\Z))", re.DOTALL
+)
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+")
 _FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
@@ -89,6 +92,8 @@ def read(text: str) -> Expression | Unreadable:
 
     if len(text) > MOST_CHARACTERS:
         return Unreadable(f"it is longer than {MOST_CHARACTERS:,} characters", too_long=True)
+    if any(found["open"] is not None or found["raw"] is not None for found in _STRING.finditer(text)):
+        return Unreadable("not valid PromQL: a text in it does not end")
     if len(_TOKEN.findall(_STRING.sub(" s ", text))) > MOST_TOKENS:
         return Unreadable(f"it has more than {MOST_TOKENS} words and signs", too_long=True)
     try:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 FIRST = datetime(2027, 1, 6, 12, tzinfo=UTC)
 MAX_WEEKS = 520
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`|\#[^\n]*)"""
+    r"""(?P<text>"(?:\\.|[^"\\])*+(?:"|\\?\Z)|'(?:\\.|[^'\\])*+(?:'|\\?\Z)|`[^`]*+(?:`|\Z)|\#[^\n]*)"""
     r"|(?P<now>\btime\s*\(\s*\))"
     r"|\b(?P<calendar>minute|hour|day_of_week|day_of_month|day_of_year|days_in_month|month|year)\s*\(\s*\)"
     r"|\b(?P<stamp>timestamp)\s*\("

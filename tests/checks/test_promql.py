@@ -41,6 +41,18 @@ def test_what_cannot_be_read_is_a_value(text: str) -> None:
     assert isinstance(read(text), Unreadable)
 
 
+@pytest.mark.parametrize("text", ['"\\' * 9_999, "'\\\"" * 6_666, "`" * 19_999, "x == '", 'x{a="b\\'])
+def test_a_text_that_does_not_end(text: str) -> None:
+    """Each quote in it may seem to begin another: it is read once all the same."""
+    assert read(text) == Unreadable("not valid PromQL: a text in it does not end")
+
+
+def test_a_comment_is_no_text() -> None:
+    found = read("rate(x[5m]) # it's a rate\n > 1")
+    assert isinstance(found, Expression)
+    assert [each.metric for each in found.selectors()] == ["x"]
+
+
 def test_selectors_with_what_is_around_them() -> None:
     text = 'histogram_quantile(0.95, sum by (le, job) (rate(x_bucket{job=~"a|b",env!="dev"}[5m]))) > 1'
     matchers = (Matcher("job", "=~", "a|b"), Matcher("env", "!=", "dev"))

@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from grader.checks import (
+    dockerfile,
+    dockerfile_facts,
+    dockerfile_image,
     exposition,
+    makefile_text,
     promql,
     promql_labels,
     recorded,
@@ -182,11 +186,36 @@ READERS: dict[str, Callable[[str], object]] = {
 }
 
 
+LINES: dict[str, Callable[[str], object]] = {
+    "a make variable": makefile_text._SETS.fullmatch,
+    "a variable of a target": makefile_text._SETS_FOR.fullmatch,
+    "a rule": makefile_text._RULE.fullmatch,
+    "a Dockerfile's word": lambda text: dockerfile_facts.expand(text, {}),
+    "files of requirements": dockerfile.included_files,
+    "a here-document": dockerfile_image.interpreter,
+}
+
+
 @pytest.mark.parametrize("name", READERS)
 @settings(derandomize=True, deadline=None, max_examples=60, database=None)
 @given(text=TEXTS)
 def test_a_reader_takes_any_text(name: str, text: str) -> None:
     READERS[name](text)
+
+
+LONG = 60_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", LINES)
+@pytest.mark.parametrize(
+    "text", ["a ", " ", "a:", "a: ", "\n", "\n\n-", "#!a", "-r", "${a:-{}", "a ; ", "= "]
+)
+def test_an_expression_takes_a_long_text(pattern: str, text: str, deadline: None) -> None:
+    """Whatever backtracks at each character does not come to an end here."""
+    long = text * (LONG // len(text))
+    for tail in ("", "!", "="):
+        LINES[pattern](long + tail)
 
 
 @settings(derandomize=True, deadline=None, max_examples=100, database=None)
