@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from grader import process
 from grader.checks.context import Context
@@ -134,13 +135,32 @@ def parse(file: SourceFile) -> Dockerfile | Problem:
         return text
     if len(text) > MOST_CHARACTERS or "\0" in text:
         return Problem(file.name, "the file is no Dockerfile: it is too long or binary")
-    done = process.run([sys.executable, "-I", "-c", _PARSER], stdin=text)
-    if done.returncode != 0:
-        raise GraderFault("the Dockerfile parser failed", log_tail=done.output[-2000:])
-    answer = json.loads(done.stdout)
+    try:
+        answer = _parsed(text)
+    except _NoAnswer as error:
+        # It is what the text holds, unless the parser or the machine fails without it too.
+        try:
+            _parsed("FROM scratch\n")
+        except _NoAnswer:
+            raise GraderFault("the Dockerfile parser failed", log_tail=str(error)) from error
+        return Problem(file.name, "not a valid Dockerfile: the parser does not get through it")
     if isinstance(answer, str):
         return Problem(file.name, f"not a valid Dockerfile: {answer}")
     return _staged(file, tuple(_instruction(*entry) for entry in answer))
+
+
+class _NoAnswer(Exception):  # noqa: N818  (whose failure it is, is not told yet)
+    """The parser did not come to an end."""
+
+
+def _parsed(text: str) -> Any:
+    done = process.run([sys.executable, "-I", "-c", _PARSER], stdin=text)
+    if done.returncode != 0 or done.timed_out:
+        raise _NoAnswer(done.output[-2000:])
+    try:
+        return json.loads(done.stdout)
+    except ValueError as error:  # an answer that is cut off
+        raise _NoAnswer(str(error)) from error
 
 
 def _instruction(

@@ -7,12 +7,14 @@ import pytest
 from grader.checks import dockerfile as checks
 from grader.checks import dockerfile_facts, image_build
 from grader.checks.docker_context import BuildContext, ignore_patterns, ignored
-from grader.checks.dockerfile_facts import expand
+from grader.checks.dockerfile_facts import _PARSER, expand
 from grader.checks.registry import Check
+from grader.documents import Problem
+from grader.errors import GraderFault
 from grader.results import Outcome, Verdict
 from grader.runtime.engine import Engine
 from grader.runtime.image_build import Request
-from tests.builders import decide, make_context
+from tests.builders import decide, make_context, make_submission
 
 HONEST = """
     FROM python:3.11-slim AS builder
@@ -494,3 +496,27 @@ def test_an_engine_may_be_too_old(tmp_path: Path) -> None:
         dockerfile = dockerfile_facts.read(context, "dockerfile")
         assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
         assert image_build.too_new(dockerfile, Engine(address="", version=version)) == wanted
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_parser_that_dies(ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the text it is the candidate's, and by itself it is ours."""
+    dying = "import os, sys\nif b'DIE' in sys.stdin.buffer.peek(): os.abort()\n"
+    monkeypatch.setattr(dockerfile_facts, "_PARSER", dying.replace("DIE", "" if ours else "DIE") + _PARSER)
+    submission = make_submission(tmp_path, {"Dockerfile": "FROM a\nRUN DIE\n"})
+    file = submission.file("Dockerfile")
+    assert file is not None
+    if ours:
+        with pytest.raises(GraderFault, match="the Dockerfile parser failed"):
+            dockerfile_facts.parse(file)
+    else:
+        assert dockerfile_facts.parse(file) == Problem(
+            "Dockerfile", "not a valid Dockerfile: the parser does not get through it"
+        )
+
+
+def test_an_answer_that_is_cut_off_is_the_candidates(tmp_path: Path) -> None:
+    text = "FROM a\n" + "RUN " + "\x01" * 99_000 + "\n"
+    file = make_submission(tmp_path, {"Dockerfile": text}).file("Dockerfile")
+    assert file is not None
+    assert not isinstance(dockerfile_facts.parse(file), Exception)

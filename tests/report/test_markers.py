@@ -156,7 +156,8 @@ def test_what_a_refusal_says(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_program_output(tmp_path: Path) -> None:
     root = reference_copy(tmp_path / "work")
     code = f"import sys\nmark = {MARK!r}\nprint(mark)\nprint(mark, file=sys.stderr)\nraise SystemExit(mark)\n"
-    (root / "src/register_model.py").write_text(code)
+    script = root / "src/register_model.py"
+    script.write_text(code + script.read_text().replace("from __future__ import annotations\n", ""))
     graded = grade(root, "3.3")
     assert NAME in reports(graded, tmp_path)["document"]
     assert dangers(graded, tmp_path) == []
