@@ -18,14 +18,17 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.collect import collect
-from grader.exam import Exam
-from grader.exam_loader import load_exam
-from grader.process import clean_environment
-from grader.runtime.lab import Lab
+from grader.command import clean_environment
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+from grader.runtime.submission_runtime import Lab
+from grader.submission.collect import collect
+
+if TYPE_CHECKING:
+    from grader.exam.model import Exam
 
 HERE = Path(__file__).parent
 STEPS = {"3.1": ("server", "train"), "4.1": ("serve",), "6.2": ("drift",)}

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from grader import __version__
-from grader.boundary import INTERRUPTED, end_now, exit_code_of, interrupt
+from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
 
 app = typer.Typer(
     name="grader",

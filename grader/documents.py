@@ -15,14 +15,16 @@ import warnings
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli
 import yaml
 from yaml import CSafeLoader, SafeLoader
 
 from grader.results import Finding
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
 
 MOST_BYTES = 4 * 2**20
 """The largest file that is read as text: no honest deliverable comes near it."""

@@ -7,11 +7,9 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from grader.checks.context import Context
-from grader.checks.registry import Check
 from grader.errors import GraderFault, ToolMissing
-from grader.exam import Criterion, Deliverable, Part, Task
 from grader.results import (
     CriterionResult,
     Evidence,
@@ -23,6 +21,11 @@ from grader.results import (
     Verdict,
 )
 from grader.score import criterion_result
+
+if TYPE_CHECKING:
+    from grader.check import Check
+    from grader.context import Context
+    from grader.exam.model import Criterion, Deliverable, Part, Task
 
 WORKERS = 24
 """Threads, most of which wait for a process; how many of those run at once is the lab's business."""

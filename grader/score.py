@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from grader.exam import Criterion
 from grader.results import CriterionResult, Evidence, PartResult, Score, SectionResult, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from grader.exam.model import Criterion
 
 
 def add(points: Iterable[float]) -> float:

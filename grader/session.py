@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.checks.context import Context
-from grader.collect import collect
+from grader.context import Context
 from grader.errors import UsageError
-from grader.exam import Exam, Task
-from grader.exam_loader import load_exam
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
 from grader.grading import Observer, grade_tasks, ignore
+from grader.reference_comparison import comparisons
 from grader.results import Comparison, Finding, Grade, SectionResult
-from grader.runtime.scratch import scratch_directory
+from grader.runtime.temporary import scratch_directory
 from grader.score import add, total
-from grader.solution import comparisons
-from grader.submission import Submission
+from grader.submission.collect import collect
 from grader.timeline import Timeline
 from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
-    from grader.runtime.lab import Lab
-    from grader.runtime.workshop import Workshop
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from grader.exam.model import Exam, Task
+    from grader.runtime.shared_runtime import Workshop
+    from grader.runtime.submission_runtime import Lab
+    from grader.submission.model import Submission
 
 STATIC = "static"
 """The isolation of a grade that ran nothing."""
@@ -169,7 +170,7 @@ def _lab(
     """What runs candidate code, where that was asked for and some check may need it."""
     if options.isolation == STATIC or not may_run(tasks):
         return None
-    from grader.runtime.lab import Lab
+    from grader.runtime.submission_runtime import Lab
 
     tools = Tools(options.without)
     lab = Lab(
@@ -192,7 +193,7 @@ def workshop_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterato
     if options.isolation == STATIC or not may_run(tasks):
         yield None
         return
-    from grader.runtime.workshop import Workshop
+    from grader.runtime.shared_runtime import Workshop
 
     with Workshop(isolation=options.isolation, hidden=(exam.directory.resolve(),)) as workshop:
         yield workshop

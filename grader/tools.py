@@ -5,17 +5,18 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.command import run
 from grader.errors import GraderFault, ToolMissing
-from grader.process import run
 
 if TYPE_CHECKING:
-    from grader.runtime.engine import Engine
+    from collections.abc import Mapping
+
+    from grader.docker_engine import Engine
 
 ENGINE = "docker"
 """Not a program but what answers behind it: a client alone builds and isolates nothing."""
@@ -107,7 +108,7 @@ class Tools:
 
 @cache
 def _engine() -> Engine | ToolMissing:
-    from grader.runtime.engine import find_engine
+    from grader.docker_engine import find_engine
 
     try:
         return find_engine()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from grader.checks.context import Context
-from grader.checks.registry import Check
-from grader.exam import EnvironmentSpec, Exam
-from grader.results import Outcome
-from grader.submission import Manifest, Submission
+from grader.context import Context
+from grader.exam.model import EnvironmentSpec, Exam
+from grader.submission.model import Manifest, Submission
 from grader.tools import Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grader.check import Check
+    from grader.results import Outcome
 
 EXAM = Exam(
     id="test",

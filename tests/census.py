@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import gettempdir
-
-import docker
+from typing import TYPE_CHECKING
 
 from tests.docker_engine import BASE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
 
 Census = dict[str, set[str]]
 CONTROL_GROUPS = Path("/sys/fs/cgroup")

@@ -21,7 +21,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from grader.runtime.launch import PYTHON
+from grader.runtime.sandbox.paths import PYTHON
 
 BASE = "python:3.11-slim"
 PROGRAMS = ("sh", "cat", "cp", "dd", "env", "false", "head", "ls", "mkdir", "sleep", "test", "true", "yes")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from grader.bundled import REFERENCE_SOLUTION
-from grader.results import Grade, Status
+from grader.exam.bundled import REFERENCE_SOLUTION
 from grader.session import STATIC, Options, score_submission
+
+if TYPE_CHECKING:
+    from grader.results import Grade, Status
 
 
 def reference_copy(root: Path) -> Path:

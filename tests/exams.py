@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from grader.exam import Deliverable, Exam, Section, Task
+from grader.exam.model import Deliverable, Exam, Section, Task
 from tests.builders import EXAM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 
 def exam_of(*deliverables: Deliverable, data: Mapping[str, Path] | None = None) -> Exam:

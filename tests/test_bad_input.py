@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from grader.bundled import ROOT, RUBRICS
 from grader.commands.score import exit_code
+from grader.exam.bundled import ROOT, RUBRICS
 from grader.results import Grade, Status
-from grader.runtime import services
+from grader.runtime.services import mlflow
 from grader.session import STATIC, Options, score_submission
 from tests.editing import losses, reference_copy, still_open
 
@@ -151,7 +151,7 @@ def test_a_server_of_ours_that_does_not_start_costs_nobody_a_point(
 ) -> None:
     broken = tmp_path / "server.py"
     broken.write_text("import sys\nprint('the disk is full', file=sys.stderr)\nsys.exit(1)\n")
-    monkeypatch.setattr(services, "_SCRIPT", broken)
+    monkeypatch.setattr(mlflow, "_SCRIPT", broken)
     graded = grade(reference_copy(tmp_path / "submission"), "3.2", static=False)
     assert losses(graded) == {}
     assert set(still_open(graded).values()) == {Status.ERROR}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 
-from grader.bundled import REFERENCE_SOLUTION
+from grader.exam.bundled import REFERENCE_SOLUTION
 from grader.schemas import load
 from tests.editing import reference_copy, without_times
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def grader(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

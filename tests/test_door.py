@@ -1,4 +1,4 @@
-"""Nothing but `grader/runtime/files.py` looks into or changes a directory in which candidate code has run.
+"""Nothing but `grader/files.py` looks into or changes a directory in which candidate code has run.
 
 No reader of source can tell which directory a path leads to. So every place in the grader that touches a
 file system by path is listed here, with the reason why candidate code never had its hands in there; what is
@@ -8,94 +8,145 @@ new is to go through the door, or to say why it need not.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import grader
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 ROOT = Path(grader.__file__).parent
-DOOR = "runtime/files.py"
+DOOR = "files.py"
 INSIDE = ("runtime/inside/", "runtime/probes/")
 """Scripts that run in the sandbox themselves, with what it lets them have."""
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "reads what comes with the grader or the exam, or what a user names": (
-        *("bundled.py", "commands/score.py", "corpus.py", "exam_loader.py", "exam_rules.py", "boundary.py"),
-        *("schema_check.py", "schemas/__init__.py", "session.py", "solution.py", "starter.py", "verify.py"),
-        *("checks/workflow_schema.py", "checks/makefile_plan.py:_watch", "runtime/lab.py:Lab.__init__"),
-        *(
-            "runtime/lab.py:Lab._seed_inputs",
-            "runtime/lab.py:_digest",
-            "runtime/services.py:MlflowHost._argv",
-        ),
-        *("runtime/services.py:MlflowHost._template", "runtime/object_store.py:_start"),
+        "exam/bundled.py",
+        "commands/score.py",
+        "corpus/cases.py",
+        "exam/loader.py",
+        "exam/rules.py",
+        "error_handler.py",
+        "exam/schema.py",
+        "schemas/__init__.py",
+        "session.py",
+        "reference_comparison.py",
+        "exam/starter.py",
+        "corpus/verify.py",
+        "checks/workflow/schema.py",
+        "checks/makefile/dry_run.py:_watch",
+        "runtime/submission_runtime.py:Lab.__init__",
+        "runtime/submission_runtime.py:Lab._seed_inputs",
+        "runtime/submission_runtime.py:_digest",
+        "runtime/services/mlflow.py:MlflowHost._argv",
+        "runtime/services/mlflow.py:MlflowHost._template",
+        "runtime/services/s3.py:_start",
+        "runtime/sandbox/paths.py",
     ),
     "collects a submission: no code of its candidate has run yet, and none ever runs in what it makes": (
-        *("archives.py", "collect.py", "copying.py", "repositories.py"),
+        "submission/archives.py",
+        "submission/collect.py",
+        "submission/copy_tree.py",
+        "submission/git_revision.py",
     ),
     "reads the collected submission or the given data, which programs get copies of": (
-        *("documents.py:SourceFile.text", "checks/drift_runs.py:_files", "checks/dvc.py:_hashes"),
-        *(
-            "checks/dvc_command.py:settings_files",
-            "checks/dvc_runs.py:_push",
-            "checks/registry_runs.py:_data",
-        ),
-        *("checks/run_world.py:_given", "checks/serving_runs.py:_pool", "checks/training_runs.py:_files"),
-        *("checks/training_runs.py:cleaned", "runtime/plan.py", "runtime/image_build.py:build_inputs"),
-        *("runtime/image_build.py:_write", "checks/gitignore.py"),
+        "documents.py:SourceFile.text",
+        "checks/drift/scenarios.py:_files",
+        "checks/dvc/config.py:_hashes",
+        "checks/dvc/command.py:settings_files",
+        "checks/dvc/runs.py:_push",
+        "checks/model_registry/scenarios.py:_data",
+        "checks/mlflow/world.py:_given",
+        "checks/serving/scenarios.py:_pool",
+        "checks/training/scenarios.py:_files",
+        "checks/training/scenarios.py:cleaned",
+        "runtime/environment/plan.py",
+        "runtime/image_build/request.py:build_inputs",
+        "runtime/image_build/request.py:_write",
+        "checks/project/gitignore.py",
     ),
     "a temporary directory of the grader's own, in which no program of a candidate runs": (
-        *("checks/alert_trials.py", "runtime/uv.py", "runtime/image_build.py:_cached.write"),
+        "checks/prometheus/promtool.py",
+        "runtime/environment/uv.py",
+        "runtime/image_build/request.py:_cached.write",
     ),
-    "bytes that were read through the door": ("checks/pictures.py", "checks/run_stores.py:_read_copy"),
+    "bytes that were read through the door": (
+        "checks/mlflow/pictures.py",
+        "checks/mlflow/stores.py:_read_copy",
+    ),
     "an entry of the cache: made by the grader, read-only and under a seal": (
-        *(
-            "runtime/cache.py",
-            "runtime/environment.py",
-            "runtime/image_build.py:_read",
-            "runtime/metadata.py",
-        ),
-        *("runtime/lab.py:Lab.seeded", "checks/local_stores.py"),
+        "runtime/cache.py",
+        "runtime/environment/build.py",
+        "runtime/image_build/request.py:_read",
+        "runtime/environment/installed.py",
+        "runtime/submission_runtime.py:Lab.seeded",
+        "checks/mlflow/local_stores.py",
     ),
     "a copy that the door has just made, which nobody else can reach": (
-        *("runtime/lab.py:Lab._seed", "runtime/lab.py:_copy_files", "runtime/services.py:MlflowHost.open"),
+        "runtime/submission_runtime.py:Lab._seed",
+        "runtime/submission_runtime.py:_copy_files",
+        "runtime/services/mlflow.py:MlflowHost.open",
     ),
-    "a package as it is downloaded, and its wheel as it is written anew": ("runtime/wheels.py",),
+    "a package as it is downloaded, and its wheel as it is written anew": ("runtime/environment/wheels.py",),
     "makes a new directory, or fills one in which nothing has run yet": (
-        *("runtime/cell.py:Cell.probe", "runtime/cell.py:Cell.private", "runtime/lab.py:Lab._cell"),
-        *("runtime/object_store.py:open_store", "runtime/services.py:MlflowHost.__init__"),
-        *("runtime/services.py:MlflowHost.start", "runtime/services.py:MlflowHost._migrate"),
-        *("runtime/services.py:MlflowHost._keep", "runtime/warm.py:Warm.__init__", "runtime/workshop.py"),
-        *("runtime/workspace.py:_place", "runtime/zygote.py:Zygote._job"),
-        *("runtime/build_sandbox.py:build_sandbox",),
+        "runtime/cell.py:Cell.probe",
+        "runtime/cell.py:Cell.private",
+        "runtime/submission_runtime.py:Lab._cell",
+        "runtime/services/s3.py:open_store",
+        "runtime/services/mlflow.py:MlflowHost.__init__",
+        "runtime/services/mlflow.py:MlflowHost.start",
+        "runtime/services/mlflow.py:MlflowHost._migrate",
+        "runtime/services/mlflow.py:MlflowHost._keep",
+        "runtime/warm/sandbox.py:Warm.__init__",
+        "runtime/shared_runtime.py",
+        "runtime/workspace.py:_place",
+        "runtime/warm/fork_server.py:Zygote._job",
+        "runtime/environment/build_sandbox.py:build_sandbox",
     ),
     "a socket or a directory beside the sandbox, which programs do not see": (
-        *("runtime/contained.py", "runtime/container_view.py", "runtime/containers.py"),
-        *("runtime/direct.py:Direct._start", "runtime/launch.py", "runtime/zygote.py:Zygote.__init__"),
+        "runtime/helpers/container.py",
+        "runtime/sandbox/docker/mounts.py",
+        "runtime/sandbox/docker/sandbox.py",
+        "runtime/sandbox/direct.py:Direct._start",
+        "runtime/sandbox/launch.py",
+        "runtime/warm/fork_server.py:Zygote.__init__",
     ),
     "asks the kernel (`/proc`, control groups) or the machine": (
-        *("runtime/build_watch.py", "runtime/client.py", "runtime/control_groups.py", "runtime/engine.py"),
-        *("runtime/group_memory.py", "runtime/jail.py", "runtime/mounts.py", "runtime/direct.py:_marked"),
-        *("runtime/limits.py:children", "runtime/limits.py:_stat", "runtime/limits.py:proportional_memory"),
-        *(
-            "runtime/limits.py:find_hidden",
-            "runtime/limits.py:_open_files",
-            "runtime/limits.py:written_bytes",
-        ),
-        *("runtime/limits.py:_carries_descriptors", "runtime/limits.py:_maps_deleted_files"),
-        *("runtime/limits.py:memory_file_systems",),
+        "runtime/image_build/watcher.py",
+        "runtime/services/http.py",
+        "runtime/sandbox/control_groups.py",
+        "docker_engine.py",
+        "runtime/sandbox/group_memory.py",
+        "runtime/helpers/jail.py",
+        "runtime/sandbox/bubblewrap/mounts.py",
+        "runtime/sandbox/direct.py:_marked",
+        "runtime/sandbox/limits.py:children",
+        "runtime/sandbox/limits.py:_stat",
+        "runtime/sandbox/limits.py:proportional_memory",
+        "runtime/sandbox/limits.py:find_hidden",
+        "runtime/sandbox/limits.py:_open_files",
+        "runtime/sandbox/limits.py:written_bytes",
+        "runtime/sandbox/limits.py:_carries_descriptors",
+        "runtime/sandbox/limits.py:_maps_deleted_files",
+        "runtime/sandbox/limits.py:memory_file_systems",
     ),
     "counts blocks, ten times a second, and opens nothing: a link costs the run that made it": (
-        *("runtime/limits.py:exceeds", "runtime/limits.py:_entries"),
+        "runtime/sandbox/limits.py:exceeds",
+        "runtime/sandbox/limits.py:_entries",
     ),
     "goes by descriptors itself, to change owners or to remove what the door would not find": (
-        *("runtime/ownership.py", "runtime/scratch.py"),
+        "runtime/sandbox/ownership.py",
+        "runtime/temporary.py",
     ),
     "runs in a server of ours, confined to its store": (
-        *("runtime/mlflow_server.py", "runtime/object_server.py", "runtime/build_work.py"),
-        *("runtime/container.py",),
+        "runtime/services/mlflow_server.py",
+        "runtime/services/s3_server.py",
+        "runtime/image_build/worker.py",
+        "runtime/sandbox/docker/container.py",
     ),
     "the grader's own secret": ("runtime/seed_secret.py",),
 }

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from grader.checks.context import Context, Memo
-from grader.checks.registry import Check, check, table
+from grader.check import Check, check, table
+from grader.context import Context, Memo
 from grader.errors import GraderFault, ToolMissing
-from grader.exam import Criterion, Deliverable, Part, Task
+from grader.exam.model import Criterion, Deliverable, Part, Task
 from grader.grading import grade_tasks
 from grader.results import Finding, Outcome, PartResult, Status, TaskResult, failed, passed, unverified
 from tests.builders import make_context
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def ok(_context: Context) -> Outcome:

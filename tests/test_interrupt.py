@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.bundled import REFERENCE_SOLUTION
-from tests.runtime.isolation import eventually
+from grader.exam.bundled import REFERENCE_SOLUTION
+from tests.runtime.sandbox.isolation import eventually
 
 
 def survivors(mark: str) -> list[int]:

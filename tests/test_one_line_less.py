@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from grader.results import Status
 from tests.editing import grade, losses, reference_copy, still_open, without_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STATIC = [
     ("1.1", "pyproject.toml", '"pandas', {"1.1.dependencies": 0.5}),

@@ -12,14 +12,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.slow
 
@@ -36,9 +38,9 @@ def build_environment(folder: Path) -> Path:
     """The Python of the environment that the solution's lock describes, from the cache where it is there."""
     if given := os.environ.get("GRADER_REFERENCE_PYTHON"):
         return Path(given)
-    from grader.exam import EnvironmentSpec
+    from grader.exam.model import EnvironmentSpec
     from grader.runtime.cache import Cache
-    from grader.runtime.environment import prepare
+    from grader.runtime.environment.build import prepare
     from tests.builders import make_submission
 
     names = ("pyproject.toml", "requirements-lock.txt")

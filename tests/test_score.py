@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from grader.exam import Criterion, Part
+from grader.exam.model import Criterion, Part
 from grader.results import CriterionResult, Evidence, PartResult, SectionResult, Status, TaskResult
 from grader.score import add, criterion_result, total
 

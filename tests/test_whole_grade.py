@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.bundled import REFERENCE_SOLUTION
+from grader.exam.bundled import REFERENCE_SOLUTION
 from grader.report.document import document
-from grader.results import Grade
 from tests.editing import grade, losses, still_open, without_times
+
+if TYPE_CHECKING:
+    from grader.results import Grade
 
 
 def everything(graded: Grade) -> str:

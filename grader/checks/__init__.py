@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from grader.checks import (
-    batch,
-    commands,
-    dockerfile,
-    drift,
-    dvc,
-    dvc_pipeline,
-    dvc_runs,
-    gitignore,
-    kubernetes,
-    lockfile,
-    makefile,
-    precommit,
-    prometheus,
-    pyproject,
-    query,
-    registration,
-    serving,
-    suite,
-    training,
-    workflow,
-)
-from grader.checks.registry import table
+from grader.check import table
+from grader.checks.batch import checks as batch
+from grader.checks.dockerfile import checks as dockerfile
+from grader.checks.drift import checks as drift
+from grader.checks.dvc import config as dvc
+from grader.checks.dvc import pipeline
+from grader.checks.dvc import runs as dvc_runs
+from grader.checks.kubernetes import checks as kubernetes
+from grader.checks.makefile import checks as makefile
+from grader.checks.model_registry import checks as registration
+from grader.checks.project import gitignore, lockfile, precommit, pyproject, recorded_commands
+from grader.checks.prometheus import checks as prometheus
+from grader.checks.pytest_suite import checks as suite
+from grader.checks.query import checks as query
+from grader.checks.serving import checks as serving
+from grader.checks.training import checks as training
+from grader.checks.workflow import checks as workflow
 
 ALL = table(
     batch.CHECKS,
-    commands.CHECKS,
+    recorded_commands.CHECKS,
     dockerfile.CHECKS,
     drift.CHECKS,
     dvc.CHECKS,
-    dvc_pipeline.CHECKS,
+    pipeline.CHECKS,
     dvc_runs.CHECKS,
     gitignore.CHECKS,
     kubernetes.CHECKS,

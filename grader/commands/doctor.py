@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from grader.boundary import PASSED
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.exam import Exam
-from grader.exam_loader import load_exam
-from grader.runtime.control_groups import Groups
-from grader.runtime.meter import DISK_TICK, TICK
+from grader.error_handler import PASSED
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+from grader.runtime.sandbox.control_groups import Groups
+from grader.runtime.sandbox.meter import DISK_TICK, TICK
 from grader.tools import ENGINE, KNOWN, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from grader.exam.model import Exam
 
 ISOLATION = "bwrap"
 ENVIRONMENTS = "uv"

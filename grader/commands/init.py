@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from grader.boundary import PASSED
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.exam_loader import load_exam
-from grader.starter import write_starter
+from grader.error_handler import PASSED
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+from grader.exam.starter import write_starter
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def init_command(directory: Path, exam: Path | None) -> int:

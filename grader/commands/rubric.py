@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from grader.boundary import PASSED, UNUSABLE
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.exam_loader import load_exam
-from grader.lint import lint
-from grader.rubric_text import render
+from grader.error_handler import PASSED, UNUSABLE
+from grader.exam.bundled import RUBRICS
+from grader.exam.describe import render
+from grader.exam.lint import lint
+from grader.exam.loader import load_exam
 from grader.session import chosen_tasks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def lint_command(directory: Path | None) -> int:

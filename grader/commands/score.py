@@ -6,21 +6,24 @@ import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from grader.boundary import INCOMPLETE, NOT_PASSED, PASSED
+from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED
 from grader.errors import UsageError
 from grader.report.document import write_json
 from grader.report.progress import Progress
 from grader.report.solution import write_solutions
 from grader.report.text import summary, write_text
 from grader.report.timings import write_timings
-from grader.results import Grade
 from grader.session import Options, score_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grader.results import Grade
 
 WRITERS: dict[str, Callable[[Grade, TextIO], None]] = {"text": write_text, "json": write_json}
 

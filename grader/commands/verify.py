@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from grader.boundary import INCOMPLETE, NOT_PASSED, PASSED
-from grader.bundled import RUBRICS
 from grader.checks import ALL
 from grader.commands.score import refuse_unwritable, write_whole
-from grader.corpus import chosen, load_cases
+from grader.corpus.cases import chosen, load_cases
+from grader.corpus.report import document, write_text
+from grader.corpus.verify import Verdict, Verification, built_in, only_read, verify
+from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED
 from grader.errors import UsageError
-from grader.exam_loader import load_exam
-from grader.report.confusion import document, write_text
-from grader.session import Options
-from grader.verify import Verdict, Verification, built_in, only_read, verify
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from grader.session import Options
 
 
 def verify_command(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from grader import __version__
 from grader.report.safe import clean, safe
-from grader.results import Comparison, CriterionResult, Finding, Grade, PartResult, Score
+
+if TYPE_CHECKING:
+    from grader.results import Comparison, CriterionResult, Finding, Grade, PartResult, Score
 
 VERSION = 1
 """Of the document's form; it rises when a key changes its meaning or goes."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from grader.report.text import STYLES
-from grader.results import PartResult, Status
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from grader.results import PartResult, Status
 
 
 class Progress:

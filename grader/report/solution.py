@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.rule import Rule
@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.report.safe import one_line, safe
-from grader.results import Comparison, Grade
+
+if TYPE_CHECKING:
+    from grader.results import Comparison, Grade
 
 MOST_CHARACTERS = 40_000
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -14,6 +13,9 @@ from rich.text import Text
 from grader.report.safe import one_line, points, safe
 from grader.results import CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
 from grader.score import add
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 STYLES = {
     Status.EARNED: ("✔", "green"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from grader.report.safe import one_line
-from grader.results import Grade
 from grader.timeline import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from grader.results import Grade
 
 KINDS = {
     "start-up": "the grader's own start, in processor time",

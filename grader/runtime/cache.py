@@ -24,7 +24,7 @@ from threading import Lock
 from typing import Any
 
 from grader.errors import GraderFault, UsageError
-from grader.runtime.scratch import remove_tree
+from grader.runtime.temporary import remove_tree
 
 MARKER = ".complete"
 VARIABLE = "GRADER_CACHE_DIR"

@@ -12,14 +12,16 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.runtime.files import changed, open_tree
-from grader.runtime.limits import Limits
-from grader.runtime.sandbox import Bind, Job, Run, Sandbox
-from grader.runtime.supervise import Process
+from grader.files import changed, open_tree
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.sandbox.model import Bind, Job, Run
 from grader.timeline import Timeline
 
 if TYPE_CHECKING:
     import httpx
+
+    from grader.runtime.sandbox.process import Process
+    from grader.runtime.sandbox.protocol import Sandbox
 
 PROBES = Path(__file__).parent / "probes"
 ANSWER = "/proc/self/fd/3"
@@ -219,7 +221,7 @@ class Cell:
         limits: Limits | None = None,
     ) -> Iterator[Server]:
         """A command that is to open a port, as long as the block lasts. Waits for nothing: ask and see."""
-        from grader.runtime.client import client
+        from grader.runtime.services.http import client
 
         process = self._sandbox.start(self._job(argv, env=env, limits=limits, inbound=(port,)))
         try:

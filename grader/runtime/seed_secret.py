@@ -11,9 +11,12 @@ import contextlib
 import hashlib
 import os
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from grader.runtime.cache import cache_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VARIABLE = "GRADER_SEED_SECRET"
 """Takes the secret's place: for machines that have to draw the same."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import filecmp
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from grader import process
+from grader import command as process
 from grader.errors import GraderFault
 from grader.results import Finding
-from grader.submission import Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from grader.submission.model import Submission
 
 _GIT = ".git"
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from grader.bundled import RUBRICS
 from grader.checks import ALL
-from grader.checks.context import Context
-from grader.exam import EnvironmentSpec
+from grader.context import Context
+from grader.exam.bundled import RUBRICS
+from grader.exam.model import EnvironmentSpec
 from grader.results import Outcome, Verdict
-from grader.runtime.lab import Lab
-from grader.runtime.workshop import Workshop
+from grader.runtime.shared_runtime import Workshop
+from grader.runtime.submission_runtime import Lab
 from grader.tools import Tools
 from tests.builders import EXAM, make_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _shared = contextlib.ExitStack()
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from grader.commands import doctor
 from grader.commands.doctor import DISK, MEASURED, bounds, doctor_command
-from grader.runtime import control_groups
-from grader.runtime.control_groups import Groups
+from grader.runtime.sandbox import control_groups
+from grader.runtime.sandbox.control_groups import Groups
 from grader.tools import Tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENGINES = "control group of the engine"
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import faulthandler
 import resource
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SECONDS = 600
 MAX_BYTES = 6 * 2**30

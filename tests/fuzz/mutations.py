@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import random
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from grader.bundled import ROOT
+from grader.exam.bundled import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 REFERENCE = ROOT / "reference_solution"
 FILES = tuple(

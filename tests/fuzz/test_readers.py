@@ -6,38 +6,35 @@ import ast
 import contextlib
 import json
 import re
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from grader.checks import (
-    dockerfile,
-    dockerfile_facts,
-    dockerfile_image,
-    exposition,
-    makefile_text,
-    promql,
-    promql_labels,
-    recorded,
-    script_parameters,
-    serving,
-    shell,
-    subcommands,
-    tracebacks,
-    version_ranges,
-    workflow_expressions,
-    workflow_trigger,
-)
-from grader.checks.asgi import Answer
-from grader.checks.kubernetes_quantity import parse_quantity
+from grader.checks.dockerfile import checks as dockerfile
+from grader.checks.dockerfile import facts as dockerfile_facts
+from grader.checks.dockerfile import image as dockerfile_image
+from grader.checks.kubernetes.quantity import parse_quantity
+from grader.checks.prometheus import labels as promql_labels
+from grader.checks.prometheus import promql
+from grader.checks.serving import checks as serving
+from grader.checks.serving import exposition
+from grader.checks.serving.asgi import Answer
+from grader.checks.workflow import expressions, triggers
 from grader.documents import Problem, parse_ini, parse_json, parse_python, parse_toml, parse_yaml
+from grader.readers import makefile, version_ranges
+from grader.readers.python import parameters as script_parameters
+from grader.readers.python import subcommands, tracebacks
+from grader.readers.requirements import parse_requirements
+from grader.readers.shell import parser as shell
+from grader.readers.shell import sources
 from grader.report.safe import clean, one_line, safe
-from grader.requirements import parse_requirements
 from tests.fuzz.mutations import HOSTILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORDS = (
     *(
@@ -157,9 +154,9 @@ def read_python(text: str) -> None:
 
 
 def read_expression(text: str) -> None:
-    workflow_expressions.substitute(text, lambda _: None)
-    workflow_expressions.condition(text, lambda _: None, lambda *_: None)
-    workflow_trigger.runs_on_push({"push": {"branches": [text]}}, "main")
+    expressions.substitute(text, lambda _: None)
+    expressions.condition(text, lambda _: None, lambda *_: None)
+    triggers.runs_on_push({"push": {"branches": [text]}}, "main")
 
 
 def read_json(text: str) -> None:
@@ -178,7 +175,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "promql": read_promql,
     "expressions": read_expression,
     "shell": shell.commands,
-    "notes": lambda text: list(recorded.notes(text)),
+    "notes": lambda text: list(sources.notes(text)),
     "help": script_parameters.from_help,
     "tracebacks": lambda text: tracebacks.last_traceback(text, ["/workspace"]),
     "exposition": exposition.metric_names,
@@ -187,9 +184,9 @@ READERS: dict[str, Callable[[str], object]] = {
 
 
 LINES: dict[str, Callable[[str], object]] = {
-    "a make variable": makefile_text._SETS.fullmatch,
-    "a variable of a target": makefile_text._SETS_FOR.fullmatch,
-    "a rule": makefile_text._RULE.fullmatch,
+    "a make variable": makefile._SETS.fullmatch,
+    "a variable of a target": makefile._SETS_FOR.fullmatch,
+    "a rule": makefile._RULE.fullmatch,
     "a Dockerfile's word": lambda text: dockerfile_facts.expand(text, {}),
     "files of requirements": dockerfile.included_files,
     "a here-document": dockerfile_image.interpreter,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from grader.results import Status
 from grader.session import STATIC, Options, score_submission
 from tests.editing import reference_copy, still_open
 from tests.fuzz.mutations import mutate
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 COUNT = int(os.environ.get("FUZZ_COUNT", "1000"))

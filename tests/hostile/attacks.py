@@ -6,7 +6,7 @@ An attack is a file `fixtures/hostile/THEME/SLUG.yaml`, an edit of the reference
     seen        where it was seen to work: an attack that fails everywhere would prove nothing
     tasks       what is graded (default: everything)
     before      path -> Python that is put before a program's own text; it can call `say` and `pwned`
-    edits       as of a case of the corpus (`grader/corpus.py`)
+    edits       as of a case of the corpus (`grader/corpus/cases.py`)
     setup       Python that makes what text cannot say. It is run with `submission`, the folder, and
                 `outside`, a folder of the machine; `source` can be set to what is graded instead of the
                 folder, `environment` holds variables of the grader
@@ -32,17 +32,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from grader.bundled import REFERENCE_SOLUTION
-from grader.corpus import Case, build
+from grader.corpus.cases import Case, build
+from grader.exam.bundled import REFERENCE_SOLUTION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 FOLDER = Path(__file__).parents[2] / "fixtures/hostile"
 READ_BY: Mapping[str, tuple[str, ...]] = {

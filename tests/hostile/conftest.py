@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.docker_engine import use_engine
 from tests.hostile.attacks import Attack, arrange, load_attacks
 from tests.hostile.grading import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ISOLATIONS = ("bubblewrap", "docker", "none")
 

@@ -12,14 +12,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.editing import without_times
-from tests.hostile.attacks import Attack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tests.hostile.attacks import Attack
 
 MAX_MACHINE_MEMORY = 9000
 """Megabytes of the machine's memory that a grade may take, all its runs together."""

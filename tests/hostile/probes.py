@@ -20,16 +20,19 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from textwrap import dedent, indent
+from typing import TYPE_CHECKING
 
 import yaml
 
 from tests.hostile.attacks import FOLDER, PRELUDE, Attack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parents[2]
 SECRET = "HOSTILE_SECRET"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.bundled import REFERENCE_SOLUTION
+from grader.exam.bundled import REFERENCE_SOLUTION
 from tests.hostile.attacks import Attack, prepare
 from tests.hostile.grading import SEEDS, Outcome, Target, complaints, differences, same
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

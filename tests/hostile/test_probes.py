@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.hostile.attacks import prepare
 from tests.hostile.grading import Target, complaints
 from tests.hostile.probes import SECRET, Probe, Witness, all_probes, attempt_outside, load_probes, witness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from grader.exam import Criterion, Part
+from grader.exam.model import Criterion, Part
 from grader.results import Evidence, Finding, Grade, PartResult, SectionResult, Status, TaskResult
 from grader.score import criterion_result, total
 

@@ -7,8 +7,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,10 +16,15 @@ from grader.errors import UsageError
 from grader.report.progress import Progress
 from grader.report.solution import write_solutions
 from grader.report.text import summary, write_text
-from grader.results import Grade
 from grader.session import STATIC, Options, score_submission
 from tests.editing import grade, reference_copy
 from tests.fuzz.mutations import FILES, PROGRAMS, TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from grader.results import Grade
 
 NAME = "m4rk"
 MARK = (
@@ -141,7 +145,7 @@ def test_other_places(plant: Callable[[Path], None], tmp_path: Path) -> None:
 
 
 def test_what_a_refusal_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from grader.boundary import exit_code_of
+    from grader.error_handler import exit_code_of
 
     def refuse() -> None:
         raise UsageError(f"there is nothing at {MARK}")

@@ -3,15 +3,17 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from grader.errors import GraderFault, UsageError
 from grader.runtime.cache import MARKER, Cache, cache_directory, contents, outline
-from grader.runtime.scratch import remove_tree
+from grader.runtime.temporary import remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 A = {"of": "a"}
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from grader.runtime import cell as cell_module
-from grader.runtime import client as client_module
 from grader.runtime.cell import Cell
-from grader.runtime.launch import PYTHON
-from grader.runtime.sandbox import Ended, Limits
-from tests.runtime.isolation import ALL, QUICK, eventually, opened
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.sandbox.model import Ended
+from grader.runtime.sandbox.paths import PYTHON
+from grader.runtime.services import http as client_module
+from tests.runtime.sandbox.isolation import ALL, QUICK, eventually, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 PORT = 47011
 

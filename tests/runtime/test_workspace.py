@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from grader.runtime.workspace import assemble, replaced_data
 from grader.tools import Tools
 from tests.builders import make_submission
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

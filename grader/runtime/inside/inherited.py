@@ -12,7 +12,10 @@ import os
 import select
 import socket
 import stat
-from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 READ, WRITE, EXECUTE = 1, 2, 4
 PRIVATE, FIXED, ANONYMOUS = 0x02, 0x10, 0x20

@@ -8,7 +8,10 @@ and namespaces, for which a run has no privilege anyway: a mistake of the kernel
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NEW_USER = 0x10000000
 _NUMBERS = {  # audit architecture, then the numbers of clone, unshare, socket and prlimit64

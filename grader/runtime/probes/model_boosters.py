@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safe_pickle  # type: ignore[import-not-found]  # (beside this file)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 MAX_BYTES = 2**28
 ROWS = 8

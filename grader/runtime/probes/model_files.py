@@ -11,12 +11,14 @@ import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import model_boosters  # type: ignore[import-not-found]  # (beside this file)
 import safe_pickle  # type: ignore[import-not-found]  # (the same)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH = 6
 """Of a pipeline in a search in a dict…"""

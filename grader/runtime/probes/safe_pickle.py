@@ -25,9 +25,11 @@ import lzma
 import pickle
 import types
 import zlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 MAX_BYTES = 2**30
 """Of one file, decompressed."""

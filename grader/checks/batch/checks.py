@@ -1,0 +1,204 @@
+"""What a batch scoring script does: how it reads, which model it uses, what it writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.batch import static as batch_source
+from grader.checks.batch.scenarios import Batch, Scored, agreement_with, loaded, scored
+from grader.checks.batch.tables import is_time
+from grader.results import Evidence, Finding, Outcome, Verdict, failed, passed
+
+if TYPE_CHECKING:
+    from grader.context import Context
+
+
+@check("batch.chunks", evidence=Evidence.RUNS, falls_back=True)
+def chunks(context: Context, *, file: str, how: Batch, rows: int) -> Outcome:
+    """The input is read so many rows at a time."""
+    if context.lab is None or context.submission.deliverable(file) is None:
+        return batch_source.chunks.function(context, file=file, rows=rows)
+    seen = scored(context, file, how)
+    judged = judge_chunks(seen, rows)
+    if judged is not None:
+        return judged
+    told = batch_source.chunks.function(context, file=file, rows=rows)
+    if told.verdict is Verdict.UNVERIFIED and seen.output is None:
+        return _nothing(seen, brief=True)  # it ran, and neither the run nor the source shows any reading
+    return told
+
+
+@check("batch.registry", evidence=Evidence.RUNS)
+def registry(context: Context, *, file: str, how: Batch, stage: str) -> Outcome:
+    """The predictions are those of the registered model's version in a stage."""
+    return judge_registry(scored(context, file, how), how, stage)
+
+
+@check("batch.rows", evidence=Evidence.RUNS)
+def every_row(context: Context, *, file: str, how: Batch) -> Outcome:
+    """Every input row is scored once, with the prediction of the model that was loaded."""
+    return judge_rows(scored(context, file, how), how)
+
+
+@check("batch.columns", evidence=Evidence.RUNS)
+def columns(context: Context, *, file: str, how: Batch, time: str) -> Outcome:
+    """The output has a column of predictions and one of times."""
+    return judge_columns(scored(context, file, how), how["prediction"], time)
+
+
+@check("batch.output", evidence=Evidence.RUNS)
+def output(context: Context, *, file: str, how: Batch) -> Outcome:
+    """The result is a CSV file that keeps the input's columns."""
+    return judge_output(scored(context, file, how))
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_chunks(seen: Scored, rows: int) -> Outcome | None:
+    """From what pandas read; None where it read nothing that we know of."""
+    pieces = [read for read in seen.reads if read <= rows]
+    larger = [read for read in seen.reads if read > rows]
+    if not seen.reads or (not larger and max(pieces) < rows and sum(pieces) < seen.rows):
+        return None  # a look at the header, or another reader did the work
+    if rows in pieces and (not larger or sum(pieces) >= seen.rows):
+        return passed()
+    sizes = ", ".join(f"{size:,}" for size in dict.fromkeys(seen.reads[:20]))
+    whole = any(read >= seen.rows for read in larger)
+    return failed(
+        Finding(
+            message="the input is read as a whole" if whole else "the pieces have another size",
+            expected=f"{rows:,} rows at a time",
+            actual=f"{sizes} rows at once" if whole else f"pieces of {sizes} rows",
+            where=seen.called.shown,
+        )
+    )
+
+
+def judge_registry(seen: Scored, how: Batch, stage: str) -> Outcome:
+    """The model is the one in the stage."""
+    right = next(version["run"] for version in how["versions"] if version.get("stage") == stage)
+    used = loaded(seen, how)
+    if used == right:
+        return passed()
+    expected = f"the version of {how['model']} in stage {stage}"
+    if not used:
+        if not seen.column:
+            return _nothing(seen, brief=True)
+        message = "the predictions are not those of any model in the registry"
+        return failed(Finding(message=message, expected=expected, where=seen.called.shown))
+    return failed(
+        Finding(
+            message="another model made the predictions",
+            expected=expected,
+            actual=f"that of {_version(how, used)}",
+            where=seen.called.shown,
+        )
+    )
+
+
+def _version(how: Batch, run: str) -> str:
+    for number, version in enumerate(how["versions"], start=1):
+        if version["run"] == run:
+            stage = version.get("stage")
+            label = next(each.get("model") for each in how["world"]["runs"] if each["name"] == run)
+            files = [path for path, said in how["world"]["files"].items() if said == label]
+            registered = f"version {number}, " + (f"in stage {stage}" if stage else "in no stage, the latest")
+            return " and of ".join([registered, *files])
+    return run
+
+
+def judge_rows(seen: Scored, how: Batch) -> Outcome:
+    """None missing, none twice, each with the loaded model's prediction."""
+    if seen.output is None or seen.comparison is None or not seen.column:
+        return _nothing(seen)
+    compared = seen.comparison
+    expected = f"each of the input's {seen.rows:,} rows once, with its prediction"
+    where = seen.output.path
+    if compared.missing or compared.extra:
+        actual = f"{len(seen.output.rows):,} rows: {compared.missing:,} missing, {compared.extra:,} too many"
+        message = "the output's rows are not the input's"
+        return failed(Finding(message=message, expected=expected, actual=actual, where=where))
+    if compared.empty:
+        actual = f"{compared.empty:,} rows have none"
+        message = "rows are left without a prediction"
+        return failed(Finding(message=message, expected=expected, actual=actual, where=where))
+    used = loaded(seen, how)
+    share = agreement_with(seen, how, used) if used else float(compared.values > 1)
+    if share == 1:
+        return passed()
+    message = "rows have other predictions than the model gives them"
+    agree = f"{share:.1%} of the rows agree with the model"
+    actual = agree if compared.values > 1 else "every row has the same prediction"
+    return failed(Finding(message=message, expected=expected, actual=actual, where=where))
+
+
+def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
+    """Both there, and the second one holds times."""
+    if seen.output is None:
+        return _nothing(seen, brief=True)
+    missing = [name for name in (prediction, time) if name not in seen.output.header]
+    if missing:
+        return failed(
+            Finding(
+                message=f"the output has no column {' and no column '.join(missing)}",
+                expected=f"{prediction}, {time}",
+                actual=", ".join(seen.output.header)[:300] if seen.output.named else "there is no header",
+                where=seen.output.path,
+            )
+        )
+    # Few different values stand in many rows.
+    cells = dict.fromkeys(seen.output.column(time) or ())
+    wrong = next((cell for cell in cells if not is_time(cell)), None)
+    if wrong is None and cells:
+        return passed()
+    message = f"{time} does not hold times"
+    return failed(
+        Finding(
+            message=message, expected="a time in every row", actual=repr(wrong)[:80], where=seen.output.path
+        )
+    )
+
+
+def judge_output(seen: Scored) -> Outcome:
+    """A table, with one header and the input's columns in it."""
+    if seen.output is None:
+        return _nothing(seen, brief=True)
+    if not seen.output.csv:
+        message = "the result is JSON"
+        return failed(Finding(message=message, expected="a CSV file", where=seen.output.path))
+    missing = [name for name in seen.columns if name not in seen.output.header]
+    if missing:
+        return failed(
+            Finding(
+                message="the output does not keep the input's columns",
+                expected=", ".join(seen.columns),
+                actual=f"{', '.join(missing)} missing" if seen.output.named else "there is no header",
+                where=seen.output.path,
+            )
+        )
+    if seen.output.repeated_headers:
+        return failed(
+            Finding(
+                message="the header stands again between the rows",
+                expected="one header, in the first line",
+                actual=f"{seen.output.repeated_headers} more",
+                where=seen.output.path,
+            )
+        )
+    return passed()
+
+
+def _nothing(seen: Scored, *, brief: bool = False) -> Outcome:
+    """No output to judge: how the script ended says why, at length only where the rows are asked for."""
+    expected = "a CSV file with the input's rows and their predictions"
+    finding = seen.called.finding("the script wrote no table of predictions", expected=expected)
+    if seen.called.run.ok:
+        wrote = ", ".join(seen.wrote[:5]) or "no file"
+        finding = replace(finding, actual=wrote, detail=seen.called.run.tail(15))
+    return failed(replace(finding, detail="") if brief else finding)
+
+
+CHECKS = (chunks, registry, every_row, columns, output)

@@ -1,0 +1,329 @@
+"""A batch scoring script, run on a large input with a registry in which every stage has another model."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks.batch.tables import Comparison, Output, compare, parse
+from grader.checks.mlflow.local_stores import LocalStore, local_store
+from grader.checks.mlflow.world import Seeds, Version, World, register_versions, seeds
+from grader.checks.scripts.call import Called, Script, call, script
+from grader.errors import GraderFault
+from grader.readers.python.module import modules
+from grader.readers.table import write_table
+from grader.runtime.cell import Cell
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.sandbox.model import WORKSPACE, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from grader.context import Context
+    from grader.runtime.services.mlflow import MlflowServer
+
+_RECORDER = "record_reads"
+MOST_ATTEMPTS = 3
+_MOST_OUTPUT_BYTES = 64 * 2**20
+_MOST_OUTPUTS = 20
+_SURE = 0.995
+"""Two forests that learned the same data agree on most rows, but not on so many."""
+
+
+class Batch(TypedDict):
+    """How a batch scoring is run; the same mapping for every check, so that they share its run."""
+
+    world: World
+    model: str
+    versions: list[Version]
+    """In the registry, numbered in this order."""
+    prediction: str
+    """The column of predictions."""
+    inputs: list[str]
+    """Where the input may be looked for."""
+    labelled: list[str]
+    """The same, where files have the target too."""
+    arguments: dict[str, str]
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """One run of the script."""
+
+    called: Called
+    columns: tuple[str, ...]
+    """Of the input."""
+    rows: int
+    """In the input."""
+    output: Output | None = None
+    """What it wrote, by its content."""
+    column: str = ""
+    """The output's column of predictions, whatever its name."""
+    comparison: Comparison | None = None
+    downloaded: tuple[str, ...] = ()
+    """Runs of the world whose models it fetched."""
+    reads: tuple[int, ...] = ()
+    """How many rows of the input it read at a time, where pandas read them."""
+    wrote: tuple[str, ...] = ()
+    contacted: bool = False
+    """It asked the server for anything at all."""
+    asked: tuple[str, ...] = ()
+    """Other registered models that it asked for in vain: the exam names none here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What a script finds when it is run."""
+
+    what: Script
+    places: Mapping[str, bool]
+    """Path of the input -> whether it has the target too."""
+    models: tuple[str, ...]
+    """Names under which the versions are registered."""
+    store: LocalStore | None = None
+    """Where they are, if not on a server."""
+
+
+class _Recording(Cell):
+    """A cell whose Python programs have their reading recorded."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.__dict__.update(vars(cell))
+        self.reads: list[bytes] = []
+        """What was recorded, run by run."""
+
+    def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
+        """See `Cell.python`."""
+        if args[0].startswith("-") and args[0] != "-m":
+            return super().python(*args, env=env, limits=limits)
+        run = self.program(_RECORDER, *args, env=env, limits=limits)
+        self.reads.append(run.answer or b"")
+        return run
+
+
+def scored(context: Context, file: str, how: Batch) -> Scored:
+    """The script on the input."""
+    key = ("batch", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _score(context, file, how))
+
+
+def _score(context: Context, file: str, how: Batch) -> Scored:
+    what, source = script(context.submission, file), context.submission.deliverable(file)
+    if what is None or source is None:
+        raise GraderFault(f"there is no {file} to run")
+    plan = _Plan(
+        what=what,
+        places={
+            **dict.fromkeys(how["inputs"], False),
+            **dict.fromkeys(how["labelled"], True),
+            **dict.fromkeys(named_tables(context, file), False),
+        },
+        models=(how["model"],),
+    )
+    seen = _attempt(context, plan, how)
+    for _ in range(MOST_ATTEMPTS - 1):
+        better = _better(plan, seen, how, local_store(context.submission, source))
+        if seen.called.run.ok or better == plan:
+            break
+        plan, seen = better, _attempt(context, better, how)
+    return seen
+
+
+def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
+    lab = context.require_lab()
+    files: dict[str, Any] = {}
+    if plan.store is not None:
+        made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
+        files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
+        with lab.cell(files=files) as cell:
+            return _call(cell, plan, made, how)
+    made = seeds(context, how["world"])
+    files |= _tables(plan, made, how)
+    # A script that takes its model from there has not lost more than the registry.
+    files |= {path: made.seeded.files / path for path in how["world"]["files"]}
+    with lab.mlflow("batch", seeded=made.seeded.store) as server:
+        for model in plan.models:
+            register_versions(server, made, model, how["versions"])
+        with lab.cell(mlflow=server, files=files) as cell:
+            seen = _call(cell, plan, made, how)
+        return replace(
+            seen,
+            contacted=bool(server.requests()),
+            downloaded=tuple(_downloaded(server, made, how)),
+            asked=tuple(_asked(server, how)),
+        )
+
+
+def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
+    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    before = cell.snapshot()
+    recording = _Recording(cell)
+    called = call(recording, plan.what, arguments=how["arguments"], limits=limits)
+    wrote = cell.changed(before)
+    found, column, comparison = _best_output(cell, wrote, made, how)
+    return Scored(
+        called=called,
+        columns=made.columns,
+        rows=len(made.rows),
+        output=found,
+        column=column,
+        comparison=comparison,
+        reads=tuple(_reads(b"".join(recording.reads), cell.root, plan.places)),
+        wrote=wrote,
+    )
+
+
+def _tables(plan: _Plan, made: Seeds, how: Batch) -> dict[str, Any]:
+    return {path: _table(made, how, labelled=labelled) for path, labelled in plan.places.items()}
+
+
+def _table(made: Seeds, how: Batch, *, labelled: bool) -> bytes:
+    """The input; where a file of the exam has labels, with a column of them."""
+    header, rows = list(made.columns), [list(row) for row in made.rows]
+    if labelled:
+        header.append(how["world"]["target"])
+        rows = [[*row, str(n % 2)] for n, row in enumerate(rows)]
+    return write_table([header, *rows])
+
+
+# --- where the input is looked for ------------------------------------------------------------------
+
+
+def named_tables(context: Context, file: str) -> Iterator[str]:
+    """Tables of the submission that its script names: examples of an input."""
+    submission = context.submission
+    source = submission.deliverable(file)
+    if source is None:
+        return
+    words = {
+        PurePosixPath(node.value).name
+        for module in modules(submission, source)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 300
+    }
+    yield from (str(each.path) for each in submission.matching("*.csv") if each.path.name in words)
+
+
+def _better(plan: _Plan, seen: Scored, how: Batch, store: LocalStore | None) -> _Plan:
+    """What a script that failed would have needed: a file, a column, a name; else the same plan."""
+    if plan.store is None and store is not None and not seen.contacted:
+        return replace(plan, store=store)
+    names = tuple(name for name in dict.fromkeys(seen.asked) if name not in plan.models)
+    return replace(plan, places={**plan.places, **_wanted(plan, seen, how)}, models=(*plan.models, *names))
+
+
+def _wanted(plan: _Plan, seen: Scored, how: Batch) -> dict[str, bool]:
+    """Where it looked for its input, or that it wanted the target in it."""
+    error = seen.called.traceback
+    said = error.message if error is not None else seen.called.run.tail(15)
+    if error is not None and error.exception == "KeyError" and how["world"]["target"] in said:
+        return dict.fromkeys(plan.places, True)
+    found = [path.removeprefix(WORKSPACE + "/").removeprefix("./") for path in _paths(said)]
+    return {path: False for path in found if path not in plan.places and _inside(path)}
+
+
+def _paths(said: str) -> list[str]:
+    return re.findall(r"(?<![\w./-])[\w./-]+\.csv\b", said)[:3]
+
+
+def _inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+
+
+# --- what came of it ------------------------------------------------------------------------------
+
+
+def _best_output(
+    cell: Cell, wrote: Sequence[str], made: Seeds, how: Batch
+) -> tuple[Output | None, str, Comparison | None]:
+    """The table that most looks like the predictions, by its column and its rows."""
+    found: list[tuple[Output, str, Comparison]] = []
+    for path in wrote[:_MOST_OUTPUTS]:
+        data = cell.read(path, _MOST_OUTPUT_BYTES)
+        output = parse(path, data) if data is not None else None
+        if output is not None:
+            found.append((output, *_predictions(output, made, how)))
+    return max(found, key=_rank) if found else (None, "", None)
+
+
+def _rank(found: tuple[Output, str, Comparison]) -> tuple[bool, bool, int]:
+    output, column, comparison = found
+    return bool(column), output.path.endswith(".csv"), -comparison.missing - comparison.extra
+
+
+def _predictions(output: Output, made: Seeds, how: Batch) -> tuple[str, Comparison]:
+    """The column of predictions: the one of that name, else the new one that a model agrees with most."""
+
+    def compared(name: str) -> Comparison:
+        return compare(output, output.column(name), made.columns, made.rows, made.predicted)
+
+    if how["prediction"] in output.header:
+        return how["prediction"], compared(how["prediction"])
+    new = [name for name in output.header if name not in made.columns][:8]
+    tried = {name: compared(name) for name in new}
+    name = max(tried, key=lambda name: max(tried[name].agreement.values(), default=0), default="")
+    if name and max(tried[name].agreement.values(), default=0) >= _SURE:
+        return name, tried[name]
+    return "", compared("")
+
+
+def _reads(data: bytes, root: str, places: Mapping[str, bool]) -> Iterator[int]:
+    """From the record of what pandas read; the script's own process told it, and it is only evidence."""
+    for line in data.splitlines()[:10_000]:
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        match entry:
+            case {"path": str(path), "rows": int(rows)}:
+                if path.removeprefix(root.rstrip("/") + "/") in places:
+                    yield rows
+
+
+def _downloaded(server: MlflowServer, made: Seeds, how: Batch) -> Iterator[str]:
+    """Runs whose model files were fetched, by the ids in the paths of the requests."""
+    paths = {
+        part
+        for request in server.requests()
+        if request.method == "GET" and "/artifacts/" in request.path and request.status == 200
+        for part in request.path.split("/")
+    }
+    for version in how["versions"]:
+        name = version["run"]
+        if {made.ids[name], made.models[name].rpartition("/")[2]} & paths - {"model"}:
+            yield name
+
+
+def _asked(server: MlflowServer, how: Batch) -> Iterator[str]:
+    """Names of other registered models that it asked for in vain."""
+    for request in server.requests():
+        body = request.body if isinstance(request.body, dict) else {}
+        names = [body.get("name"), *request.query.get("name", ())]
+        of_registry = "/registered-models/" in request.path or "/model-versions/" in request.path
+        if request.status == 404 and of_registry:
+            yield from (name for name in names if isinstance(name, str) and name not in ("", how["model"]))
+
+
+def loaded(seen: Scored, how: Batch) -> str:
+    """Which run's model it predicted with, as the predictions tell, else the downloads; empty if neither."""
+    labels = {version["run"]: _label(how, version["run"]) for version in how["versions"]}
+    agreement = seen.comparison.agreement if seen.comparison is not None and seen.column else {}
+    sure = [name for name, label in labels.items() if agreement.get(label, 0) >= _SURE]
+    if sure:
+        return sure[0]
+    return seen.downloaded[0] if len(seen.downloaded) == 1 else ""
+
+
+def agreement_with(seen: Scored, how: Batch, run: str) -> float:
+    """The share of rows that have the prediction of a run's model."""
+    return seen.comparison.agreement.get(_label(how, run), 0) if seen.comparison is not None else 0
+
+
+def _label(how: Batch, name: str) -> str:
+    return next(run.get("model", "") for run in how["world"]["runs"] if run["name"] == name)

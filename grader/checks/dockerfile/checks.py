@@ -1,0 +1,304 @@
+"""Dockerfiles: what they are built from, what they install and copy, what the image runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.dockerfile import build as image_build
+from grader.checks.dockerfile import facts as dockerfile_facts
+from grader.checks.dockerfile import programs as dockerfile_programs
+from grader.checks.dockerfile.build_context import BuildContext, TooMuch, ignore_patterns
+from grader.checks.dockerfile.image import Builder
+from grader.documents import Problem
+from grader.errors import ToolMissing
+from grader.results import Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from grader.checks.dockerfile.facts import Dockerfile, Stage
+    from grader.context import Context
+
+
+def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome]) -> Outcome:
+    match dockerfile_facts.read(context, file):
+        case None:
+            return failed(Finding(message="the Dockerfile is missing"))
+        case Problem() as problem:
+            return failed(problem.finding("a Dockerfile"))
+        case dockerfile:
+            try:
+                return judge(dockerfile)
+            except TooMuch as problem:
+                return failed(Finding(message=f"the build cannot be followed: {problem}"))
+
+
+@check("dockerfile.base")
+def base(context: Context, *, file: str, repositories: list[str], tag: str, shown: str = "") -> Outcome:
+    """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
+
+    Args:
+        shown: the image as the exam names it.
+    """
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        outside = [stage for stage in dockerfile.stages if _from_outside(dockerfile, stage)]
+        wrong = [stage for stage in outside if not _is_image(stage.image, repositories, tag)]
+        expected = shown or f"{repositories[0]} with a tag like {tag}"
+        findings = [
+            Finding(
+                message=f"stage {stage.name or stage.index} does not come from the image that is asked for",
+                expected=expected,
+                actual=stage.image or "no image",
+                where=dockerfile.file.where(stage.line),
+            )
+            for stage in wrong
+        ]
+        if not outside:
+            findings = [Finding(message="no stage comes from the image that is asked for", expected=expected)]
+        return failed(*findings) if findings else passed()
+
+    return _decide(context, file, judge)
+
+
+def _from_outside(dockerfile: Dockerfile, stage: Stage) -> bool:
+    if stage.parent is not None or stage.image == "scratch":
+        return False
+    last = stage.index == len(dockerfile.stages) - 1
+    used = any(other.parent == stage.index for other in dockerfile.stages)
+    # A stage without instructions, from which others copy, is another spelling of COPY --from=<image>.
+    return bool(stage.instructions) or last or used or len(dockerfile.stages) == 1
+
+
+def _is_image(image: str, repositories: list[str], tag: str) -> bool:
+    name, _, _digest = image.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, _, found = last.partition(":")
+    repository = re.sub(r"^(?:(?:index\.|registry-1\.)?docker\.io/)?(?:library/)?", "", head + slash + last)
+    return repository in repositories and re.fullmatch(tag, found) is not None
+
+
+@check("dockerfile.multistage")
+def multistage(context: Context, *, file: str) -> Outcome:
+    """It has two stages or more, and the final one takes something out of an earlier one."""
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        final = dockerfile.stages[-1]
+        if len(dockerfile.stages) < 2:
+            return failed(
+                Finding(
+                    message="there is one stage only",
+                    expected="two stages or more",
+                    where=_at(dockerfile, final),
+                )
+            )
+        if any(taken for stage in dockerfile.lineage(final) for taken in _taken(dockerfile, stage)):
+            return passed()
+        return failed(
+            Finding(
+                message="the final stage copies nothing out of an earlier stage",
+                expected="COPY --from=<an earlier stage>",
+                where=_at(dockerfile, final),
+            )
+        )
+
+    return _decide(context, file, judge)
+
+
+def _at(dockerfile: Dockerfile, stage: Stage) -> str:
+    return dockerfile.file.where(stage.line)
+
+
+def _taken(dockerfile: Dockerfile, stage: Stage) -> Iterator[Stage]:
+    for source, _ in image_build.sources(stage):
+        if (earlier := dockerfile.stage(source, before=stage.index)) is not None:
+            yield earlier
+
+
+def _builder(context: Context, dockerfile: Dockerfile, *certain: str) -> Builder:
+    return context.memo.once(
+        ("dockerfile.image", dockerfile.file.name, certain),
+        lambda: Builder(dockerfile, _build_context(context, dockerfile, *certain), certain=certain),
+    )
+
+
+def _build_context(context: Context, dockerfile: Dockerfile, *certain: str) -> BuildContext:
+    submission = context.submission
+    paths = {str(path) for path in (*submission.files, *map(PurePosixPath, submission.given))} | set(certain)
+    for name in (f"{dockerfile.file.name}.dockerignore", ".dockerignore"):
+        if (file := submission.file(name)) is not None and isinstance(file.text, str):
+            return BuildContext(tuple(sorted(paths)), ignore_patterns(file.text))
+    return BuildContext(tuple(sorted(paths)))
+
+
+def _path_of(context: Context, deliverable: str, path: str) -> str:
+    """Where a deliverable is, or where the exam would have it: its absence is another criterion's matter."""
+    return str(context.submission.deliverables.get(deliverable, path))
+
+
+@check("dockerfile.installs")
+def installs(context: Context, *, file: str, lock: str, path: str) -> Outcome:
+    """Some stage installs from the lock file, which is there when it does."""
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        locked = _path_of(context, lock, path)
+        builder = _builder(context, dockerfile, locked)
+        missing: list[Finding] = []
+        for _stage, ran in builder.ran:
+            for wanted in dockerfile_programs.requirement_files(ran.command):
+                there = ran.image.files.get(ran.image.path(wanted, ran.cwd))
+                if there is not None and _leads_to(context, there, locked):
+                    return passed()
+                if there is None and PurePosixPath(wanted).name == PurePosixPath(locked).name:
+                    missing.append(
+                        Finding(
+                            message=f"{wanted} is not in the image when it is installed from",
+                            expected=f"{locked} copied or mounted before, to where the command looks for it",
+                            where=dockerfile.file.where(ran.line),
+                        )
+                    )
+        return failed(
+            *missing or [Finding(message=f"no stage installs from {locked}", where=dockerfile.file.where())]
+        )
+
+    return _decide(context, file, judge)
+
+
+def _leads_to(context: Context, origin: str, locked: str) -> bool:
+    """Whether a requirements file is the lock file, or includes it."""
+    if origin == locked:
+        return True
+    file = context.submission.file(origin)
+    if file is None or not isinstance(file.text, str):
+        return False
+    return any(str(PurePosixPath(origin).parent / name) == locked for name in included_files(file.text))
+
+
+def included_files(text: str) -> list[str]:
+    """The files that a requirements file includes."""
+    return re.findall(r"(?m)^[^\S\n]*+(?:-r|--requirement|-c|--constraint)[ =]?[^\S\n]*+(\S++)", text)
+
+
+@check("dockerfile.copies")
+def copies(context: Context, *, file: str, script: str, path: str) -> Outcome:
+    """The final stage has the script: copied by itself, with its folder, or out of another stage."""
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        wanted = _path_of(context, script, path)
+        final = dockerfile.stages[-1]
+        if wanted in _builder(context, dockerfile, wanted).image(final).files.values():
+            return passed()
+        return failed(
+            Finding(
+                message=f"{wanted} is not in the final stage",
+                expected=f"COPY {wanted} …",
+                where=_at(dockerfile, final),
+            )
+        )
+
+    return _decide(context, file, judge)
+
+
+@check("dockerfile.starts")
+def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
+    """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to."""
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        wanted = _path_of(context, script, path)
+        final = dockerfile.stages[-1]
+        image = _builder(context, dockerfile, wanted).image(final)
+        if not image.argv:
+            return failed(
+                Finding(
+                    message="the final stage has neither CMD nor ENTRYPOINT",
+                    expected=f"a CMD that runs {wanted}",
+                    where=_at(dockerfile, final),
+                )
+            )
+        if wanted in dockerfile_programs.scripts_run(context.submission, image):
+            return passed()
+        return failed(
+            Finding(
+                message=f"what the image runs is not {wanted} from where it was copied to",
+                expected=", ".join(sorted(at for at, origin in image.files.items() if origin == wanted))
+                or wanted,
+                actual=f"{' '.join(image.argv)} (in {image.workdir})",
+                where=dockerfile.file.where(image.command_line),
+            )
+        )
+
+    return _decide(context, file, judge)
+
+
+@check("dockerfile.builds", tools=("docker",), falls_back=True)
+def builds(context: Context, *, file: str, images: list[str], keep: list[str], control: list[str]) -> Outcome:
+    """The image builds on a Docker engine; read without one: stages and COPY sources are there.
+
+    Args:
+        images: names that a COPY --from may give without a tag and that are images, not stages.
+        keep: repositories whose images stay on the engine once they were pulled.
+        control: a command that works in the base image if builds have the network that they need.
+    """
+
+    def judge(dockerfile: Dockerfile) -> Outcome:
+        by_reading = _read(context, dockerfile, images)
+        if not context.runs:
+            return image_build.read_instead(by_reading, "nothing was to run")
+        try:
+            engine = context.tools.engine()
+        except ToolMissing as missing:
+            return image_build.read_instead(by_reading, str(missing))
+        from grader.runtime.image_build.request import build
+
+        if new := image_build.too_new(dockerfile, engine):
+            return image_build.read_instead(by_reading, f"this engine's BuildKit is too old for {new}")
+        files = _build_context(context, dockerfile)
+        request = image_build.request(context, dockerfile, files, keep=keep, control=control)
+        return image_build.verdict(build(request, engine), dockerfile, by_reading)
+
+    return _decide(context, file, judge)
+
+
+def _read(context: Context, dockerfile: Dockerfile, images: list[str]) -> Outcome:
+    """What a builder would stumble over, as far as reading tells."""
+    findings = [problem.finding() for problem in dockerfile.problems]
+    build_context = _build_context(context, dockerfile)
+    builder = Builder(dockerfile, build_context)
+    for stage in dockerfile.stages:
+        findings += _unknown_stages(dockerfile, stage, images)
+        findings += _missing_sources(dockerfile, stage, build_context, builder)
+    return failed(*findings) if findings else passed()
+
+
+def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: list[str]) -> Iterator[Finding]:
+    for source, line in image_build.sources(stage):
+        image = re.search(r"[/:.@]", source) or source in images
+        if not image and dockerfile.stage(source, before=stage.index) is None:
+            yield Finding(
+                message=f"there is no stage {source or '(empty)'} above this one",
+                expected=", ".join(
+                    other.name or str(other.index) for other in dockerfile.stages[: stage.index]
+                ),
+                where=dockerfile.file.where(line),
+            )
+
+
+def _missing_sources(
+    dockerfile: Dockerfile, stage: Stage, build_context: BuildContext, builder: Builder
+) -> Iterator[Finding]:
+    for source, line in builder.asked(stage):
+        kind, _ = build_context.source(source)
+        if not kind:
+            plain = source.removeprefix("./").strip("/")
+            hidden = any(path == plain or path.startswith(plain + "/") for path in build_context.paths)
+            yield Finding(
+                message=f"{source} is not in the build context"
+                + (": .dockerignore keeps it out" if hidden else ""),
+                where=dockerfile.file.where(line),
+            )
+
+
+CHECKS = (base, multistage, installs, copies, starts, builds)

@@ -1,0 +1,221 @@
+"""What a drift detection script does: its report, and what its exit status says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.drift.scenarios import (
+    Detected,
+    Drift,
+    on_drifted,
+    on_quiet,
+    without_current,
+    without_reference,
+)
+from grader.readers.python.imports import reachable, uses
+from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.runtime.sandbox.model import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grader.context import Context
+
+
+@check("drift.runs", evidence=Evidence.RUNS)
+def runs(context: Context, *, file: str, how: Drift) -> Outcome:
+    """The script works with both files in place, and fails clearly without either."""
+    with_files = (on_quiet(context, file, how), on_drifted(context, file, how))
+    outcome = judge_works(with_files, how)
+    if outcome is not None:
+        return outcome
+    missing = {
+        how["reference"]: without_reference(context, file, how),
+        how["current"]: without_current(context, file, how),
+    }
+    return judge_missing(missing)
+
+
+@check("drift.preset", evidence=Evidence.RUNS, falls_back=True)
+def preset(context: Context, *, file: str, how: Drift, library: str, name: str) -> Outcome:
+    """The report is the preset's, by its content; where none was written, by the script's source."""
+    if context.lab is not None:
+        outcome = judge_preset((on_quiet(context, file, how), on_drifted(context, file, how)), how, name)
+        if outcome is not None:
+            return outcome
+    return judge_source(context, file, library, name)
+
+
+@check("drift.html", evidence=Evidence.RUNS)
+def html(context: Context, *, file: str, how: Drift) -> Outcome:
+    """The library's report is written as HTML, on quiet data as on drifted ones."""
+    return judge_html(on_quiet(context, file, how), on_drifted(context, file, how), how)
+
+
+@check("drift.quiet", evidence=Evidence.RUNS)
+def quiet(context: Context, *, file: str, how: Drift, status: int) -> Outcome:
+    """The script ends with the status where nothing drifted."""
+    return judge_quiet(on_quiet(context, file, how), on_drifted(context, file, how), status)
+
+
+@check("drift.drifted", evidence=Evidence.RUNS)
+def drifted(context: Context, *, file: str, how: Drift, status: int) -> Outcome:
+    """The script ends with the status, by its own decision, where the data drifted, and only there."""
+    return judge_drifted(on_quiet(context, file, how), on_drifted(context, file, how), status)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_works(runs: Sequence[Detected], how: Drift) -> Outcome | None:
+    """None where one of the runs came to its end: whether it fails without its files is left to ask."""
+    if any(_works(each, how["library_marks"]) for each in runs):
+        return None
+    return failed(runs[0].called.finding(expected="with both files in place, it comes to its end"))
+
+
+def _works(seen: Detected, marks: Sequence[str]) -> bool:
+    """It ended well, or said something else with its status after it had written its report."""
+    if seen.called.run.ok:
+        return True
+    ended = seen.called.run.ended is Ended.EXITED
+    return ended and not seen.called.crashed and bool(seen.reports(marks))
+
+
+def judge_preset(runs: Sequence[Detected], how: Drift, name: str) -> Outcome | None:
+    """By what stands in the reports of the library; None where there is none."""
+    saved = [path for each in runs for path in each.reports(how["library_marks"])]
+    if any(each.reports([*how["library_marks"], *how["preset_marks"]]) for each in runs):
+        return passed()
+    if not saved:
+        return None
+    return failed(
+        Finding(
+            message=f"the report that was saved is not that of {name}",
+            expected=f"a report made with {name}",
+            actual="a report that has no verdict on the data set as a whole",
+            where=saved[0],
+        )
+    )
+
+
+def judge_missing(runs: dict[str, Detected]) -> Outcome:
+    """Each ends by itself with another status than 0."""
+    for path, seen in runs.items():
+        run = seen.called.run
+        if run.ended is not Ended.EXITED or run.returncode == 0:
+            return failed(
+                Finding(
+                    message=f"without {path} the script does not fail",
+                    expected=f"it reads {path}, and ends with an error where that is missing",
+                    actual=f"`{seen.called.shown}` {run.describe()}",
+                    where=seen.called.shown,
+                    detail=seen.called.traceback.text if seen.called.traceback else run.tail(10),
+                )
+            )
+    return passed()
+
+
+def judge_source(context: Context, file: str, library: str, name: str) -> Outcome:
+    """The name is imported from the library and used, in the script or in a neighbour that it imports."""
+    start = context.submission.deliverable(file)
+    files = () if start is None else reachable(context.submission, start)
+    for source in files:
+        line = uses(source, library, name)
+        if line is not None:
+            return passed(
+                Finding(
+                    message=f"{name} stands in the source; no report of it was seen", where=source.where(line)
+                ),
+                evidence=Evidence.STATIC,
+            )
+    return failed(
+        Finding(
+            message=f"no report of {library}'s {name} was made, and the source does not use it",
+            expected=f"a report made with {name}",
+            where="" if start is None else start.name,
+        ),
+        evidence=None if context.lab is not None else Evidence.STATIC,
+    )
+
+
+def judge_html(quiet: Detected, drifted: Detected, how: Drift) -> Outcome:
+    """In both."""
+    if _stops_at_once(quiet, drifted):
+        return _same_cause(quiet, "no HTML report was saved", "the library's report as an HTML file")
+    for data, seen in (("nothing drifted", quiet), ("the data drifted", drifted)):
+        if not seen.reports(how["library_marks"]):
+            return failed(_no_report(seen, data))
+    return passed()
+
+
+def _no_report(seen: Detected, data: str) -> Finding:
+    called, wrote = seen.called, ", ".join(seen.written)
+    broken = called.finding(f"no HTML report was saved when {data}")
+    actual = f"{wrote}, which is none of the library's" if wrote else "no HTML file"
+    return Finding(
+        message=broken.message,
+        expected="the library's report as an HTML file, whatever the verdict",
+        actual=f"{actual}; {broken.actual}" if called.crashed else actual,
+        where=broken.where,
+        detail=broken.detail if called.crashed else "",
+    )
+
+
+def judge_quiet(quiet: Detected, drifted: Detected, status: int) -> Outcome:
+    """Exactly the status."""
+    run = quiet.called.run
+    if run.ended is Ended.EXITED and run.returncode == status:
+        return passed()
+    expected = f"exit status {status}: the current data are another sample of the same"
+    if _stops_at_once(quiet, drifted):
+        return _same_cause(quiet, "the script decides nothing", expected)
+    message = f"the script ends with status {run.returncode} where nothing drifted" if _decided(quiet) else ""
+    return failed(quiet.called.finding(message, expected=expected))
+
+
+def judge_drifted(quiet: Detected, drifted: Detected, status: int) -> Outcome:
+    """The status on drifted data, no crash, and another one on quiet data."""
+    called = drifted.called
+    expected = f"exit status {status} because every column drifted"
+    if _stops_at_once(quiet, drifted):
+        return _same_cause(quiet, "the script decides nothing", expected)
+    if called.crashed and not _goes_on_after(quiet, drifted):
+        return failed(called.finding("a crash is not a detection", expected=expected))
+    if called.run.ended is not Ended.EXITED or called.run.returncode != status:
+        ended = f"the script ends with status {called.run.returncode} although every column drifted"
+        return failed(called.finding(ended if _decided(drifted) else "", expected=expected))
+    if quiet.called.run.returncode == status:
+        message = f"the script ends with status {status} whether the data drifted or not"
+        return failed(quiet.called.finding(message, expected=f"{expected}, and another where nothing did"))
+    return passed()
+
+
+def _stops_at_once(quiet: Detected, drifted: Detected) -> bool:
+    """It crashes on any data, in the same way: that is told once, where running is asked for."""
+    there, here = quiet.called, drifted.called
+    return there.crashed and here.crashed and there.traceback == here.traceback
+
+
+def _same_cause(seen: Detected, message: str, expected: str) -> Outcome:
+    cause = seen.called.finding()
+    return failed(Finding(message=message, expected=expected, actual=cause.message, where=cause.where))
+
+
+def _goes_on_after(quiet: Detected, drifted: Detected) -> bool:
+    """The traceback is of something else, such as an upload: it is there on quiet data, and all went well."""
+    there, here = quiet.called.traceback, drifted.called.traceback
+    same = (
+        there is not None
+        and here is not None
+        and (there.where, there.exception) == (here.where, here.exception)
+    )
+    return same and quiet.called.run.ok
+
+
+def _decided(seen: Detected) -> bool:
+    return seen.called.run.ended is Ended.EXITED and not seen.called.crashed
+
+
+CHECKS = (runs, preset, html, quiet, drifted)

@@ -1,0 +1,1 @@
+"""DVC: its settings, its pipeline, and running it."""

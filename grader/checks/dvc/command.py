@@ -1,0 +1,141 @@
+"""DVC as a candidate runs it, in a cell, with this machine's own settings over the candidate's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks.dvc.config import configuration
+from grader.checks.scripts.call import Called
+from grader.errors import ToolMissing
+from grader.readers.python.tracebacks import last_traceback
+from grader.results import Finding
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.sandbox.model import Ended
+from grader.runtime.sandbox.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grader.context import Context
+    from grader.runtime.cell import Cell
+    from grader.runtime.sandbox.model import Run
+
+FOLDER = ".dvc"
+_CONFIG = f"{FOLDER}/config"
+_LOCAL = f"{FOLDER}/config.local"
+_CACHE = "cache"
+_KEYS = f"{FOLDER}/keys"
+_OWN = f"{FOLDER}/tmp"  # noqa: S108  (DVC's own, as its locks are)
+PUT_ASIDE = (f"{FOLDER}/{_CACHE}", _OWN, _LOCAL, ".gitignore", "*/.gitignore")
+"""What would let DVC believe that work is done. It also passes over what git ignores: whatever an ignore
+file hides wrongly is another task's loss."""
+
+_IN_AN_EMPTY_FOLDER = 'cd "$(mktemp -d)" && dvc init --no-scm && dvc status'
+_VERDICT = "\nERROR: failed to reproduce"
+
+
+class Limited(TypedDict):
+    """What DVC takes to run."""
+
+    packages: list[str]
+    """What the environment must have for it; where it has not, nothing is decided."""
+    cpu_seconds: float
+    wall_seconds: float
+
+
+class NoDvc(ToolMissing):
+    """The environment has no DVC that works: it comes from a lock that need not be made for DVC."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("dvc")
+        self.args = (reason,)
+
+
+def require(context: Context, how: Limited) -> None:
+    """Raise NoDvc where the environment lacks what DVC needs."""
+    packages = context.require_lab().environment.packages
+    missing = [name for name in how["packages"] if name not in packages]
+    if missing:
+        raise NoDvc(f"{', '.join(missing)} cannot be installed beside what the submission locks")
+
+
+def first(cell: Cell, how: Limited, *words: str) -> Called:
+    """Run a command of DVC's before any other.
+
+    Raises:
+        NoDvc: it fails, and so does DVC where there is nothing of the candidate's.
+    """
+    called = dvc(cell, how, *words)
+    if called.run.ended is Ended.EXITED and not called.run.ok:
+        alive = cell.run(("sh", "-c", _IN_AN_EMPTY_FOLDER))
+        if not alive.ok:
+            raise NoDvc(f"DVC does not work beside what the submission locks: {_complaint(alive)}")
+    return called
+
+
+def _complaint(run: Run) -> str:
+    """The line that says what is wrong, which DVC follows with an offer to help."""
+    errors = [line for line in plain(run.stderr).splitlines() if "error" in line.lower()]
+    return errors[-1][:300] if errors else run.describe()
+
+
+def dvc(cell: Cell, how: Limited, *words: str) -> Called:
+    """Run a command of DVC's."""
+    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    keys = f"{cell.root}/{_KEYS}"
+    environment = {
+        "AWS_CONFIG_FILE": keys,
+        "AWS_SHARED_CREDENTIALS_FILE": keys,
+        "DVC_SITE_CACHE_DIR": f"{cell.root}/{_OWN}/site",
+        # Bytecode beside a script would change a folder that a stage depends on.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # What DVC says before a stage must be there also if the stage never ends.
+        "PYTHONUNBUFFERED": "1",
+    }
+    request = {"words": words, "environment": environment}
+    run, _ = cell.probe("run_dvc", request, limits=limits, title=" ".join(("dvc", *words)))
+    return described(words, run, (cell.root, str(cell.workspace)))
+
+
+def described(words: tuple[str, ...], run: Run, roots: tuple[str, ...]) -> Called:
+    """The run with what its stages said; DVC's own word on their failure would join a traceback's message."""
+    stages, _, _ = run.stderr.partition(_VERDICT)
+    return Called(argv=("dvc", *words), run=run, traceback=last_traceback(stages, roots))
+
+
+def settings_files(
+    context: Context, config: str, remote: str = "", settings: Mapping[str, Any] | None = None
+) -> dict[str, bytes] | Finding:
+    """The candidate's configuration, and a local one over it: everything here, the endpoint ours."""
+    from configobj import ConfigObj, ConfigObjError
+
+    from grader.runtime.submission_runtime import VARIABLES
+
+    source = context.submission.deliverable(config)
+    readable = source is not None and not isinstance(configuration(context, config), Finding)
+    sections: dict[str, dict[str, str]] = {
+        "core": {"check_update": "false", "autostage": "false"},
+        "cache": {"dir": _CACHE, "type": "copy"},
+    }
+    key, secret = VARIABLES["AWS_ACCESS_KEY_ID"], VARIABLES["AWS_SECRET_ACCESS_KEY"]
+    if remote:
+        # Also where `--remote` names another, DVC looks for the default.
+        sections["core"]["remote"] = remote
+        sections[f'remote "{remote}"'] = {
+            "endpointurl": VARIABLES["AWS_ENDPOINT_URL"],
+            "region": VARIABLES["AWS_DEFAULT_REGION"],
+            "access_key_id": key,
+            "secret_access_key": secret,
+            "allow_anonymous_login": "false",
+            **({"profile": "default"} if "profile" in (settings or {}) else {}),
+        }
+    file = ConfigObj(sections)
+    try:
+        lines = file.write()
+    except ConfigObjError as error:
+        return Finding(message=f"the remote's name cannot be written: {error}", where=_CONFIG)
+    return {
+        _CONFIG: source.absolute.read_bytes() if source is not None and readable else b"",
+        _LOCAL: "\n".join(lines).encode() + b"\n",
+        _KEYS: f"[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n".encode(),
+    }

@@ -1,0 +1,211 @@
+"""DVC's directory, its remotes and a data file that it tracks."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from grader.check import check
+from grader.checks.dvc.filesystem import MOST_CHARACTERS, SubmissionFiles, reading, refusal
+from grader.documents import Problem, SourceFile
+from grader.results import Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dvc.config import Config
+
+    from grader.context import Context
+
+_ANOTHER_REMOTE = "remote://"
+
+
+@check("dvc.config_valid")
+def config_valid(context: Context, *, file: str) -> Outcome:
+    """The DVC directory has a configuration that DVC reads."""
+    config = configuration(context, file)
+    return failed(config) if isinstance(config, Finding) else passed()
+
+
+@check("dvc.remote_url")
+def remote_url(context: Context, *, file: str, url: str) -> Outcome:
+    """A remote in the configuration has this URL."""
+    config = configuration(context, file)
+    if isinstance(config, Finding):
+        return failed(config)
+    remotes = remotes_of(config)
+    urls = {name: url_of(remotes, name) for name in remotes}
+    if any(each.rstrip("/") == url.rstrip("/") for each in urls.values()):
+        return passed()
+    return failed(
+        Finding(
+            message="no remote has the URL that the exam gives",
+            expected=url,
+            actual=", ".join(f"{name}: {each}" for name, each in urls.items())[:300] or "no remotes",
+            where=_name(context, file),
+        )
+    )
+
+
+@check("dvc.default_remote")
+def default_remote(context: Context, *, file: str) -> Outcome:
+    """The configuration names a default remote, and that remote exists."""
+    config = configuration(context, file)
+    if isinstance(config, Finding):
+        return failed(config)
+    core = config.get("core")
+    default = core.get("remote") if isinstance(core, dict) else None
+    if isinstance(default, str) and default in remotes_of(config):
+        return passed()
+    message = f"the default remote {default!r} does not exist" if default else "there is no default remote"
+    return failed(
+        Finding(
+            message=message,
+            expected="core.remote names one of the remotes",
+            actual=", ".join(remotes_of(config)) or "no remotes",
+            where=_name(context, file),
+        )
+    )
+
+
+@check("dvc.tracks")
+def tracks(context: Context, *, file: str, path: str) -> Outcome:
+    """It is a valid DVC file and the data file at a path is its output."""
+    outputs = tracked_outputs(context, file)
+    if isinstance(outputs, Finding):
+        return failed(outputs)
+    if path in outputs:
+        return passed()
+    return failed(
+        Finding(
+            message=f"it does not track {path}",
+            expected=path,
+            actual=", ".join(outputs)[:300] or "no outputs",
+            where=_name(context, file),
+        )
+    )
+
+
+@check("dvc.tracked_hash")
+def tracked_hash(context: Context, *, file: str, path: str) -> Outcome:
+    """The DVC file has the hash of the exam's own data at that path."""
+    outputs = tracked_outputs(context, file)
+    if isinstance(outputs, Finding):
+        return failed(outputs)
+    output = outputs.get(path, {})
+    hashes = _hashes(context, path, modern="hash" in output)
+    if output.get("md5") in hashes:
+        return passed()
+    return failed(
+        Finding(
+            message="its hash is not that of the file the exam gave",
+            expected=hashes[0],
+            actual=str(output.get("md5", "no md5")),
+            where=_name(context, file),
+        )
+    )
+
+
+def _name(context: Context, file: str) -> str:
+    source = context.submission.deliverable(file)
+    return source.name if source is not None else file
+
+
+def configuration(context: Context, file: str) -> Mapping[str, Any] | Finding:
+    """The configuration as DVC has it; the machine's own and `config.local` are not part of it."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return Finding(message="the submission has no DVC configuration", expected="made by `dvc init`")
+    return context.memo.once(("dvc config", source.name), lambda: _read_config(source))
+
+
+def _read_config(source: SourceFile) -> Mapping[str, Any] | Finding:
+    if isinstance(source.text, Problem):
+        return source.text.finding("a file that DVC reads")
+    if source.path.name != "config":
+        return Finding(message="DVC reads only a file named config", where=source.name)
+
+    if len(source.text) > MOST_CHARACTERS:
+        return refusal(source, f"it is longer than {MOST_CHARACTERS:,} characters")
+
+    def read() -> Mapping[str, Any] | Finding:
+        from configobj import ConfigObjError
+        from voluptuous import Invalid
+
+        try:
+            return dict(_repository_config()(str(source.absolute.parent)))
+        except (ConfigObjError, Invalid) as error:
+            return refusal(source, str(error), getattr(error, "line_number", None))
+
+    answer: Mapping[str, Any] | Finding = reading(source, read)
+    return answer
+
+
+@cache
+def _repository_config() -> Callable[[str], Config]:
+    from dvc.config import Config
+
+    class RepositoryConfig(Config):  # type: ignore[misc]
+        """DVC's, without the levels that are not in a repository."""
+
+        LEVELS = ("repo",)
+
+        @property
+        def files(self) -> dict[str, str]:
+            return {"repo": posixpath.join(str(self.dvc_dir), "config")}
+
+    return RepositoryConfig
+
+
+def remotes_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The remotes by name."""
+    remotes = config.get("remote")
+    if not isinstance(remotes, dict):
+        return {}
+    return {str(name): each for name, each in remotes.items() if isinstance(each, dict)}
+
+
+def url_of(remotes: dict[str, dict[str, Any]], name: str) -> str:
+    """A remote's URL; `remote://other/path` stands for a folder in another remote."""
+    url = str(remotes[name].get("url", ""))
+    for _ in remotes:
+        if not url.startswith(_ANOTHER_REMOTE):
+            break
+        other, _, path = url.removeprefix(_ANOTHER_REMOTE).partition("/")
+        url = str(remotes.get(other, {}).get("url", "")).rstrip("/") + "/" + path
+    return url
+
+
+def tracked_outputs(context: Context, file: str) -> dict[str, dict[str, Any]] | Finding:
+    """The outputs of a `.dvc` file, by path from the submission's root."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return Finding(message="the submission has no DVC file for the data", expected="made by `dvc add`")
+    return context.memo.once(("dvc file", source.name), lambda: _read_outputs(context, source))
+
+
+def _read_outputs(context: Context, source: SourceFile) -> dict[str, dict[str, Any]] | Finding:
+    def read() -> dict[str, dict[str, Any]]:
+        from dvc.schema import COMPILED_SINGLE_STAGE_SCHEMA
+        from dvc.utils.strictyaml import load
+
+        stage, _ = load(source.name, COMPILED_SINGLE_STAGE_SCHEMA, SubmissionFiles(context.submission))
+        base = posixpath.join(posixpath.dirname(source.name), stage.get("wdir") or "")
+        # The schema lets an output without a path through; DVC stumbles over it later, as this does.
+        listed = stage.get("outs") or ()
+        return {posixpath.normpath(posixpath.join(base, output["path"])): output for output in listed}
+
+    answer: dict[str, dict[str, Any]] | Finding = reading(source, read)
+    return answer
+
+
+def _hashes(context: Context, path: str, *, modern: bool) -> tuple[str, ...]:
+    """The hashes that DVC gives the exam's file; before version 3 it took CRLF for LF first."""
+    data = context.exam.data[path].read_bytes()
+    versions = (data,) if modern else (data, data.replace(b"\r\n", b"\n"))
+    return tuple(hashlib.md5(each, usedforsecurity=False).hexdigest() for each in versions)
+
+
+CHECKS = (config_valid, remote_url, default_remote, tracks, tracked_hash)

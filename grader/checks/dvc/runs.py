@@ -1,0 +1,299 @@
+"""DVC at work: the data pushed and pulled back, the pipeline run, run again, and run after a change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from grader.check import check
+from grader.checks.dvc.command import PUT_ASIDE, Limited, dvc, first, require, settings_files
+from grader.checks.dvc.config import configuration, remotes_of, tracked_outputs, url_of
+from grader.checks.dvc.edit import Change, Place, change
+from grader.checks.dvc.judgement import (
+    Pushed,
+    Repro,
+    Reproduced,
+    Stages,
+    judge_again,
+    judge_outputs,
+    judge_push,
+    takes,
+)
+from grader.checks.dvc.pipeline import DEFAULT_PARAMS, Pipeline, Stage, resolved_pipeline
+from grader.errors import GraderFault
+from grader.results import Evidence, Finding, Outcome, failed
+
+if TYPE_CHECKING:
+    from grader.context import Context
+    from grader.documents import SourceFile
+    from grader.runtime.cell import Cell
+    from grader.runtime.services.s3 import ObjectStore
+
+_LOCK_FILES = ("dvc.lock", "*/dvc.lock")
+_WITHOUT = (*PUT_ASIDE, "dvc.yaml", "*/dvc.yaml", *_LOCK_FILES)
+"""A pipeline that DVC cannot read is no reason for a push to fail."""
+_S3 = "s3://"
+_YAML = (".yaml", ".yml", ".json")
+
+_REWRITE = """
+import sys
+path, start, end, new = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+with open(path, encoding="utf-8", newline="") as file:
+    text = file.read()
+with open(path, "w", encoding="utf-8", newline="") as file:
+    file.write(text[:start] + new + text[end:])
+"""
+
+
+class Reproducing(Limited):
+    """How a pipeline is run; the same mapping for every check, so that they share its runs."""
+
+    config: str
+    """DVC's configuration; where it is missing or broken, an empty one serves."""
+    params: str
+    changed: str
+    """The parameter that is changed before the last run."""
+    reruns: str
+    """The stage that takes it."""
+
+
+@check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+def push_round_trip(
+    context: Context, *, file: str, config: str, path: str, url: str, how: Limited
+) -> Outcome:
+    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` brings the same bytes back."""
+    settings, outputs = configuration(context, config), tracked_outputs(context, file)
+    if isinstance(settings, Finding):
+        return failed(settings, evidence=Evidence.STATIC)
+    if isinstance(outputs, Finding):
+        return failed(outputs, evidence=Evidence.STATIC)
+    remote = _remote(settings, outputs.get(path, {}), url)
+    impossible = _impossible(path, outputs, remote, url)
+    if impossible is not None or remote is None:
+        return failed(impossible or Finding(message="there is no remote"), evidence=Evidence.STATIC)
+    require(context, how)
+    key = ("dvc push", file, config, path, remote.name, json.dumps(how, sort_keys=True))
+    seen = context.memo.once(key, lambda: _push(context, file, config, path, remote, how))
+    return failed(seen) if isinstance(seen, Finding) else judge_push(seen, path)
+
+
+@check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+def repro(context: Context, *, file: str, how: Reproducing, filled: list[str]) -> Outcome:
+    """`dvc repro` on the given raw data makes every declared output; of these, some must not be empty."""
+    pipeline = resolved_pipeline(context, file)
+    if isinstance(pipeline, Finding):
+        return failed(pipeline, evidence=Evidence.STATIC)
+    require(context, how)
+    return judge_outputs(_reproduced(context, pipeline, how), _outs(pipeline.stages), filled)
+
+
+@check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+def repro_again(context: Context, *, file: str, how: Reproducing) -> Outcome:
+    """Run again it does nothing; a changed parameter reruns its stage, and none that it does not concern."""
+    pipeline = resolved_pipeline(context, file)
+    if isinstance(pipeline, Finding):
+        return failed(pipeline, evidence=Evidence.STATIC)
+    require(context, how)
+    seen = _reproduced(context, pipeline, how)
+    return judge_again(seen, pipeline.stages, how["reruns"], _params_name(context, how), how["changed"])
+
+
+# --- push -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remote:
+    """Where a push goes."""
+
+    name: str
+    url: str
+    settings: Mapping[str, Any]
+
+    @property
+    def bucket(self) -> str:
+        """`mlops-exam` of `s3://mlops-exam/dvc-store`."""
+        return self.url.removeprefix(_S3).partition("/")[0]
+
+    def holds(self, key: str) -> bool:
+        """Whether an object lies under the URL; slashes may be doubled in it."""
+        path = self.url.removeprefix(_S3).partition("/")[2]
+        return _names(key)[: len(_names(path))] == _names(path)
+
+
+def _names(path: str) -> list[str]:
+    return [name for name in path.split("/") if name]
+
+
+def _remote(settings: Mapping[str, Any], output: Mapping[str, Any], url: str) -> _Remote | None:
+    """The remote that the output names, or has the exam's URL, or is the default, or is on S3; in this order.
+
+    A default that does not exist and a URL that is another are paid for elsewhere.
+    """
+    core, remotes = settings.get("core"), remotes_of(settings)
+    default = core.get("remote") if isinstance(core, dict) else None
+    urls = {name: url_of(remotes, name) for name in remotes}
+    right = [name for name, each in urls.items() if each.rstrip("/") == url.rstrip("/")]
+    on_s3 = [name for name, each in urls.items() if each.startswith(_S3)]
+    first = [default] if default in right else []
+    ordered = [output.get("remote"), *first, *right, default, *on_s3, *urls]
+    name = next((name for name in ordered if name in urls), None)
+    return _Remote(name=name, url=urls[name], settings=remotes[name]) if name is not None else None
+
+
+def _impossible(path: str, outputs: Mapping[str, Any], remote: _Remote | None, url: str) -> Finding | None:
+    """What keeps a push from being tried."""
+    if path not in outputs:
+        return Finding(message=f"nothing tracks {path}, so nothing can be pushed", expected=path)
+    if remote is None:
+        return Finding(message="there is no remote to push to", expected="a remote in DVC's configuration")
+    if not remote.url.startswith(_S3):
+        return Finding(message=f"the remote {remote.name} is not on S3", expected=url, actual=remote.url)
+    return None
+
+
+def _push(
+    context: Context, file: str, config: str, path: str, remote: _Remote, how: Limited
+) -> Pushed | Finding:
+    track = context.submission.deliverable(file)
+    settings = settings_files(context, config, remote.name, remote.settings)
+    if isinstance(settings, Finding):
+        return settings
+    if track is None:
+        raise GraderFault(f"there is no {file} to push")
+    data = (context.submission.given.get(path) or context.exam.data[path]).read_bytes()
+    lab = context.require_lab()
+    with lab.object_store() as store:
+        if not store.make_bucket(remote.bucket):
+            return Finding(
+                message=f"no bucket of S3's can have the name {remote.bucket!r}", actual=remote.url
+            )
+        with lab.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
+            seen = _pushed(cell, store, track, data, remote, how)
+            tracked = cell.read(track.name) or track.absolute.read_bytes()
+        if not seen.stored:
+            return seen
+        # As another machine would: from nothing but what went into git, and the remote.
+        files, without = {**settings, track.name: tracked}, (*_WITHOUT, path)
+        with lab.cell(objects=store, without=without, files=files, git=True) as cell:
+            pulled = dvc(cell, how, "pull", f"--remote={remote.name}", "--", track.name)
+            return replace(seen, pulled=pulled, returned=cell.read(path, len(data)) == data)
+
+
+def _pushed(
+    cell: Cell, store: ObjectStore, track: SourceFile, data: bytes, remote: _Remote, how: Limited
+) -> Pushed:
+    """Committed first: what is not in the cache is not pushed, and DVC says nothing of it."""
+    committed = first(cell, how, "commit", "--force", "--", track.name)
+    if not committed.run.ok:
+        return Pushed(url=remote.url, committed=committed)
+    pushed = dvc(cell, how, "push", f"--remote={remote.name}", "--", track.name)
+    keys = store.keys(remote.bucket)
+    # Where an object lies under the URL is DVC's affair: its versions differ.
+    stored = any(store.read(remote.bucket, key) == data for key in keys if remote.holds(key))
+    return Pushed(url=remote.url, committed=committed, pushed=pushed, keys=tuple(keys), stored=stored)
+
+
+# --- repro ----------------------------------------------------------------------------------------
+
+
+def _reproduced(context: Context, pipeline: Pipeline, how: Reproducing) -> Reproduced:
+    key = ("dvc repro", pipeline.file.name, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _reproduce(context, pipeline, how))
+
+
+def _reproduce(context: Context, pipeline: Pipeline, how: Reproducing) -> Reproduced:
+    outs = _outs(pipeline.stages)
+    given = context.submission.given or context.exam.data
+    local = settings_files(context, how["config"])
+    if isinstance(local, Finding):
+        raise GraderFault(local.message)
+    # An output that is a folder of given data is emptied by DVC itself, if at all.
+    kept = {path: data for path, data in given.items() if any(path.startswith(f"{out}/") for out in outs)}
+    lab = context.require_lab()
+    without = (*PUT_ASIDE, *_LOCK_FILES, *outs)
+    with (
+        lab.mlflow("dvc-repro") as server,
+        lab.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
+    ):
+        return _three_runs(context, cell, pipeline, outs, how)
+
+
+def _three_runs(
+    context: Context, cell: Cell, pipeline: Pipeline, outs: Sequence[str], how: Reproducing
+) -> Reproduced:
+    words = ("repro", *([] if pipeline.file.name == "dvc.yaml" else [pipeline.file.name]))
+    begun = Repro(called=first(cell, how, *words))
+    made = _stamps(cell, outs)
+    seen = Reproduced(first=begun, sizes=_sizes(made, outs))
+    if not begun.called.run.ok or len(seen.sizes) < len(outs):
+        return seen
+    called, before, made = dvc(cell, how, *words), made, _stamps(cell, outs)
+    again = Repro(called=called, rewritten=_rewritten(before, made))
+    params, edit = _change(context, cell, pipeline.stages, how) if again.called.run.ok else ("", None)
+    if edit is None:
+        return replace(seen, again=again)
+    cell.python("-I", "-c", _REWRITE, params, str(edit.start), str(edit.end), edit.new)
+    changed = Repro(called=dvc(cell, how, *words), rewritten=_rewritten(made, _stamps(cell, outs)))
+    return replace(seen, again=again, params=params, change=edit, changed=changed)
+
+
+def _change(context: Context, cell: Cell, stages: Stages, how: Reproducing) -> tuple[str, Change | None]:
+    """What to write, into the file as it is now: where the stage takes it, if it takes it anywhere.
+
+    Where the file of parameters has no such number, another that the stage names may: that it is another is
+    paid for elsewhere.
+    """
+    members = stages.get(how["reruns"], ())
+    others = (path for each in members for path in each.params if PurePosixPath(path).suffix in _YAML)
+    for params in dict.fromkeys((_params_name(context, how), *others)):
+        try:
+            text = (cell.read(params) or b"").decode()
+        except UnicodeDecodeError:
+            continue
+        taken = partial(_taken, members, params)
+        if (edit := change(text, how["changed"], taken)) is not None:
+            return params, edit
+    return "", None
+
+
+def _taken(members: Sequence[Stage], params: str, place: Place) -> bool:
+    return any(takes(each, params, [place]) for each in members)
+
+
+def _params_name(context: Context, how: Reproducing) -> str:
+    source = context.submission.deliverable(how["params"])
+    return source.name if source is not None else DEFAULT_PARAMS
+
+
+def _outs(stages: Stages) -> list[str]:
+    """What DVC has to make here: outputs in a cloud are not."""
+    named = (out for members in stages.values() for each in members for out in each.outs)
+    return [out for out in dict.fromkeys(named) if "://" not in out]
+
+
+_Stamps = Mapping[str, dict[str, tuple[int, int, int]]]
+"""Output -> its files -> size, time and number, which differ after DVC removed and a command made it anew."""
+
+
+def _stamps(cell: Cell, outs: Iterable[str]) -> _Stamps:
+    found: dict[str, dict[str, tuple[int, int, int]]] = {out: {} for out in outs}
+    for entry in cell.files.walk():
+        for owner in (entry.path, *map(str, PurePosixPath(entry.path).parents)):
+            if owner in found:
+                found[owner][entry.path] = entry.size, entry.modified, entry.number
+    return found
+
+
+def _rewritten(before: _Stamps, after: _Stamps) -> frozenset[str]:
+    return frozenset(out for out, files in after.items() if files != before[out])
+
+
+def _sizes(stamps: _Stamps, outs: Iterable[str]) -> dict[str, int]:
+    return {out: sum(size for size, _, _ in stamps[out].values()) for out in outs if stamps[out]}
+
+
+CHECKS = (push_round_trip, repro, repro_again)

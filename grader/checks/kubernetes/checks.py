@@ -1,0 +1,334 @@
+"""Kubernetes manifests: a Deployment, and the container in it that serves."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from grader.check import check
+from grader.checks.kubernetes.quantity import parse_quantity
+from grader.checks.kubernetes.selector import selects
+from grader.documents import Problem, SourceFile, YamlDocument
+from grader.errors import GraderFault
+from grader.readers.plain_data import as_json
+from grader.results import Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from grader.context import Context
+
+MOST_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    """One object of a manifest, and where it stands."""
+
+    file: SourceFile
+    document: YamlDocument
+    place: tuple[Hashable, ...]
+    data: dict[Any, Any]
+
+    def get(self, *path: Hashable) -> Any:
+        """What stands at a path, None where there is none."""
+        value: Any = self.data
+        for key in path:
+            match value:
+                case dict():
+                    value = value.get(key)
+                case list() if isinstance(key, int) and key < len(value):
+                    value = value[key]
+                case _:
+                    return None
+        return value
+
+    def where(self, *path: Hashable) -> str:
+        """`file:line` of a path, or of the nearest thing around it."""
+        return self.file.where(self.document.line(*self.place, *path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    resource: _Resource
+    place: tuple[Hashable, ...]
+    data: dict[Any, Any]
+
+    def get(self, *path: Hashable) -> Any:
+        return self.resource.get(*self.place, *path)
+
+    def where(self, *path: Hashable) -> str:
+        return self.resource.where(*self.place, *path)
+
+
+def _resources(file: SourceFile, documents: tuple[YamlDocument, ...]) -> Iterator[_Resource]:
+    """Every object of a manifest, those of a List one by one."""
+    for document in documents:
+        match document.data:
+            case {"kind": str(kind), "items": list(items)} if kind.endswith("List"):
+                for index, item in enumerate(items):
+                    if isinstance(item, dict):
+                        yield _Resource(file, document, ("items", index), item)
+            case dict() as data:
+                yield _Resource(file, document, (), data)
+
+
+def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
+    """The Deployment of that name, else the only sort of Deployment there is, else why there is none."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return failed(Finding(message="the manifest is missing"))
+    documents = source.yaml
+    if isinstance(documents, Problem):
+        return failed(documents.finding("a Kubernetes manifest"))
+    found = [each for each in _resources(source, documents) if each.data.get("kind") == "Deployment"]
+    named = [each for each in found if each.get("metadata", "name") == name]
+    for each in named or found:
+        return each
+    return failed(Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name))
+
+
+def _in_deployment(context: Context, file: str, name: str, judge: Callable[[_Resource], Outcome]) -> Outcome:
+    found = _find(context, file, name)
+    return found if isinstance(found, Outcome) else judge(found)
+
+
+def _in_container(
+    context: Context, file: str, name: str, image: str, judge: Callable[[_Container], Outcome]
+) -> Outcome:
+    """Judge the container with the image, else the first one."""
+
+    def choose(deployment: _Resource) -> Outcome:
+        place = ("spec", "template", "spec", "containers")
+        found = deployment.get(*place)
+        containers = [
+            _Container(deployment, (*place, index), data)
+            for index, data in enumerate(found if isinstance(found, list) else [])
+            if isinstance(data, dict)
+        ]
+        wanted = [each for each in containers if _same_image(each.get("image"), image)]
+        for container in wanted or containers:
+            return judge(container)
+        return failed(
+            Finding(message="the Deployment's pods have no container", where=deployment.where(*place))
+        )
+
+    return _in_deployment(context, file, name, choose)
+
+
+@check("kubernetes.deployment")
+def deployment(context: Context, *, file: str, name: str, api_version: str) -> Outcome:
+    """A Deployment, valid for Kubernetes' own schemas, has this name and selects its own pods."""
+
+    def judge(found: _Resource) -> Outcome:
+        findings = list(_invalid(found))
+        if (actual := found.get("metadata", "name")) != name:
+            findings.append(_differs("The Deployment's name", name, actual, found.where("metadata", "name")))
+        if (actual := found.get("apiVersion")) != api_version:
+            findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
+        labels = found.get("spec", "template", "metadata", "labels")
+        if not findings and not selects(
+            found.get("spec", "selector"), labels if isinstance(labels, dict) else {}
+        ):
+            findings.append(
+                Finding(
+                    message="the selector does not match the labels of the Deployment's own pods",
+                    expected=_shown(found.get("spec", "selector")),
+                    actual=_shown(labels),
+                    where=found.where("spec", "selector"),
+                )
+            )
+        return failed(*findings) if findings else passed()
+
+    return _in_deployment(context, file, name, judge)
+
+
+def _differs(what: str, expected: object, actual: object, where: str) -> Finding:
+    return Finding(
+        message=f"{what} is not what is asked for",
+        expected=str(expected),
+        actual=_shown(actual),
+        where=where,
+    )
+
+
+def _shown(value: object) -> str:
+    """A value as it might stand in the manifest: text that looks like something else is in quotes."""
+    if value is None:
+        return "nothing"
+    plain = isinstance(value, str) and re.match(r"[\w./-]*[A-Za-z/]", value) is not None
+    return (str(value) if plain else json.dumps(as_json(value), ensure_ascii=False))[:MOST_MESSAGE]
+
+
+def _invalid(found: _Resource) -> Iterator[Finding]:
+    """What Kubernetes' schema of the object refuses."""
+    for key, line in found.document.duplicates:
+        yield Finding(message=f"{key} stands twice in one mapping", where=found.file.where(line))
+    if not all(isinstance(found.get(key), str) for key in ("apiVersion", "kind")):
+        yield Finding(message="apiVersion and kind must be text", where=found.where())
+        return
+    if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
+        yield Finding(
+            message="no Kubernetes has a Deployment of this apiVersion",
+            actual=found.data["apiVersion"][:MOST_MESSAGE],
+            where=found.where("apiVersion"),
+        )
+        return
+    yield from _schema_errors(found)
+
+
+def _schema_errors(found: _Resource) -> Iterator[Finding]:
+    import kubernetes_validate  # type: ignore[import-untyped]
+    from kubernetes_validate.utils import SchemaNotFoundError  # type: ignore[import-untyped]
+    from referencing.exceptions import Unresolvable
+
+    try:
+        # Unknown fields are refused as `kubectl apply` refuses them: most are misspelt or misplaced.
+        kubernetes_validate.validate(as_json(found.data), kubernetes_validate.latest_version(), strict=True)
+    except kubernetes_validate.ValidationError as error:
+        path = tuple(error.absolute_path)
+        yield Finding(
+            message=f"Kubernetes refuses the Deployment: {error.message[:MOST_MESSAGE]}",
+            where=found.where(*path),
+            detail=".".join(str(part) for part in path),
+        )
+    except SchemaNotFoundError:
+        yield Finding(
+            message="today's Kubernetes has no Deployment of this apiVersion",
+            actual=str(found.data["apiVersion"]),
+            where=found.where("apiVersion"),
+        )
+    except (OSError, AttributeError, Unresolvable, kubernetes_validate.InvalidSchemaError) as error:
+        raise GraderFault(f"Kubernetes' schemas cannot be used: {error}") from error
+
+
+@check("kubernetes.image")
+def image(context: Context, *, file: str, name: str, image: str) -> Outcome:
+    """A container of the Deployment has this image; no tag means `latest`, a digest may be added."""
+
+    def judge(container: _Container) -> Outcome:
+        actual = container.get("image")
+        if _same_image(actual, image):
+            return passed()
+        return failed(_differs("The image", image, actual, container.where("image")))
+
+    return _in_container(context, file, name, image, judge)
+
+
+def _same_image(actual: object, wanted: str) -> bool:
+    return isinstance(actual, str) and _normal(actual) == _normal(wanted)
+
+
+def _normal(image: str) -> str:
+    name = image.strip().partition("@")[0]
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+@check("kubernetes.replicas")
+def replicas(context: Context, *, file: str, name: str, replicas: int) -> Outcome:
+    """The Deployment asks for this many replicas."""
+
+    def judge(found: _Resource) -> Outcome:
+        actual = found.get("spec", "replicas")
+        # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
+        if parse_quantity(actual) == replicas:
+            return passed()
+        return failed(_differs("The number of replicas", replicas, actual, found.where("spec", "replicas")))
+
+    return _in_deployment(context, file, name, judge)
+
+
+@check("kubernetes.quantity")
+def quantity(
+    context: Context, *, file: str, name: str, image: str, kind: str, resource: str, quantity: str
+) -> Outcome:
+    """The container's `requests` or `limits` of a resource is this quantity, in any equal form."""
+    wanted = parse_quantity(quantity)
+
+    def judge(container: _Container) -> Outcome:
+        path = ("resources", kind, resource)
+        actual = container.get(*path)
+        if actual is not None and parse_quantity(actual) == wanted:
+            return passed()
+        return failed(_differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
+
+    return _in_container(context, file, name, image, judge)
+
+
+@check("kubernetes.probe")
+def probe(context: Context, *, file: str, name: str, image: str, probe: str, path: str) -> Outcome:
+    """The container's probe is an HTTP GET of this path, on a port that the container has."""
+
+    def judge(container: _Container) -> Outcome:
+        match container.get(probe):
+            case {"httpGet": dict(get)}:
+                pass
+            case actual:
+                return failed(_differs(probe, f"an HTTP GET of {path}", actual, container.where(probe)))
+        place = (probe, "httpGet")
+        if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
+            return failed(_differs(f"{probe}'s path", path, get.get("path"), container.where(*place, "path")))
+        if isinstance(host := get.get("host"), str) and host not in ("", "127.0.0.1", "localhost"):
+            return failed(
+                _differs(f"{probe}'s host", "the pod itself", host, container.where(*place, "host"))
+            )
+        numbers, names = _ports(container)
+        if _has_port(get.get("port"), numbers, names):
+            return passed()
+        expected = ", ".join(map(str, [*sorted(numbers), *sorted(names)])) or "a number from 1 to 65535"
+        return failed(_differs(f"{probe}'s port", expected, get.get("port"), container.where(*place, "port")))
+
+    return _in_container(context, file, name, image, judge)
+
+
+def _path(path: str) -> str:
+    return "/" + path.partition("?")[0].strip("/")
+
+
+def _ports(container: _Container) -> tuple[set[int], set[str]]:
+    ports = container.get("ports")
+    found = [port for port in (ports if isinstance(ports, list) else []) if isinstance(port, dict)]
+    numbers = {port["containerPort"] for port in found if isinstance(port.get("containerPort"), int)}
+    return numbers, {port["name"] for port in found if isinstance(port.get("name"), str)}
+
+
+def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
+    """A port by name must be declared; by number too, unless the container declares none at all."""
+    if isinstance(port, str):
+        return port in names
+    if not isinstance(port, int) or isinstance(port, bool):
+        return False
+    return port in numbers if numbers else 0 < port < 65536
+
+
+@check("kubernetes.env")
+def env(context: Context, *, file: str, name: str, image: str, variable: str) -> Outcome:
+    """The container has an environment variable with a value, or with a reference to one."""
+
+    def judge(container: _Container) -> Outcome:
+        found_entries = container.get("env")
+        entries = found_entries if isinstance(found_entries, list) else []
+        for index, entry in enumerate(entries):
+            match entry:
+                case {"name": found, "value": str(value)} if found == variable and value.strip():
+                    return passed()
+                case {"name": found, "valueFrom": dict(reference)} if found == variable and reference:
+                    return passed()
+                case {"name": found} if found == variable:
+                    where = container.where("env", index)
+                    return failed(_differs(variable, "a value or a reference", entry.get("value"), where))
+        names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
+        return failed(
+            Finding(
+                message=f"the container has no environment variable {variable}",
+                actual=", ".join(names)[:MOST_MESSAGE] or "no variable at all",
+                where=container.where("env"),
+            )
+        )
+
+    return _in_container(context, file, name, image, judge)
+
+
+CHECKS = (deployment, image, replicas, quantity, probe, env)

@@ -1,0 +1,1 @@
+"""Makefiles, and what their recipes run."""

@@ -1,0 +1,109 @@
+"""What the targets of a Makefile would run, as make itself says when it runs in a cell."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.makefile import dry_run, patterns
+from grader.results import Evidence, Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grader.checks.makefile.dry_run import Plan
+    from grader.context import Context
+
+_USUAL = ("GNUmakefile", "makefile", "Makefile")
+_PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
+
+
+@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_lab=True)
+def runs(
+    context: Context,
+    *,
+    file: str,
+    target: str,
+    commands: list[str],
+    every: bool = False,
+    idle: list[str] = [],  # noqa: B006
+    only: list[str] = [],  # noqa: B006
+    at: list[str] = [],  # noqa: B006
+    not_at: list[str] = [],  # noqa: B006
+    aims: list[str] = [],  # noqa: B006
+    values: list[str] = [],  # noqa: B006
+    hooks: str = "",
+    tools: list[str] = [],  # noqa: B006
+) -> Outcome:
+    """A Makefile target would run one of these commands, or with `every` each of them.
+
+    A command is a program and the words that have to follow it, options aside (`docker compose build`); a
+    `*` at its end is an operand, whatever it is, `values` being the options that take the next word. One
+    with an `idle` option does nothing (`--version`), nor does one whose operands are `only` these (`pip
+    install pip`), nor one that names something of `not_at` and nothing of `at`, itself or by one of `aims`
+    before it (`kubectl config use-context`). `hooks` is the deliverable from which `pre-commit run` takes
+    what it runs. `tools` are programs that a Makefile may look for, and that need not be on this machine:
+    they never run, and end well.
+    """
+    if context.submission.deliverable(file) is None:
+        return failed(Finding(message="the Makefile is missing"))
+    plan = plan_of(context, file, target, tools)
+    if plan.refused:
+        return failed(_refused(plan.refused, target))
+    rule = patterns.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
+    followed = tuple(patterns.followed(context.submission, plan.commands, hooks))
+    why = {pattern: rule.idle_because(followed, pattern) for pattern in commands}
+    missing = [pattern for pattern, reason in why.items() if reason != ""]
+    if not missing or (len(missing) < len(commands) and not every):
+        return passed()
+    near = next(filter(None, why.values()), "")
+    first = list({name.split()[0]: name for name in reversed(commands)}.values())[::-1]
+    examples = commands if every else first[:3]
+    return failed(
+        Finding(
+            message=near or f"`{target}` does not run {' and '.join(missing) if every else 'what it should'}",
+            expected=(" and " if every else " or ").join(examples).replace(" *", ""),
+            actual="; ".join(plan.printed.splitlines())[:500] or "it runs nothing",
+            where=f"make {target}",
+        )
+    )
+
+
+def _refused(said: str, target: str) -> Finding:
+    """What make has against the Makefile, or against this target alone."""
+    if found := _PLACE.fullmatch(said):
+        return Finding(message="make cannot read the Makefile", actual=found[2], where=found[1])
+    if f"No rule to make target '{target}'" in said and "needed by" not in said:
+        return Finding(message=f"the Makefile has no target `{target}`", where=f"make {target}")
+    return Finding(message=f"make cannot make the target `{target}`", actual=said, where=f"make {target}")
+
+
+def plan_of(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:
+    """What make would run for a target; asked once.
+
+    Raises:
+        ToolMissing: there is no make, or nothing of the submission may run.
+    """
+    return context.memo.once(("makefile", file, target), lambda: _ask(context, file, target, tools))
+
+
+def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan:
+    context.tools.require("make")
+    lab = context.require_lab()
+    name = _named(context, file)
+    with lab.cell() as cell:
+        return dry_run.ask_make(cell, [*(("-f", name) if name else ()), target], tools)
+
+
+def _named(context: Context, file: str) -> str:
+    """The Makefile's name, where make would not take it by itself."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return ""
+    usual = (name for name in _USUAL if context.submission.file(PurePosixPath(name)) is not None)
+    return "" if source.name == next(usual, "") else source.name
+
+
+CHECKS = (runs,)

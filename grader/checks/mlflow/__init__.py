@@ -1,0 +1,1 @@
+"""Tracked runs: what is logged, and where it is stored."""

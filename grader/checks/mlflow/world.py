@@ -1,0 +1,413 @@
+"""A seeded tracking server: experiments with known runs, and models that predict differently."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import random
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.errors import GraderFault
+from grader.readers.python.module import modules
+from grader.readers.table import read_table
+from grader.runtime.services.mlflow import MlflowServer, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from grader.checks.mlflow.local_stores import LocalStore
+    from grader.context import Context
+    from grader.documents import SourceFile
+    from grader.runtime.submission_runtime import Seeded
+
+_MODEL_NAME = "model"
+_MOST_NAMES = 3
+_SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
+
+
+class _Measured(TypedDict):
+    experiment: str
+    name: str
+    metrics: dict[str, float]
+
+
+class SeedRun(_Measured, total=False):
+    """One run of the world, told apart by its name."""
+
+    exact: bool
+    """Its metrics are exactly these, whatever the seed: a limit that candidates know."""
+    model: str
+    status: str
+    deleted: bool
+
+
+class Asked(TypedDict):
+    """What candidates are to find out."""
+
+    run: str
+    """The name in the rubric."""
+    metric: str
+
+
+class World(TypedDict):
+    """What is on the server; the same mapping wherever it is used, so that it is made once.
+
+    It is public, and says what stands in which relation. What a program sees is drawn: who has which name,
+    who takes whose turn, and the metric asked for, in its order of size and on its side of exact ones.
+    """
+
+    recipe: str
+    data: str
+    target: str
+    models: dict[str, dict[str, Any]]
+    files: dict[str, str]
+    """Models that are files beside the server: path -> label."""
+    params: dict[str, list[str]]
+    """Values that a parameter of a run may have."""
+    jitter: float
+    """How far above hundredths metrics may lie: at two places they are told apart, rounded or cut off."""
+    asked: Asked
+    """Any value that fits, less those that the submission names: none may have been written down before."""
+    turns: list[list[str]]
+    """Runs that may be logged in each other's place."""
+    runs: list[SeedRun]
+    """In the order in which they are logged."""
+    rows: int
+    """How many rows the models predict, at least."""
+    more_rows: int
+    """How many more there may be, as the seed wants."""
+    repeated: float
+    """The share of rows that stand there already."""
+    blank: float
+    """The share of rows with a blank, where the data have some and the environment's models take them."""
+
+
+class _Sourced(TypedDict):
+    run: str
+    """The name of its run in the world."""
+
+
+class Version(_Sourced, total=False):
+    """A version to register."""
+
+    stage: str
+    aliases: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """A world that was made."""
+
+    seeded: Seeded
+    ids: Mapping[str, str]
+    """Name in the rubric -> id of the run."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """As text; a blank is empty."""
+    predicted: Mapping[str, tuple[Any, ...]]
+    """Label of a model -> its prediction for each row."""
+    models: Mapping[str, str]
+    """Name of a run in the rubric -> what its model was logged as."""
+    runs: tuple[RunInfo, ...]
+    """As they were logged, for a world that is not on a server."""
+
+
+def seeds(
+    context: Context,
+    world: World,
+    *,
+    store: LocalStore | None = None,
+    deleted: Sequence[str] = (),
+    registry: Mapping[str, Sequence[Version]] | None = None,
+) -> Seeds:
+    """The world, made in the candidate's environment.
+
+    Args:
+        store: where it is made, if not for a server; what a server would be asked later is done at once:
+        deleted: runs by name.
+        registry: versions of registered models.
+    """
+    world = arranged(world, context.seed)
+    more: dict[str, Any] = {}
+    if store is not None:
+        numbers = {run["name"]: n for n, run in enumerate(world["runs"])}
+        listed = {
+            name: [{**version, "run": numbers[version["run"]]} for version in versions]
+            for name, versions in (registry or {}).items()
+        }
+        more = {"uri": store.uri, "store": store.path, "registry": listed}
+        gone: list[SeedRun] = [
+            {**run, "deleted": True} if run["name"] in deleted else run for run in world["runs"]
+        ]
+        world = {**world, "runs": gone}
+    key = ("seeds", context.seed, json.dumps([world, more], sort_keys=True))
+    return context.memo.once(key, lambda: _make(context, world, more))
+
+
+def _make(context: Context, world: World, more: Mapping[str, Any]) -> Seeds:
+    columns, rows = input_rows(_given(context, world["data"]), world, context.seed)
+    runs = draw_runs(world, context.seed, named_hundredths(_register_texts(context)))
+    parameters = {
+        "data": {"file": world["data"], "target": world["target"]},
+        "models": unforeseen(world["models"], context.seed),
+        "files": world["files"],
+        "names": model_names(context),
+        "runs": runs,
+        "rows": [[float(cell) if cell else None for cell in row] for row in rows],
+        **more,
+    }
+    made = context.require_lab().seeded(world["recipe"], parameters)
+    answer = made.answer
+    names = [run["name"] for run in world["runs"]]
+    keep = _complete(rows, blanks=answer["blanks"] is True)
+    return Seeds(
+        seeded=made,
+        ids={name: told["id"] for name, told in zip(names, answer["runs"], strict=True)},
+        columns=columns,
+        rows=tuple(rows[n] for n in keep),
+        predicted={label: tuple(found[n] for n in keep) for label, found in answer["models"].items()},
+        models={name: told["model"] for name, told in zip(names, answer["runs"], strict=True)},
+        runs=tuple(_info(told["id"], run) for told, run in zip(answer["runs"], runs, strict=True)),
+    )
+
+
+def _info(identity: str, run: Mapping[str, Any]) -> RunInfo:
+    return RunInfo(
+        id=identity,
+        name=run["name"],
+        status=run.get("status", "FINISHED"),
+        experiment=run["experiment"],
+        experiment_id="",
+        params=run["params"],
+        metrics=run["metrics"],
+        tags={},
+        artifact_uri="",
+        active=not run.get("deleted"),
+    )
+
+
+def _complete(rows: Sequence[Sequence[str]], *, blanks: bool) -> list[int]:
+    return [n for n, row in enumerate(rows) if blanks or all(row)]
+
+
+def _given(context: Context, path: str) -> bytes:
+    given = context.submission.given.get(path) or context.exam.data.get(path)
+    if given is None:
+        raise GraderFault(f"the exam gives no {path}")
+    return given.read_bytes()
+
+
+# --- what is drawn: pure ---------------------------------------------------------------------------
+
+
+def unforeseen(models: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, dict[str, Any]]:
+    """The same models, grown from a state that nobody knows: the data that they learn from are public."""
+    drawn = {"random_state": random.Random(f"models {seed}").randrange(2**31)}  # noqa: S311
+    return {label: {**spec, "params": {**drawn, **spec.get("params", {})}} for label, spec in models.items()}
+
+
+def arranged(world: World, seed: int) -> World:
+    """The world with its runs in the order in which they are logged."""
+    rng = random.Random(f"turns {seed}")  # noqa: S311
+    runs = list(world["runs"])
+    for group in world["turns"]:
+        places = [n for n, run in enumerate(runs) if run["name"] in group]
+        for place, run in zip(places, rng.sample([runs[n] for n in places], len(places)), strict=True):
+            runs[place] = run
+    return {**world, "runs": runs}
+
+
+def draw_runs(world: World, seed: int, named: Collection[int] = ()) -> list[dict[str, Any]]:
+    """What is logged of each run.
+
+    Args:
+        named: hundredths that the asked metric must not have, if there are others.
+    """
+    rng = random.Random(f"runs {seed}")  # noqa: S311
+    asked, runs = world["asked"], world["runs"]
+    names = _draw_names([run["name"] for run in runs], asked["run"], rng)
+    values = [run["metrics"].get(asked["metric"]) for run in runs]
+    measured = [n for n, value in enumerate(values) if value is not None]
+    given = [
+        (value, runs[n].get("exact", False), runs[n]["name"] == asked["run"])
+        for n, value in enumerate(values)
+        if value is not None
+    ]
+    drawn = dict(zip(measured, _draw_metric(given, named, rng), strict=True))
+    return [
+        {
+            **run,
+            "name": f"{name}-{rng.randrange(100, 1000)}",
+            "metrics": {
+                metric: round(
+                    (drawn[n] if metric == asked["metric"] else value)
+                    + (0 if run.get("exact") else rng.uniform(0, world["jitter"])),
+                    6,
+                )
+                for metric, value in run["metrics"].items()
+            },
+            "params": {param: rng.choice(choices) for param, choices in world["params"].items()},
+        }
+        for n, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
+
+
+def _draw_names(names: Sequence[str], asked: str, rng: random.Random) -> list[str]:
+    """The names dealt out anew; that of the asked run is neither the first nor the last of the alphabet."""
+    between = sorted(names)[1:-1]
+    if asked not in names or not between:
+        return rng.sample(names, len(names))
+    chosen = rng.choice(between)
+    others = iter(rng.sample([name for name in names if name != chosen], len(names) - 1))
+    return [chosen if name == asked else next(others) for name in names]
+
+
+def _draw_metric(
+    given: Sequence[tuple[float, bool, bool]], named: Collection[int], rng: random.Random
+) -> list[float]:
+    """Other hundredths in the same order of size.
+
+    Args:
+        given: each value, whether it is exact, and whether it is the asked one.
+    """
+    drawn = [value for value, *_ in given]
+    exact = sorted({round(value * 100) for value, is_exact, _ in given if is_exact})
+    for low, high in itertools.pairwise([round(min(drawn, default=0) * 100) - 1, *exact, 100]):
+        inside = [
+            n for n, (value, is_exact, _) in enumerate(given) if not is_exact and low < value * 100 < high
+        ]
+        inside.sort(key=lambda n: given[n][0])
+        asked = next((place for place, n in enumerate(inside) if given[n][2]), None)
+        # 0.9 has one place when it is rounded to two and printed.
+        room = [number for number in range(low + 1, high) if number % 10]
+        for n, hundredth in zip(inside, _draw_between(room, len(inside), asked, named, rng), strict=True):
+            drawn[n] = hundredth / 100
+    return drawn
+
+
+def _draw_between(
+    room: Sequence[int], count: int, asked: int | None, named: Collection[int], rng: random.Random
+) -> list[int]:
+    """Some of the numbers in their order; any is as likely as another to be the asked one.
+
+    Raises:
+        GraderFault: the rubric leaves no room for so many.
+    """
+    if count > len(room):
+        raise GraderFault(f"{count} runs do not fit between two limits")
+    if asked is None:
+        return sorted(rng.sample(room, count))
+    # What is named changes nothing else, so that most submissions share a world.
+    tried = rng.sample(range(asked, len(room) - count + asked + 1), len(room) - count + 1)
+    chosen = next((place for place in tried if room[place] not in named), tried[0])
+    below = sorted(rng.sample(room[:chosen], asked))
+    return [*below, room[chosen], *sorted(rng.sample(room[chosen + 1 :], count - asked - 1))]
+
+
+def named_hundredths(texts: Iterable[str]) -> frozenset[int]:
+    """Shares that a text names at two places or more, or as a percentage; rounded or cut off."""
+    found: set[int] = set()
+    for match in (match for text in texts for match in _SHARE.finditer(text)):
+        digits = match[1] or match[2]
+        found |= {int(digits[:2]), int(digits[:2]) + (digits[2:3] >= "5")}
+    return frozenset(found)
+
+
+def _register_texts(context: Context) -> Iterator[str]:
+    """Programs that may have a description of the best run written down."""
+    submission = context.submission
+    main = submission.deliverable("register")
+    paths = [main.path] if main is not None else []
+    for path in dict.fromkeys([*paths, *submission.alternatives.get("register", ())]):
+        if (source := submission.file(path)) is not None:
+            files = (source, *(module.file for module in modules(submission, source)))
+            yield from (file.text for file in files if isinstance(file.text, str))
+
+
+# --- rows to predict: pure ------------------------------------------------------------------------
+
+
+def input_rows(data: bytes, world: World, seed: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The columns and rows of an input: new combinations of the data's own cells, some repeated or blank."""
+    header, *given = read_table(data)
+    dice = random.Random(f"rows {seed}")  # noqa: S311
+    chosen = [n for n, name in enumerate(header) if name != world["target"]]
+    pools = {n: [row[n] for row in given if row[n].strip()] for n in chosen}
+    holes = [place for place, n in enumerate(chosen) if len(pools[n]) < len(given)]
+    rows: list[tuple[str, ...]] = []
+    for _ in range(world["rows"] + dice.randrange(world["more_rows"])):
+        if rows and dice.random() < world["repeated"]:
+            rows.append(dice.choice(rows))
+            continue
+        row = [dice.choice(pools[n]) for n in chosen]
+        if holes and dice.random() < world["blank"]:
+            row[dice.choice(holes)] = ""
+        rows.append(tuple(row))
+    return tuple(header[n] for n in chosen), rows
+
+
+# --- names that the submission gives its models -----------------------------------------------------
+
+
+def model_names(context: Context) -> list[str]:
+    """Under which names runs log their model: as the submission does, which goes by them later."""
+    submission = context.submission
+    start = [submission.deliverable(name) for name in ("train", "register")]
+    found = [name for file in start if file is not None for name in _named(context, file)]
+    return list(dict.fromkeys([_MODEL_NAME, *found]))[:_MOST_NAMES]
+
+
+def _named(context: Context, file: SourceFile) -> Iterator[str]:
+    for module in modules(context.submission, file):
+        for call in module.calls():
+            if call.name.rpartition(".")[2] == "log_model":
+                for value in (call.value("artifact_path", 1), call.value("name")):
+                    if isinstance(value, str) and _usable(value):
+                        yield value
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.JoinedStr(values=[ast.Constant(value=str(start)), *_, ast.Constant(value=str(end))]):
+                    if start.startswith("runs:/") and end.startswith("/") and _usable(end[1:]):
+                        yield end[1:]
+
+
+def _usable(name: str) -> bool:
+    """A name that every MLflow takes, and that leads nowhere else."""
+    plain = name.replace("_", "").replace("-", "")
+    return plain.isalnum() and plain.isascii() and len(name) < 60
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+def delete_runs(server: MlflowServer, seeds: Seeds, names: Sequence[str]) -> None:
+    """Take runs away from a copy of the world."""
+    for name in names:
+        server.ask("POST", "runs/delete", run_id=seeds.ids[name])
+
+
+def register_versions(server: MlflowServer, seeds: Seeds, model: str, versions: Sequence[Version]) -> None:
+    """Give a registered model versions, numbered in this order."""
+    server.ask("POST", "registered-models/create", name=model)
+    runs = {run.id: run for run in server.runs(deleted=True)}
+    for number, version in enumerate(versions, start=1):
+        run, uri = runs[seeds.ids[version["run"]]], seeds.models[version["run"]]
+        beside = uri.startswith("models:/")
+        source = uri if beside else f"{run.artifact_uri}/{_MODEL_NAME}"
+        more = {"model_id": uri.rpartition("/")[2]} if beside else {}
+        server.ask("POST", "model-versions/create", name=model, source=source, run_id=run.id, **more)
+        if stage := version.get("stage"):
+            server.ask(
+                "POST", "model-versions/transition-stage", name=model, version=str(number), stage=stage
+            )
+        for alias in version.get("aliases", ()):
+            server.ask("POST", "registered-models/alias", name=model, alias=alias, version=str(number))
+
+
+def best(runs: Sequence[RunInfo], metric: str) -> RunInfo | None:
+    """The run with the highest metric."""
+    measured = [run for run in runs if run.active and run.metrics.get(metric, -1) >= 0]
+    return max(measured, key=lambda run: run.metrics[metric], default=None)

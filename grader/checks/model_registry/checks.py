@@ -1,0 +1,175 @@
+"""What a registration leaves in the model registry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.model_registry.scenarios import Registered, Registration, registered
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from grader.context import Context
+    from grader.runtime.services.mlflow import ModelVersion
+
+
+@check("registry.version_created", evidence=Evidence.RUNS)
+def version_created(context: Context, *, file: str, how: Registration) -> Outcome:
+    """The registration script gives a registered model a new version."""
+    return _judged(context, file, how, lambda seen: judge_created(seen, how["model"]))
+
+
+@check("registry.source_is_best", evidence=Evidence.RUNS)
+def source_is_best(context: Context, *, file: str, how: Registration) -> Outcome:
+    """The new version's source is the run of the experiment with the highest metric."""
+    return _judged(context, file, how, lambda seen: judge_best(seen, how["model"], how["metric"]))
+
+
+@check("registry.stage", evidence=Evidence.RUNS)
+def stage_is(context: Context, *, file: str, how: Registration, stage: str) -> Outcome:
+    """The new version is in a stage."""
+    return _judged(context, file, how, lambda seen: judge_stage(seen, how["model"], stage))
+
+
+@check("registry.description", evidence=Evidence.RUNS)
+def description(context: Context, *, file: str, how: Registration, text: str) -> Outcome:
+    """The version or the model has a description that begins so and gives the best run's metric."""
+    return _judged(
+        context, file, how, lambda seen: judge_description(seen, how["model"], how["metric"], text)
+    )
+
+
+def _judged(
+    context: Context, file: str, how: Registration, judge: Callable[[Registered], Outcome]
+) -> Outcome:
+    seen = registered(context, file, how)
+    return unverified("the registration is no program that can be started") if seen is None else judge(seen)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judged(seen: Registered) -> ModelVersion | None:
+    """The version that the script is about.
+
+    The newest that it put into a stage. Where it staged none, one of the best run, else the newest.
+    """
+    staged = [version for version in seen.versions if version.stage not in ("", "None", "Archived")]
+    right = [version for version in seen.versions if seen.best and seen.run_of(version) == seen.best.id]
+    return next((some[-1] for some in (staged, right, list(seen.versions)) if some), None)
+
+
+def judge_created(seen: Registered, model: str) -> Outcome:
+    """There is a version."""
+    if seen.trained and seen.versions:
+        return passed(Finding(message="training registers its models, and the script goes on from there"))
+    if seen.versions:
+        return passed(*_remarks(seen))
+    other = f"only {', '.join(seen.others)}" if seen.others else ""
+    message = f"{model} has no new version"
+    finding = seen.called.finding("" if not seen.called.run.ok else message, expected=f"a version of {model}")
+    if not seen.called.run.ok:
+        return failed(finding)
+    return failed(
+        Finding(
+            message=message,
+            expected=f"a new version of the registered model {model}",
+            actual=other or "nothing was registered",
+            where=seen.called.shown,
+            detail=seen.called.run.tail(15),
+        )
+    )
+
+
+def _remarks(seen: Registered) -> Iterator[Finding]:
+    if not seen.called.run.ok:
+        yield seen.called.finding()
+
+
+def judge_best(seen: Registered, model: str, metric: str) -> Outcome:
+    """The version judged comes from the best run."""
+    version = judged(seen)
+    if version is None or seen.best is None:
+        return _no_version(seen, model)
+    if seen.run_of(version) == seen.best.id:
+        return passed()
+    best = f"{seen.best.name} of {seen.best.experiment} with {metric} {seen.best.metrics[metric]:.4g}"
+    return failed(
+        Finding(
+            message=f"version {version.version} of {model} does not come from the best run",
+            expected=f"a model of run {best}",
+            actual=f"run {seen.run_of(version) or 'unknown'}, source {version.source}",
+            where=seen.called.shown,
+        )
+    )
+
+
+def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
+    """The version judged is in the stage."""
+    version = judged(seen)
+    if version is None:
+        return _no_version(seen, model)
+    if version.stage == stage:
+        return passed()
+    aliases = f" and has the alias {', '.join(version.aliases)}" if version.aliases else ""
+    shown = version.stage if version.stage not in ("", "None") else "no stage"
+    message = f"version {version.version} of {model} is not in the stage {stage}"
+    if not seen.called.run.ok:
+        # Where it stopped stands with the version that it made.
+        return failed(replace(seen.called.finding(message, expected=f"stage {stage}"), detail=""))
+    return failed(
+        Finding(
+            message=message,
+            expected=f"stage {stage}",
+            actual=f"it is in {shown}{aliases}",
+            where=seen.called.shown,
+        )
+    )
+
+
+def judge_description(seen: Registered, model: str, metric: str, text: str) -> Outcome:
+    """On the model, or on a version of it."""
+    said = [seen.model, *(each.description for each in seen.versions)]
+    if seen.best is None or not (seen.versions or seen.model):
+        return _no_version(seen, model)
+    value = seen.best.metrics[metric]
+    if any(describes(each, text, value) for each in said):
+        return passed()
+    given = next((each for each in said if each), "")
+    message = f"the description of {model} is another" if given else f"{model} has no description"
+    stopped = "" if given or seen.called.run.ok else ": the script stopped before"
+    return failed(
+        Finding(
+            message=message + stopped,
+            expected=f"{text}{value:.2f}",
+            actual=given[:300],
+            where=seen.called.shown,
+        )
+    )
+
+
+def describes(said: str, text: str, value: float) -> bool:
+    """Whether a description has the text, with the value at two decimals or more, or as a percentage."""
+    words = r"\s*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", text)))
+    found = re.search(rf"{words}\s*(\d+(?:\.(\d+))?)\s*(%?)", said, re.IGNORECASE)
+    if found is None:
+        return False
+    number, places = float(found[1]), len(found[2] or "")
+    if found[3] or number > 1:
+        number, places = number / 100, places + 2
+    # Rounded or cut off: which of the two the exam does not say.
+    cut = int(value * 10**places + 1e-6) / 10**places
+    return places >= 2 and min(abs(number - round(value, places)), abs(number - cut)) < 1e-9
+
+
+def _no_version(seen: Registered, model: str) -> Outcome:
+    if seen.versions:
+        return failed(Finding(message="no run of the experiment is left", where=seen.called.shown))
+    return failed(Finding(message=f"{model} has no new version", where=seen.called.shown))
+
+
+CHECKS = (version_created, source_is_best, stage_is, description)

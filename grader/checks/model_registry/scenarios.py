@@ -1,0 +1,256 @@
+"""A registration script, run against a seeded server with an empty registry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks.mlflow.local_stores import LocalStore, local_store
+from grader.checks.mlflow.world import Version, World, arranged, best, register_versions, seeds
+from grader.checks.scripts.entry_points import Answered, answer
+from grader.errors import GraderFault
+from grader.readers.python.module import modules
+from grader.readers.table import clean, read_table, write_table
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.services.mlflow import MlflowServer, ModelVersion, RunInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from grader.checks.scripts.call import Called
+    from grader.context import Context
+    from grader.documents import SourceFile
+    from grader.runtime.cell import Cell
+
+MOST_FILES = 3
+_RUNNABLE = (".py", ".sh", ".bash", ".zsh")
+
+
+class Registration(TypedDict):
+    """How a registration is run; the same mapping for every check, so that they share its run."""
+
+    world: World
+    model: str
+    experiment: str
+    metric: str
+    calls: list[str]
+    """Functions that register."""
+    raw: str
+    """The given data that the grader cleans, for a registration at the end of a training."""
+    data: str
+    """Where the cleaned data belong."""
+    training: str
+    """The deliverable that may have registered its models already."""
+    registers: str
+    """The parameter by which logging a model registers it too."""
+    arguments: dict[str, str]
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """What the registry holds after a script."""
+
+    file: str
+    answered: Answered
+    versions: tuple[ModelVersion, ...] = ()
+    """Those of the model, oldest first."""
+    model: str = ""
+    """The registered model's own description."""
+    others: tuple[str, ...] = ()
+    """Other names in the registry."""
+    best: RunInfo | None = None
+    """The best run of the experiment, once the script is done."""
+    sources: dict[str, str]
+    """Id of a logged model of MLflow 3 -> its run."""
+    trained: bool = False
+    """Training had registered the models, as the submission has it do."""
+
+    @property
+    def called(self) -> Called:
+        """The call that did it."""
+        return self.answered.called
+
+    def run_of(self, version: ModelVersion) -> str:
+        """Id of the run that a version comes from, as far as can be told."""
+        known = [*self.sources.items(), *([(self.best.id, self.best.id)] if self.best else [])]
+        found = next((run for part, run in known if part in version.source.split("/")), "")
+        return found or version.run_id
+
+
+def registered(context: Context, file: str, how: Registration) -> Registered | None:
+    """The registry after the first file that registers anything; after the likeliest one where none does.
+
+    None where there is no file that could be started.
+    """
+    key = ("registration", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _first(context, file, how))
+
+
+def _first(context: Context, file: str, how: Registration) -> Registered | None:
+    runs: list[Registered] = []
+    for source in _files(context, file):
+        runs.append(_run(context, file, source, how, trained=False))
+        if runs[-1].versions:
+            return runs[-1]
+        if _registers_in_training(context, how):
+            runs.append(_run(context, file, source, how, trained=True))
+            if any(version.stage != "None" for version in runs[-1].versions):
+                return runs[-1]
+    return runs[0] if runs else None
+
+
+def _files(context: Context, file: str) -> Iterator[SourceFile]:
+    submission = context.submission
+    main = submission.deliverable(file)
+    paths = [main.path] if main is not None else []
+    for path in dict.fromkeys([*paths, *submission.alternatives.get(file, ())[:MOST_FILES]]):
+        source = submission.file(path)
+        if source is not None and path.suffix in _RUNNABLE:
+            yield source
+
+
+def _registers_in_training(context: Context, how: Registration) -> bool:
+    """Whether training logs its model with the name under which it is registered."""
+    source = context.submission.deliverable(how["training"])
+    found = () if source is None else modules(context.submission, source)
+    return any(call.value(how["registers"]) == how["model"] for module in found for call in module.calls())
+
+
+def _run(context: Context, file: str, source: SourceFile, how: Registration, *, trained: bool) -> Registered:
+    lab, made = context.require_lab(), seeds(context, how["world"])
+    scenario = "registration_after_training" if trained else "registration"
+    with lab.mlflow(scenario, seeded=made.seeded.store) as server:
+        if trained:
+            register_versions(server, made, how["model"], _all_versions(context, how))
+        with lab.cell(mlflow=server, files=_data(context, how)) as cell:
+            answered = _answer(context, cell, file, source, how, lambda: _asked(server))
+        if not server.requests() and (store := local_store(context.submission, source)):
+            return _run_locally(context, file, source, how, store, trained=trained)
+        return _registry(server, source, answered, how, trained=trained)
+
+
+def _run_locally(
+    context: Context, file: str, source: SourceFile, how: Registration, store: LocalStore, *, trained: bool
+) -> Registered:
+    """The same for a script that registers in a store of its own, whatever it is told."""
+    registry = {how["model"]: _all_versions(context, how)} if trained else {}
+    made = seeds(context, how["world"], store=store, registry=registry)
+    files = {**_data(context, how), **store.files(made.seeded)}
+    with context.require_lab().cell(files=files) as cell:
+        answered = _answer(context, cell, file, source, how, lambda: False)
+        asked = {"uri": store.uri, "experiment": how["experiment"], "model": how["model"]}
+        _, told = cell.probe("read_store", asked)
+    return from_store(told, source, answered, how, trained=trained)
+
+
+def _answer(
+    context: Context,
+    cell: Cell,
+    file: str,
+    source: SourceFile,
+    how: Registration,
+    asked: Callable[[], bool],
+) -> Answered:
+    return answer(
+        cell,
+        context.submission,
+        source,
+        deliverable=file,
+        wanted=how["calls"],
+        enough=lambda _: asked(),
+        arguments=how["arguments"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+    )
+
+
+def _registry(
+    server: MlflowServer, source: SourceFile, answered: Answered, how: Registration, *, trained: bool
+) -> Registered:
+    models = {each.name: each for each in server.registered_models()}
+    return Registered(
+        file=source.name,
+        answered=answered,
+        versions=tuple(server.versions(how["model"])),
+        model=models[how["model"]].description if how["model"] in models else "",
+        others=tuple(name for name in models if name != how["model"]),
+        best=best(server.runs(how["experiment"]), how["metric"]),
+        sources={each.id: each.run_id for each in server.logged_models()},
+        trained=trained,
+    )
+
+
+def from_store(
+    told: object, source: SourceFile, answered: Answered, how: Registration, *, trained: bool
+) -> Registered:
+    """What a probe says of a store that candidate code wrote: anything may stand in there."""
+    answer: dict[str, Any] = told if isinstance(told, dict) else {}
+    versions = [_version(each, how["model"]) for each in _dicts(answer.get("versions"))]
+    models = answer.get("models")
+    return Registered(
+        file=source.name,
+        answered=answered,
+        versions=tuple(sorted(versions, key=lambda each: each.version.zfill(9))),
+        model=str(answer.get("description", "")),
+        best=best([_run_info(each, how) for each in _dicts(answer.get("runs"))], how["metric"]),
+        sources={str(model): str(run) for model, run in models.items()} if isinstance(models, dict) else {},
+        trained=trained,
+    )
+
+
+def _dicts(found: object) -> list[dict[str, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _version(entry: Mapping[str, Any], model: str) -> ModelVersion:
+    aliases = entry.get("aliases")
+    names = ("version", "stage", "run_id", "source", "description")
+    return ModelVersion(
+        name=model,
+        status="READY",
+        tags={},
+        aliases=tuple(map(str, aliases)) if isinstance(aliases, list) else (),
+        **{name: str(entry.get(name, "")) for name in names},
+    )
+
+
+def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
+    metrics = entry.get("metrics")
+    numbers = metrics.items() if isinstance(metrics, dict) else ()
+    return RunInfo(
+        id=str(entry.get("id", "")),
+        name=str(entry.get("name", "")),
+        status="FINISHED",
+        experiment=how["experiment"],
+        experiment_id="",
+        params={},
+        metrics={str(name): float(number) for name, number in numbers if isinstance(number, int | float)},
+        tags={},
+        artifact_uri="",
+    )
+
+
+def _all_versions(context: Context, how: Registration) -> list[Version]:
+    """A version of every run of the experiment, as a training that registers what it logs leaves them."""
+    return [
+        {"run": run["name"]}
+        for run in arranged(how["world"], context.seed)["runs"]
+        if run["experiment"] == how["experiment"] and run.get("model") and not run.get("deleted")
+    ]
+
+
+def _asked(server: MlflowServer) -> bool:
+    """Whether anything was asked of the registry."""
+    return any(
+        "/registered-models/" in each.path or "/model-versions/" in each.path for each in server.requests()
+    )
+
+
+def _data(context: Context, how: Registration) -> dict[str, Any]:
+    given = context.submission.given.get(how["raw"]) or context.exam.data.get(how["raw"])
+    if given is None:
+        raise GraderFault(f"the exam gives no {how['raw']}")
+    table = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
+    return {how["data"]: write_table(table)}

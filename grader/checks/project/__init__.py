@@ -1,0 +1,1 @@
+"""The files of a Python project: its metadata, locks, hooks and notes."""

@@ -1,0 +1,222 @@
+""".gitignore: what git ignores, asked of git itself in a repository that holds only the ignore files."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.command import Completed, run
+from grader.errors import GraderFault
+from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.runtime.temporary import temporary_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from grader.context import Context
+
+MOST_IGNORE_FILES = 200
+MOST_IGNORE_BYTES = 2**20
+"""Of all ignore files together; git holds each pattern against each path."""
+SECONDS = 30
+MOST_NAMED = 4
+"""How many of the files that would do are named: enough to see what is meant, and no list to copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The pattern that decided about a path, the last one that matches it."""
+
+    source: str
+    line: int
+    pattern: str
+
+    @property
+    def ignores(self) -> bool:
+        """Whether it ignores the path, rather than taking it out again."""
+        return not self.pattern.startswith("!")
+
+    @property
+    def where(self) -> str:
+        """`.gitignore:12`."""
+        return f"{self.source}:{self.line}"
+
+
+@check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
+def ignores(context: Context, *, paths: list[str]) -> Outcome:
+    """Git ignores every one of these files."""
+    rules = _rules(context, paths)
+    if isinstance(rules, Finding):
+        return failed(rules)
+    findings = _tracked(rules, paths)
+    return failed(*findings) if findings else passed()
+
+
+@check("gitignore.ignores_any", evidence=Evidence.RUNS, tools=("git",))
+def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
+    """Git ignores at least one of these files."""
+    rules = _rules(context, paths)
+    if isinstance(rules, Finding):
+        return failed(rules)
+    if any(_ignored(rules, path) for path in paths):
+        return passed()
+    some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
+    return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them"))
+
+
+@check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
+def tracks(context: Context, *, paths: list[str], while_ignoring: list[str]) -> Outcome:
+    """Git ignores some files and still tracks these."""
+    rules = _rules(context, [*while_ignoring, *paths])
+    if isinstance(rules, Finding):
+        return failed(rules)
+    findings = _tracked(rules, while_ignoring)
+    for path in paths:
+        rule = rules[path]
+        if rule is not None and rule.ignores:
+            findings.append(
+                Finding(
+                    message=f"{path} is ignored, so git would not track it",
+                    expected="it is tracked",
+                    actual=f"the pattern {rule.pattern!r} ignores it",
+                    where=rule.where,
+                )
+            )
+    return failed(*findings) if findings else passed()
+
+
+def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:
+    rule = rules[path]
+    return rule is not None and rule.ignores
+
+
+def _tracked(rules: Mapping[str, Rule | None], paths: Sequence[str]) -> list[Finding]:
+    """The files that are not ignored, those together for which the same pattern, or none, decides."""
+    tracked: dict[Rule | None, list[str]] = {}
+    for path in paths:
+        if not _ignored(rules, path):
+            tracked.setdefault(rules[path], []).append(path)
+    return [_not_ignored(rule, same) for rule, same in tracked.items()]
+
+
+def _not_ignored(rule: Rule | None, paths: Sequence[str]) -> Finding:
+    first, *others = paths
+    message = f"{first} is not ignored"
+    if others:
+        message += f", nor {'is' if len(others) == 1 else 'are'} {', '.join(others)}"
+    if rule is None:
+        return Finding(
+            message=message, actual="no pattern matches it" if not others else "no pattern matches"
+        )
+    taken = "it" if not others else "them"
+    return Finding(
+        message=message, actual=f"the pattern {rule.pattern!r} takes {taken} out again", where=rule.where
+    )
+
+
+def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
+    """What decides about each path, or why git cannot tell; one repository and question for all of them."""
+    return context.memo.once(("gitignore", *paths), lambda: _ask(context, paths))
+
+
+class _NoAnswer(Exception):  # noqa: N818  (whose failure it is, is not told yet)
+    """Git did not say what is ignored."""
+
+
+def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
+    git = context.tools.require("git")
+    found = [
+        path for path in context.submission.files if path.name == ".gitignore" and ".git" not in path.parts
+    ]
+    files = sorted(found, key=lambda path: (len(path.parts), path))[:MOST_IGNORE_FILES]
+    if sum((context.submission.root / file).stat().st_size for file in files) > MOST_IGNORE_BYTES:
+        return Finding(
+            message=f"the ignore files are not asked: they are larger than {MOST_IGNORE_BYTES >> 20} MB",
+            where=str(files[0]),
+        )
+    try:
+        return _answer(git, context.submission.root, files, paths)
+    except _NoAnswer as error:
+        # It is what the files hold, unless the tool or the machine fails without them too.
+        try:
+            _answer(git, context.submission.root, (), paths)
+        except _NoAnswer:
+            raise GraderFault("git did not say which files are ignored", log_tail=str(error)) from error
+        return Finding(
+            message="git does not say which files are ignored", detail=str(error), where=str(files[0])
+        )
+
+
+def _answer(
+    git: Path, submission: Path, files: Sequence[PurePosixPath], paths: Sequence[str]
+) -> Mapping[str, Rule | None]:
+    with _repository(git) as root:
+        for file in files:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(submission / file, root / file)
+        nested = [str(file) for file in files if len(file.parts) > 1]
+        # An ignore file that hides itself, as virtual environments and caches bring one along, is in
+        # nobody's repository, so it does not speak for the candidate.
+        for hidden in _hidden(git, root, nested):
+            (root / hidden).unlink()
+        for path in paths:
+            _touch(root / path)
+        answer = _check_ignore(git, root, paths)
+    return {path: answer.get(path) for path in paths}
+
+
+@contextmanager
+def _repository(git: Path) -> Iterator[Path]:
+    with temporary_directory() as scratch:
+        root = Path(scratch) / "tree"
+        root.mkdir()
+        done = _git(git, root, "init", "--quiet", "--template=")
+        if done.returncode:
+            raise GraderFault("git did not make a scratch repository", log_tail=done.output)
+        yield root
+
+
+def _git(git: Path, root: Path, *words: str, stdin: str = "") -> Completed:
+    home = str(root.parent)
+    clean = {
+        "HOME": home,
+        "XDG_CONFIG_HOME": home,  # git looks for an ignore file of the user's there
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_SYSTEM": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }
+    return run([git, *words], cwd=root, env=clean, stdin=stdin, timeout=SECONDS)
+
+
+def _hidden(git: Path, root: Path, nested: Sequence[str]) -> Iterator[str]:
+    if nested:
+        for path, rule in _check_ignore(git, root, nested).items():
+            if rule.ignores and rule.source == path:
+                yield path
+
+
+def _touch(path: Path) -> None:
+    """A probe is a real file: `.venv/` ignores a folder, and only git can tell where one is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except (FileExistsError, NotADirectoryError):  # an ignore file lives where the probe would: git
+        pass  # is asked about the path all the same
+
+
+def _check_ignore(git: Path, root: Path, paths: Sequence[str]) -> dict[str, Rule]:
+    done = _git(git, root, "check-ignore", "-v", "-z", "--no-index", "--stdin", stdin="\0".join(paths))
+    if done.timed_out or done.returncode not in (0, 1):
+        raise _NoAnswer(f"it did not end within {SECONDS} s" if done.timed_out else done.output[-2000:])
+    fields = done.stdout.split("\0")
+    return {
+        path: Rule(source, int(line or 0), pattern)
+        for source, line, pattern, path in zip(*(fields[start::4] for start in range(4)), strict=False)
+    }
+
+
+CHECKS = (ignores, ignores_any, tracks)

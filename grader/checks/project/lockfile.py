@@ -1,0 +1,144 @@
+"""requirements-lock.txt: exact pins, the right packages, nothing missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from grader.check import check
+from grader.checks.project.pyproject import Needed, runtime, target_environment
+from grader.documents import Problem, SourceFile
+from grader.readers.requirements import Line, parse_requirements
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from grader.context import Context
+
+MOST_SHOWN = 5
+"""Findings of one kind: the sixth unpinned line teaches nothing that the first five did not."""
+
+
+@check("lockfile.pinned")
+def pinned(context: Context, *, file: str) -> Outcome:
+    """Every requirement of the lock file is pinned with `==`."""
+    lines = _lines(context, file)
+    if isinstance(lines, Finding):
+        return failed(lines)
+    source = context.submission.deliverable(file)
+    assert source is not None  # noqa: S101  (_lines has looked)
+    asked = (line for line in lines if line.option is None or line.reference is not None)
+    wanted = [line for line in asked if not line.itself]
+    if not wanted:
+        return failed(
+            Finding(message="it pins nothing", expected="one name==version a line", where=source.name)
+        )
+    loose = [_loose(line, source) for line in wanted if line.pin is None]
+    return failed(*_some(loose)) if loose else passed()
+
+
+@check("lockfile.agrees")
+def agrees(context: Context, *, file: str, project: str, packages: list[str]) -> Outcome:
+    """The named packages are in the lock file, at versions inside the project file's ranges."""
+    lines = _lines(context, file)
+    if isinstance(lines, Finding):
+        return failed(lines)
+    source = context.submission.deliverable(file)
+    assert source is not None  # noqa: S101
+    described = context.submission.deliverable(project)
+    needed = runtime(context, described) if described is not None else ()
+    complaints = [
+        complaint
+        for package in packages
+        for complaint in _disagreements(context, source, lines, needed, package)
+    ]
+    return failed(*complaints) if complaints else passed()
+
+
+@check("lockfile.complete", evidence=Evidence.RUNS)
+def complete(context: Context, *, file: str) -> Outcome:
+    """The lock file installs, and nothing that an installed package needs is missing from it."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return failed(Finding(message=f"{file} is missing"))
+    if context.lab is None:
+        return unverified("whether the lock file installs is not tried with --static")
+    environment = context.lab.environment
+    if environment.installs is None:
+        return unverified(
+            environment.reason or "the lock file could not be tried", detail=environment.log_tail
+        )
+    if not environment.installs:
+        return failed(
+            Finding(
+                message=environment.reason or "it does not install",
+                expected="every line of it installs together",
+                where=source.name,
+                detail=environment.log_tail,
+            )
+        )
+    missing = [Finding(message=f"it lacks {needed}", where=source.name) for needed in environment.missing]
+    return failed(*_some(missing)) if missing else passed()
+
+
+def _lines(context: Context, file: str) -> tuple[Line, ...] | Finding:
+    source = context.submission.deliverable(file)
+    if source is None:
+        return Finding(message=f"{file} is missing")
+    text = source.text
+    if isinstance(text, Problem):
+        return text.finding("a requirements file")
+    return context.memo.once(("lock lines", source.name), lambda: parse_requirements(text))
+
+
+def _loose(line: Line, source: SourceFile) -> Finding:
+    message = "it is not pinned to one version"
+    if line.error:
+        message = f"it is no requirement: {line.error}"
+    elif line.local:
+        message = "it points into your own file system, where nobody else can install it from"
+    elif line.reference is not None:
+        message = "it installs from a URL instead of naming a version"
+    return Finding(
+        message=message,
+        expected="name==version",
+        actual=line.raw.partition(" --hash")[0].strip()[:200],
+        where=source.where(line.number),
+    )
+
+
+def _some(findings: Sequence[Finding]) -> Iterator[Finding]:
+    yield from findings[:MOST_SHOWN]
+    if (more := len(findings) - MOST_SHOWN) > 0:
+        yield Finding(message=f"and {more} more like these")
+
+
+def _disagreements(
+    context: Context, source: SourceFile, lines: Sequence[Line], needed: Sequence[Needed], package: str
+) -> Iterator[Finding]:
+    name = canonicalize_name(package)
+    environment = target_environment(context)
+    here = [line for line in lines if line.name == name and line.applies(environment)]
+    if not here:
+        other = any(line.name == name for line in lines)
+        why = " for this platform" if other else ""
+        yield Finding(message=f"{package} is not in it{why}", expected=f"{package}==…", where=source.name)
+    # A package that the project file does not ask for has no range to be in: 1.1.dependencies says so.
+    ranges = [each for each in needed if each.name == name and each.range is not None]
+    for line in here:
+        if line.version is None:
+            yield _loose(line, source)
+            continue
+        for each in ranges:
+            if each.range is not None and not each.range.admits(line.version, prereleases=True):
+                yield Finding(
+                    message=f"{package} is pinned outside the range that the project asks for",
+                    expected=f"{each.text} ({each.where})",
+                    actual=line.raw.partition(" ")[0],
+                    where=source.where(line.number),
+                )
+
+
+CHECKS = (pinned, agrees, complete)

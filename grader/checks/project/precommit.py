@@ -1,0 +1,116 @@
+""".pre-commit-config.yaml: valid for pre-commit itself, with the hooks asked for."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from grader.check import check
+from grader.documents import Problem, SourceFile
+from grader.results import Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grader.context import Context
+
+_IDLE = frozenset({"echo", "true", "false", ":", "printf", "exit", "test"})
+"""Commands that look at no file: a local hook of only these is a hook in name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One hook of the configuration."""
+
+    id: str
+    repo: str
+    entry: str
+    """The command of a local hook."""
+    language: str
+
+
+@check("precommit.hook")
+def hook(context: Context, *, file: str, ids: list[str], repos: list[str], commands: list[str]) -> Outcome:
+    """The configuration is valid and has one of these hooks, from such a repo or as a local command."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return failed(Finding(message=f"{file} is missing"))
+    hooks = context.memo.once(("pre-commit", source.name), lambda: _hooks(source))
+    if isinstance(hooks, Finding):
+        return failed(hooks)
+    if any(_is(each, ids, repos, commands) for each in hooks):
+        return passed()
+    return failed(
+        Finding(
+            message=f"no hook runs {commands[0]}",
+            expected=" or ".join(ids),
+            actual=", ".join(f"{each.id} from {each.repo}" for each in hooks)[:300] or "no hooks",
+            where=source.name,
+        )
+    )
+
+
+def _is(hook: Hook, ids: list[str], repos: list[str], commands: list[str]) -> bool:
+    if hook.repo != "local":
+        return hook.id in ids and any(fnmatch(hook.repo.lower(), pattern) for pattern in repos)
+    words = tuple(_words(hook.entry))
+    if hook.language == "fail" or not words:
+        return False
+    runs = any(word.rsplit("/", 1)[-1] in commands for word in words)
+    return (runs or hook.id in ids) and words[0] not in _IDLE
+
+
+def _words(entry: str) -> Iterator[str]:
+    """The words of a command, those of a quoted script (`bash -c 'black .'`) among them."""
+    try:
+        words = shlex.split(entry)
+    except ValueError:
+        words = entry.split()
+    for word in words:
+        yield word
+        if " " in word:
+            yield from word.split()
+
+
+def _hooks(source: SourceFile) -> tuple[Hook, ...] | Finding:
+    if isinstance(source.yaml, Problem):
+        return source.yaml.finding("a configuration that pre-commit reads")
+    loaded = _load(source)
+    return loaded if isinstance(loaded, Finding) else tuple(_listed(loaded))
+
+
+def _load(source: SourceFile) -> dict[str, Any] | Finding:
+    """The file as pre-commit reads it."""
+    from pre_commit.clientlib import InvalidConfigError, load_config
+
+    # It warns through a logger without a handler, which would print over our report.
+    logging.getLogger("pre_commit").addHandler(logging.NullHandler())
+    try:
+        return dict(load_config(str(source.absolute), display_filename=source.name))
+    except InvalidConfigError as error:
+        said = str(error).replace("=====>", "==>").split("==>")
+    except (TypeError, ValueError, AttributeError) as error:  # pre-commit crashes on it just so
+        said = [str(error)]
+    *places, last = (" ".join(part.split()) for part in said if part.strip())
+    return Finding(
+        message=f"pre-commit does not accept it: {last}",
+        where=source.name,
+        detail="\n".join(places[1:]),
+    )
+
+
+def _listed(config: dict[str, Any]) -> Iterator[Hook]:
+    for repo in config["repos"]:
+        for entry in repo["hooks"]:
+            yield Hook(
+                id=str(entry["id"]),
+                repo=str(repo["repo"]),
+                entry=str(entry.get("entry", "")),
+                language=str(entry.get("language", "")),
+            )
+
+
+CHECKS = (hook,)

@@ -1,0 +1,92 @@
+"""Shell commands that a submission records, wherever and in whatever form it does."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.readers.shell.parser import Command
+from grader.readers.shell.parser import commands as read_commands
+from grader.readers.shell.sources import notes, of, scripts
+from grader.results import Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from grader.context import Context
+    from grader.submission.model import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A command, and the folder in which the commands before it have left us."""
+
+    command: Command
+    folder: str
+
+    def is_call(self, words: list[str], arguments: list[str]) -> bool:
+        """Whether it is this command, options aside, and is given these arguments."""
+        if self.command.program != words[0] or self.command.has("-h", "--help"):
+            return False
+        given = [word for word in self.command.arguments if not word.startswith("-")]
+        if given[: len(words) - 1] != words[1:]:
+            return False
+        rest = given[len(words) - 1 :]
+        return all(any(self._names(word, argument) for word in rest) for argument in arguments)
+
+    def _names(self, word: str, argument: str) -> bool:
+        """Whether a word is the argument, as it stands or as a path from the current folder."""
+        paths = (word, posixpath.normpath(word), posixpath.normpath(posixpath.join(self.folder, word)))
+        return any(fnmatchcase(argument, path) for path in paths)
+
+
+@check("commands.recorded")
+def recorded(context: Context, *, file: str, command: str, arguments: list[str] = []) -> Outcome:  # noqa: B006
+    """A command is recorded with these arguments, in a script, a recipe, a README or other notes."""
+    words = command.split()
+    known = context.memo.once(
+        ("recorded commands", file, words[0]), lambda: _all(context.submission, file, words[0])
+    )
+    if any(each.is_call(words, arguments) for each in known):
+        return passed()
+    near = [each.command.words for each in known if each.is_call(words, [])]
+    message = f"the command {command} is nowhere recorded"
+    if near:
+        message = f"{command} is recorded, and not with {' '.join(arguments)}"
+    return failed(
+        Finding(
+            message=message,
+            expected=" ".join([command, *arguments]),
+            actual=" ".join(near[0])[:200] if near else "",
+        )
+    )
+
+
+def _all(submission: Submission, file: str, program: str) -> tuple[Recorded, ...]:
+    """Every command of scripts that speak of a program, and of the file that a manifest names."""
+    named = submission.deliverable(file)
+    found = [text for _, (text, _) in scripts(submission)]
+    if named is not None and not any(of(named)) and isinstance(named.text, str):
+        found += [text for text, _ in notes(named.text)]
+    return tuple(each for text in found if program in text for each in _read(text))
+
+
+def _read(text: str) -> tuple[Recorded, ...]:
+    folder, found = "", list[Recorded]()
+    for command in read_commands(text):
+        if command.program == "cd":
+            folder = _moved(folder, command.arguments)
+        else:
+            found.append(Recorded(command, folder))
+    return tuple(found)
+
+
+def _moved(folder: str, arguments: tuple[str, ...]) -> str:
+    """Where `cd` leads; anywhere that the text does not tell is taken for the root."""
+    target = next((word for word in arguments if not word.startswith("-")), "")
+    moved = posixpath.normpath(posixpath.join(folder, target))
+    return "" if not target or "$" in target or moved.startswith(("/", "..", "~")) else moved
+
+
+CHECKS = (recorded,)

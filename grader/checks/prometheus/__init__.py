@@ -1,0 +1,1 @@
+"""Alerting rules, read and tried with promtool."""

@@ -1,0 +1,167 @@
+"""Prometheus alerts: whether a rule file is valid, and when its alerts fire.
+
+With promtool an alert is tried on series made for its expression; without, the expression is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.prometheus import facts as alert_rules
+from grader.checks.prometheus import promql
+from grader.checks.prometheus.judgement import Verdict, verdict
+from grader.checks.prometheus.promtool import check_rules
+from grader.checks.prometheus.scenarios import Spec
+from grader.documents import Problem, SourceFile
+from grader.errors import GraderFault
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+
+if TYPE_CHECKING:
+    from grader.checks.prometheus.facts import RuleFile
+    from grader.context import Context
+
+_READ = Finding(message="promtool is not on this machine: the rules were read, not tried")
+
+
+@check("prometheus.valid", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
+def valid(context: Context, *, file: str) -> Outcome:
+    """A rule file that Prometheus loads, with at least one alert in it."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        return failed(Finding(message="the file with the alert rules is missing"))
+    rules = _rules(context, source)
+    if isinstance(rules, Problem):
+        return failed(rules.finding(expected="a Prometheus rule file"))
+    if not any(rule.alert for rule in rules.rules):
+        return failed(Finding(message="the file holds no alert", where=source.name))
+    if not rules.grouped:
+        return failed(Finding(message=alert_rules.NO_GROUPS, where=source.name))
+    if context.tools.find("promtool") is None:
+        return _read_validity(source, rules)
+    accepted, said = _checked(context, source)
+    if accepted:
+        return passed()
+    lines = [line.strip() for line in said.splitlines() if line.strip() not in ("", "FAILED:")]
+    return failed(
+        Finding(
+            message="Prometheus refuses the file",
+            actual=lines[0][:500] if lines else "",
+            where=source.name,
+            detail="\n".join(lines[1:])[:3000],
+        )
+    )
+
+
+@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
+def alert_does(
+    context: Context,
+    *,
+    file: str,
+    alert: str,
+    shows: str,
+    kind: str,
+    threshold: float,
+    duration: str,
+    metric: str = "",
+    quantile: float = 0.95,
+    good: float = 1.0,
+    bad: float = 0.0,
+    near: float = 1.5,
+    far: float = 4.0,
+    burst: float = 40.0,
+    slack: float = 180.0,
+) -> Outcome:
+    """An alert on a `rate`, `latency` or `value` shows that it `fires`, stays `quiet`, takes the `quantile`.
+
+    It fires well over the threshold once that has lasted its time; it stays quiet well under it and until
+    then. `near` is the factor of well over and well under, `far` the one for ratios of several counters,
+    `burst` one that every window notices at once, `slack` the seconds that windows may add.
+    """
+    after = promql.seconds(duration)
+    if (
+        shows not in ("fires", "quiet", "quantile")
+        or kind not in ("rate", "latency", "value")
+        or after is None
+    ):
+        raise GraderFault(f"the rubric asks {alert} for {shows} of a {kind} after {duration}: no such thing")
+    spec = Spec(
+        alert=alert,
+        kind=kind,
+        metric=metric,
+        threshold=threshold,
+        after=after,
+        near=near,
+        far=far,
+        burst=burst,
+        slack=slack,
+        quantile=quantile,
+        good=good,
+        bad=bad,
+    )
+    found = context.memo.once(("prometheus.verdict", file, spec), lambda: _verdict(context, file, spec))
+    return found if isinstance(found, Outcome) else _outcome(found, shows)
+
+
+def _verdict(context: Context, file: str, spec: Spec) -> Verdict | Outcome:
+    source = context.submission.deliverable(file)
+    if source is None:
+        return failed(Finding(message="the file with the alert rules is missing"))
+    rules = _rules(context, source)
+    if isinstance(rules, Problem):
+        return failed(rules.finding(expected="a Prometheus rule file"))
+    alerts = rules.alerts(spec.alert)
+    if not alerts:
+        names = ", ".join(sorted({rule.alert for rule in rules.rules if rule.alert})[:10]) or "no alert"
+        return failed(
+            Finding(
+                message=f"there is no alert {spec.alert}",
+                expected=spec.alert,
+                actual=names[:300],
+                where=source.name,
+            )
+        )
+    promtool = context.tools.find("promtool")
+    accepted = promtool is not None and _checked(context, source)[0]
+    found = [verdict(rule, rules, spec, promtool, valid=accepted) for rule in alerts]
+    return max(found, key=lambda each: each.worth)
+
+
+def _outcome(found: Verdict, shows: str) -> Outcome:
+    answer = {"fires": found.fires, "quiet": found.quiet, "quantile": found.quantile}[shows]
+    evidence = Evidence.RUNS if found.tried else Evidence.STATIC
+    remarks = () if found.tried else (_READ,)
+    if answer is None:
+        reason = found.why[shows].message if found.tried else "whether the alert fires takes promtool to tell"
+        return unverified(reason)
+    if answer:
+        return passed(*remarks, evidence=evidence)
+    return failed(found.why[shows], *remarks, evidence=evidence)
+
+
+def _rules(context: Context, source: SourceFile) -> RuleFile | Problem:
+    return context.memo.once(("prometheus.rules", source.name), lambda: alert_rules.read(source))
+
+
+def _checked(context: Context, source: SourceFile) -> tuple[bool, str]:
+    """Whether promtool accepts the file as it is, and what it says."""
+    promtool = context.tools.require("promtool")
+
+    def ask() -> tuple[bool, str]:
+        accepted, said = check_rules(promtool, source.absolute)
+        if not accepted and (older := alert_rules.for_older(source)):
+            return check_rules(promtool, older)
+        return accepted, said
+
+    return context.memo.once(("prometheus.checked", source.name), ask)
+
+
+def _read_validity(source: SourceFile, rules: RuleFile) -> Outcome:
+    """Validity as far as reading goes: every rule has an expression that parses, durations are durations."""
+    complaints = alert_rules.complaints(source, rules)
+    if complaints:
+        return failed(*complaints[:5], _READ, evidence=Evidence.STATIC)
+    return passed(_READ, evidence=Evidence.STATIC)
+
+
+CHECKS = (valid, alert_does)

@@ -1,0 +1,159 @@
+"""Label values that satisfy what an expression matches on: what its series have to carry to be selected.
+
+Regular expressions are Go's, which cannot run away; Python's can, so only plain ones are ever matched here.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from grader.checks.prometheus.promql import Matcher
+
+MOST_REPEATS = 4
+"""The most repetitions in a pattern that is matched rather than taken on trust."""
+MOST_CHARACTERS = 200
+_USUAL = ("api", "500", "200", "prod", "x", "0", "true", "error", "/predict", "POST")
+
+
+def satisfying(matchers: Iterable[Matcher]) -> str | None:
+    """A value for a label that all its matchers accept: empty where it may be absent, None if none is."""
+    matchers = tuple(matchers)
+    exact = [each.value for each in matchers if each.operator == "="]
+    sampled = [sample for each in matchers if each.operator == "=~" for sample in samples(each.value)]
+    nothing = () if exact or sampled else ("",)
+    candidates = (*exact, *sampled, *nothing, *_USUAL)
+    return next((value for value in candidates if all(accepts(each, value) for each in matchers)), None)
+
+
+def accepts(matcher: Matcher, value: str) -> bool:
+    """Whether a matcher takes a value; of a pattern that is not plain, only its own samples."""
+    match matcher.operator:
+        case "=":
+            return value == matcher.value
+        case "!=":
+            return value != matcher.value
+        case "=~":
+            return _matches(matcher.value, value)
+    return not _matches(matcher.value, value)
+
+
+def _matches(pattern: str, value: str) -> bool:
+    if value in samples(pattern):
+        return True
+    tree = _parsed(pattern)
+    if tree is None or _repeats(tree) > MOST_REPEATS or len(value) > MOST_CHARACTERS:
+        return False
+    return re.fullmatch(pattern, value) is not None
+
+
+def samples(pattern: str) -> tuple[str, ...]:
+    """Some strings that a pattern takes: one for each of its outermost alternatives."""
+    tree = _parsed(pattern)
+    if tree is None:
+        return ()
+    try:
+        return tuple(dict.fromkeys(_alternatives(tree)))[:10]
+    except _NoSampleError:
+        return ()
+
+
+class _NoSampleError(Exception):
+    """The pattern holds something that has no plain sample, such as a lookahead."""
+
+
+def _parsed(pattern: str) -> Any:
+    if len(pattern) > MOST_CHARACTERS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return import_module("re._parser").parse(pattern)
+    except (re.error, RecursionError, OverflowError, ValueError):
+        return None
+
+
+def _alternatives(tree: Any) -> Iterator[str]:
+    items = list(tree)
+    if len(items) == 1 and str(items[0][0]) == "BRANCH":
+        for branch in items[0][1][1]:
+            yield from _alternatives(branch)
+    elif len(items) == 1 and str(items[0][0]) == "SUBPATTERN":
+        yield from _alternatives(items[0][1][-1])
+    else:
+        yield "".join(_sample(item) for item in items)
+
+
+def _sample(item: tuple[Any, Any]) -> str:
+    operation, argument = str(item[0]), item[1]
+    match operation:
+        case "LITERAL":
+            return chr(argument)
+        case "ANY":
+            return "0"
+        case "AT":
+            return ""
+        case "IN":
+            return _member(argument)
+        case "NOT_LITERAL":
+            return "a" if argument == ord("0") else "0"
+        case "BRANCH":
+            return "".join(_sample(each) for each in argument[1][0])
+        case "SUBPATTERN":
+            return "".join(_sample(each) for each in argument[-1])
+        case "MAX_REPEAT" | "MIN_REPEAT":
+            least, most, inner = argument
+            text, times = "".join(_sample(each) for each in inner), min(max(least, 1), most)
+            if len(text) * times > MOST_CHARACTERS:
+                raise _NoSampleError
+            return str(text * times)
+    raise _NoSampleError
+
+
+def _member(items: list[tuple[Any, Any]]) -> str:
+    excluded = str(items[0][0]) == "NEGATE"
+    if excluded:
+        inside = {character for item in items[1:] for character in _members(item)}
+        return next((character for character in "0az_-/ " if character not in inside), "~")
+    return next(_members(items[0]))
+
+
+def _members(item: tuple[Any, Any]) -> Iterator[str]:
+    operation, argument = str(item[0]), item[1]
+    if operation == "LITERAL":
+        yield chr(argument)
+    elif operation == "RANGE":
+        yield from map(chr, range(argument[0], min(argument[1], argument[0] + 200) + 1))
+    elif str(argument) == "CATEGORY_DIGIT":
+        yield from "0123456789"
+    elif str(argument) == "CATEGORY_WORD":
+        yield from "a0_z"
+    elif str(argument) == "CATEGORY_SPACE":
+        yield " "
+    else:
+        yield from "-/~"
+
+
+def _repeats(tree: Any) -> int:
+    """How many repetitions a pattern has; one inside another, or around alternatives, counts for many."""
+    total = 0
+    for operation, argument in tree:
+        match str(operation):
+            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
+                inner = [str(each[0]) for each in argument[2]]
+                plain = all(name in ("LITERAL", "ANY", "IN", "NOT_LITERAL") for name in inner)
+                total += 1 if plain else MOST_REPEATS + 1
+            case "SUBPATTERN":
+                total += _repeats(argument[-1])
+            case "BRANCH":
+                total += sum(_repeats(branch) for branch in argument[1])
+            case "LITERAL" | "NOT_LITERAL" | "IN" | "ANY" | "AT":
+                pass
+            case _:
+                total += MOST_REPEATS + 1
+    return total

@@ -1,0 +1,153 @@
+"""What an alert should do, and the scenarios that show whether it does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from grader.checks.prometheus import promql
+from grader.checks.prometheus import series as alert_series
+from grader.checks.prometheus.promtool import Question, Scenario, after
+from grader.checks.prometheus.series import HISTORY, STEP, Course, Latencies, Signal, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LASTING = 1800
+"""Seconds for which a lasting state lasts: longer than any honest window and `for` together."""
+_TELLS_UNIT = re.compile(r"second|_s(?:_|$)|milli|_ms(?:_|$)", re.IGNORECASE)
+_MILLISECONDS = re.compile(r"milli|_ms(?:_|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What the exam asks of one alert."""
+
+    alert: str
+    kind: str
+    """`rate`, `latency` or `value`"""
+    metric: str
+    threshold: float
+    after: float
+    """Seconds that the bad state has to last."""
+    near: float
+    """Factor by which a lasting state is over or under the threshold."""
+    far: float
+    """The same where an expression divides by several counters, so that its readings differ."""
+    burst: float
+    """Factor of a state that every window notices at once."""
+    slack: float
+    """Seconds that an alert may take longer, for windows and evaluation."""
+    quantile: float = 0.95
+    good: float = 1.0
+    bad: float = 0.0
+
+    @property
+    def over(self) -> float:
+        """A level that is well over the threshold."""
+        return self.threshold * self.near
+
+    @property
+    def under(self) -> float:
+        """A level that is well under it."""
+        return self.threshold / self.near
+
+    @property
+    def slow(self) -> float:
+        """A share of slow requests that the quantile notices."""
+        return 1 - self.quantile + min(0.02, (1 - self.quantile) / 2)
+
+    @property
+    def rare(self) -> float:
+        """A share of slow requests that a higher quantile would notice."""
+        return 1 - self.quantile - min(0.02, (1 - self.quantile) / 2)
+
+    @property
+    def signal(self) -> Signal:
+        """What is watched."""
+        return Signal(kind=self.kind, metric=self.metric, scale=self.threshold)
+
+
+def worlds(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool = False) -> tuple[World, ...]:
+    """The worlds in which an expression may be meant; it has to be right in one of them."""
+    found = tuple(_usual(spec, selectors, any_unit=any_unit))
+    if len(alert_series.without_exceptions(selectors, spec.metric)) < len(selectors):
+        found += tuple(replace(world, exceptions=False) for world in found)
+    return found
+
+
+def _usual(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool) -> Iterator[World]:
+    counters = [each for each in selectors if each.metric != spec.metric and alert_series.counts(each)]
+    match spec.kind:
+        case "latency":
+            names = " ".join(each.metric for each in selectors)
+            told = _TELLS_UNIT.search(names) is not None and not any_unit
+            units = (1000.0 if _MILLISECONDS.search(names) else 1.0,) if told else (1.0, 1000.0)
+            yield from (World(requests=100, unit=unit) for unit in units)
+        case "rate" if counters:
+            yield from (World(), World(requests=100))
+        case _:
+            yield World()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A rule with all that it takes to try it."""
+
+    rules: str
+    """Its rule file."""
+    selectors: tuple[promql.Selector, ...]
+    grouping: frozenset[str]
+
+
+def scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
+    """What tells whether an alert fires (`lasting` 0, `burst` 1) and stays quiet (`burst` 0, `under` 0)."""
+    courses = _courses(spec, tried)
+    late = after(spec.after + 2 * STEP + spec.slack)
+    early = after(spec.after - 1)
+    asked = {
+        "lasting": (Question(HISTORY + LASTING, ever=False, expected=True),),
+        "burst": (
+            Question(early, ever=True, expected=False),
+            Question(late, ever=False, expected=True),
+        ),
+        "under": (Question(HISTORY + LASTING, ever=True, expected=False),),
+    }
+    return [_scenario(name, asked[name], course, spec, tried, world) for name, course in courses.items()]
+
+
+def quantile_scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
+    """What tells the wanted quantile (`slow` 0, `few` 0) from a higher one, a lower one and the mean."""
+    fast: Latencies = {spec.threshold / 25: 1.0}
+    slow: Latencies = {spec.threshold / 25: 1 - spec.slow, spec.threshold * 4: spec.slow}
+    rare: Latencies = {spec.threshold / 25: 1 - spec.rare, spec.threshold * 50: spec.rare}
+    end = HISTORY + LASTING
+    up = Course(healthy=fast, then=slow, seconds=LASTING)
+    down = Course(healthy=fast, then=rare, seconds=LASTING)
+    return [
+        _scenario("slow", (Question(end, ever=False, expected=True),), up, spec, tried, world),
+        _scenario("few", (Question(end, ever=True, expected=False),), down, spec, tried, world),
+    ]
+
+
+def _courses(spec: Spec, tried: Tried) -> dict[str, Course]:
+    if spec.kind == "value":
+        bad = Course(healthy=spec.good, then=spec.bad, seconds=LASTING)
+        good = Course(healthy=spec.good, then=spec.good, seconds=LASTING)
+        return {"lasting": bad, "burst": bad, "under": good}
+    counters = {each.metric for each in tried.selectors if alert_series.counts(each)} - {spec.metric}
+    factor = spec.far if spec.kind == "rate" and len(counters) > 1 else spec.near
+    healthy = spec.threshold / spec.near / 5
+    levels = {"lasting": factor, "burst": spec.burst, "under": 1 / factor}
+    return {
+        name: Course(healthy=healthy, then=spec.threshold * level, seconds=LASTING)
+        for name, level in levels.items()
+    }
+
+
+def _scenario(
+    name: str, questions: tuple[Question, ...], course: Course, spec: Spec, tried: Tried, world: World
+) -> Scenario:
+    made = alert_series.series(tried.selectors, tried.grouping, spec.signal, world, course)
+    return Scenario(name=name, rules=tried.rules, series=made, questions=questions)

@@ -1,0 +1,1 @@
+"""The candidate's own tests, run against the application with and without faults."""

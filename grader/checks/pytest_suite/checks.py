@@ -1,0 +1,224 @@
+"""What a suite of tests is worth: whether it passes, what it needs for that, and what it notices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.pytest_suite.scenarios import Fault, Observed, Suite, with_model, without_model
+from grader.results import Evidence, Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grader.checks.pytest_suite.events import SuiteRun
+    from grader.context import Context
+
+_MOST_NAMED = 5
+_MOST_LINES = 30
+_NO_TESTS = 5
+_LIBRARIES = "site-packages"
+
+
+@check("tests.pass", evidence=Evidence.RUNS)
+def suite_passes(context: Context, *, file: str, how: Suite) -> Outcome:
+    """pytest collects at least one test of the file, and passes, with a model to be had or without."""
+    alone = without_model(context, file, how)
+    if alone.clean.green:
+        return passed(*alone.remarks)
+    return judge_passes(with_model(context, file, how), _where(context, file))
+
+
+@check("tests.pass_without_model", evidence=Evidence.RUNS)
+def suite_passes_without_model(context: Context, *, file: str, how: Suite) -> Outcome:
+    """The tests pass and skip nothing where there is no model file and no tracking server."""
+    alone = without_model(context, file, how)
+    # What is expected to fail here, and does not with a model, was not mocked either.
+    other = with_model(context, file, how) if alone.clean.those("xfailed") else None
+    return judge_mocks(alone, other, _where(context, file))
+
+
+@check("tests.notice", evidence=Evidence.RUNS)
+def suite_notices(context: Context, *, file: str, how: Suite, fault: str) -> Outcome:
+    """A test that passed fails while the answers that the fault speaks of are changed."""
+    alone = without_model(context, file, how)
+    where = _where(context, file)
+    outcome = judge_notices(alone, how, fault, where)
+    if alone.clean.plain or not outcome.findings:
+        return outcome
+    return judge_notices(with_model(context, file, how), how, fault, where)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_passes(seen: Observed, where: str) -> Outcome:
+    """Green."""
+    return passed(*seen.remarks) if seen.clean.green else failed(problem(seen.clean, where), *seen.remarks)
+
+
+def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
+    """Green, skipping nothing, and about the submission."""
+    clean = alone.clean
+    if not clean.green:
+        return failed(problem(clean, where, " where there is no model and no tracking server"))
+    if skipped := clean.those("skipped"):
+        return failed(
+            Finding(
+                message=f"{_tests(skipped)} skipped where there is no model and no tracking server",
+                expected="every test runs, with something simple in the place of the model",
+                actual=_named(skipped),
+                where=where,
+            )
+        )
+    better = other.clean.those("passed", "xpassed") if other else []
+    if needing := [test for test in clean.those("xfailed") if test in better]:
+        return failed(
+            Finding(
+                message=f"{_tests(needing)} only passing with a real model",
+                actual=_named(needing),
+                where=where,
+            )
+        )
+    if not clean.used:
+        return failed(
+            Finding(
+                message="the tests have nothing to do with the application, so there is nothing to mock",
+                expected="tests that import the application",
+                where=where,
+            )
+        )
+    return passed()
+
+
+def judge_notices(seen: Observed, how: Suite, name: str, where: str) -> Outcome:
+    """A test that passed, and fails after an answer was changed."""
+    fault, clean = how["faults"][name], seen.clean
+    good, noticed = clean.those("passed"), seen.noticed(name)
+    if not noticed.isdisjoint(seen.steady()):
+        return passed()
+    if not good:
+        return failed(Finding(message="no test passes, so none can notice", actual=brief(clean), where=where))
+    asked = f"{how['method']} {how['path']}"
+    answered = [answer for answer in clean.answers if answer.status == fault["answered"] and not answer.own]
+    if not answered:
+        return failed(
+            Finding(
+                message=f"no test sends a {asked} that the application answers with {fault['answered']}",
+                expected=f"a test client sends the request to the application of {how['path']}",
+                actual=_statuses(clean, asked),
+                where=where,
+            )
+        )
+    if fickle := [test for test in good if test in noticed]:
+        said = f"tests that fail when {_told(fault, asked)} fail at times without that, too"
+        return failed(
+            Finding(
+                message=said,
+                expected="a test that passes as long as the answers are right",
+                actual=_named(fickle),
+                where=where,
+            )
+        )
+    # Once for all of its parameters.
+    asking = list(dict.fromkeys(answer.test.partition("[")[0] for answer in answered))
+    return failed(
+        Finding(
+            message=f"every test still passes when {_told(fault, asked)}",
+            expected="a test that fails then",
+            actual=f"asked by {_named(asking)}",
+            where=where,
+        )
+    )
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def problem(clean: SuiteRun, where: str, circumstance: str = "") -> Finding:
+    """Why a suite is not green; `circumstance` begins with a blank."""
+    red = clean.those("failed")
+    if red:
+        first = red[0]
+        return Finding(
+            message=f"{len(red)} of {len(clean.tests)} tests fail{circumstance}",
+            expected="every test passes",
+            actual=_named(red),
+            where=first,
+            detail=_last(clean.texts.get(first, "")),
+        )
+    if clean.errors:
+        return Finding(
+            message=f"pytest cannot collect the tests{circumstance}",
+            where=where,
+            detail=_last(clean.errors[0]),
+        )
+    return Finding(
+        message=f"{_stopped(clean)}{circumstance}",
+        expected="pytest collects a test, and it passes",
+        actual=brief(clean),
+        where=clean.current or where,
+        detail=_last(clean.run.tail(_MOST_LINES)) if not clean.tests else "",
+    )
+
+
+def _stopped(clean: SuiteRun) -> str:
+    if clean.status == _NO_TESTS or (clean.status == 0 and not clean.tests):
+        return "pytest collects no test"
+    if clean.status == 0:
+        return "no test passes"
+    if clean.status is not None:
+        return f"pytest ends with status {clean.status}"
+    if not clean.run.ok:
+        return f"pytest {clean.run.describe()}"
+    return "the tests do not come to their end"
+
+
+def brief(clean: SuiteRun) -> str:
+    """`2 passed, 1 skipped`."""
+    counts = Counter(clean.tests.values())
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no test ran"
+
+
+def _told(fault: Fault, asked: str) -> str:
+    """What a fault does, to follow "when"."""
+    before, after = fault["answered"], fault["status"]
+    if "drop" in fault:
+        return f"the answer of {asked} lacks {fault['drop']}"
+    return f"{asked} answers {after} to what it answered {before} before"
+
+
+def _statuses(clean: SuiteRun, asked: str) -> str:
+    if not clean.answers:
+        return f"no {asked} reaches a FastAPI application in these tests"
+    if all(answer.own for answer in clean.answers):
+        return "the application that answers is defined in the tests themselves"
+    counts = Counter(answer.status for answer in clean.answers if not answer.own)
+    return ", ".join(f"{count} answered {status}" for status, count in sorted(counts.items()))
+
+
+def _tests(tests: Sequence[str]) -> str:
+    return f"{len(tests)} test{'s are' if len(tests) != 1 else ' is'}"
+
+
+def _named(tests: Sequence[str]) -> str:
+    names = [test.rpartition("::")[2] or test for test in tests[:_MOST_NAMED]]
+    return ", ".join(names) + (f" and {len(tests) - _MOST_NAMED} more" if len(tests) > _MOST_NAMED else "")
+
+
+def _last(text: str) -> str:
+    """The end of a report, less the frames of libraries, which pytest names by their whole path."""
+    kept: list[str] = []
+    foreign = False
+    for line in text.splitlines():
+        foreign = line.startswith("/") or _LIBRARIES in line or (foreign and line.startswith(" "))
+        kept += [] if foreign else [line]
+    return "\n".join(kept[-_MOST_LINES:])
+
+
+def _where(context: Context, file: str) -> str:
+    return str(context.submission.deliverables.get(file, ""))
+
+
+CHECKS = (suite_passes, suite_passes_without_model, suite_notices)

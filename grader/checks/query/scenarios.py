@@ -1,0 +1,183 @@
+"""A query for the best runs, run against a seeded server: once as it is, once where few runs qualify."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks.mlflow.local_stores import LocalStore, local_store
+from grader.checks.mlflow.mentions import Mentions, mentions
+from grader.checks.mlflow.world import World, delete_runs, seeds
+from grader.checks.scripts.entry_points import Answered, answer
+from grader.errors import GraderFault
+from grader.runtime.sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from grader.checks.scripts.call import Called
+    from grader.context import Context
+    from grader.documents import SourceFile
+    from grader.runtime.cell import Cell
+    from grader.runtime.services.mlflow import MlflowServer, RunInfo
+
+_MOST_FILE_BYTES = 2**20
+_MOST_SEARCHES = 20
+
+
+class Query(TypedDict):
+    """How a query is run and what is asked; the same mapping for every check, so that they share its runs."""
+
+    world: World
+    delete: list[str]
+    """Runs of the world that are not there the second time, so that fewer than `count` qualify."""
+    experiment: str
+    metric: str
+    above: float
+    count: int
+    calls: list[str]
+    """Functions that ask for runs."""
+    registers: list[str]
+    """Functions that register: a file that calls them is a query only if it shows more than its best run."""
+    arguments: dict[str, str]
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One run of the query."""
+
+    file: str
+    answered: Answered
+    there: tuple[RunInfo, ...]
+    """Every run on the server, deleted ones too."""
+    mentions: Mentions
+    """What it printed, returned or wrote to a file."""
+    asked: tuple[RunInfo, ...] = ()
+    """What its last search gives when it is asked once more."""
+    contacted: bool = False
+    """It asked the server for anything at all."""
+    registered: bool = False
+    """It registered a model too."""
+
+    @property
+    def called(self) -> Called:
+        """The call that showed it."""
+        return self.answered.called
+
+
+def on_many(context: Context, file: SourceFile, how: Query) -> Shown:
+    """The query where more runs qualify than are wanted."""
+    return _once(context, file, how, "query")
+
+
+def on_few(context: Context, file: SourceFile, how: Query) -> Shown:
+    """The query where fewer runs qualify than are wanted."""
+    return _once(context, file, how, "query_of_few")
+
+
+def _once(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
+    key = (scenario, file.name, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _run(context, file, how, scenario))
+
+
+def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
+    lab, made = context.require_lab(), seeds(context, how["world"])
+    with lab.mlflow(scenario, seeded=made.seeded.store) as server:
+        if scenario != "query":
+            delete_runs(server, made, how["delete"])
+        there = tuple(server.runs(deleted=True))
+        with lab.cell(mlflow=server) as cell:
+            shown = _ask(context, cell, file, how, there, lambda: _searches(server))
+        if not server.requests() and (store := local_store(context.submission, file)):
+            return _run_locally(context, file, how, scenario, store)
+        return replace(
+            shown,
+            asked=replayed(server, there),
+            contacted=bool(server.requests()),
+            registered=any(_registers(request.path) for request in server.requests()),
+        )
+
+
+def _run_locally(context: Context, file: SourceFile, how: Query, scenario: str, store: LocalStore) -> Shown:
+    """The same for a script that looks into a store of its own, whatever it is told."""
+    deleted = [] if scenario == "query" else how["delete"]
+    made = seeds(context, how["world"], store=store, deleted=deleted)
+    with context.require_lab().cell(files=store.files(made.seeded)) as cell:
+        shown = _ask(context, cell, file, how, made.runs, lambda: False)
+    return replace(shown, contacted=True)
+
+
+def _ask(
+    context: Context,
+    cell: Cell,
+    file: SourceFile,
+    how: Query,
+    there: tuple[RunInfo, ...],
+    searches: Callable[[], bool],
+) -> Shown:
+    before = cell.snapshot()
+    answered = answer(
+        cell,
+        context.submission,
+        file,
+        deliverable="query",
+        wanted=how["calls"],
+        enough=lambda called: searches() or bool(_printed(called, there, how).runs),
+        arguments=how["arguments"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+        unwanted=how["registers"],
+    )
+    found = _mentioned(answered, _written(cell, before), there, how)
+    return Shown(file=file.name, answered=answered, there=there, mentions=found)
+
+
+def _mentioned(
+    answered: Answered, written: Sequence[str], there: tuple[RunInfo, ...], how: Query
+) -> Mentions:
+    """What was returned, else what was printed, else what was written to a file or a log."""
+    for text in (*answered.returned, answered.called.run.stdout, *written, answered.called.run.stderr):
+        found = mentions(text, there, how["metric"], how["above"])
+        if found.runs:
+            return found
+    return Mentions(())
+
+
+def _printed(called: Called, there: tuple[RunInfo, ...], how: Query) -> Mentions:
+    return mentions(called.run.stdout, there, how["metric"], how["above"])
+
+
+def _written(cell: Cell, before: Mapping[str, str]) -> list[str]:
+    data = (cell.read(path, _MOST_FILE_BYTES) for path in cell.changed(before)[:20])
+    return [each.decode("utf-8", "replace") for each in data if each is not None]
+
+
+def _searches(server: MlflowServer) -> bool:
+    return any(request.path.endswith("/runs/search") for request in server.requests())
+
+
+def _registers(path: str) -> bool:
+    return path.endswith(("/model-versions/create", "/registered-models/create"))
+
+
+def replayed(server: MlflowServer, there: Sequence[RunInfo]) -> tuple[RunInfo, ...]:
+    """What the last search that found something gives, in its order."""
+    runs = {run.id: run for run in there}
+    searches = [each for each in server.requests() if each.path.endswith("/runs/search")]
+    for request in searches[::-1][:_MOST_SEARCHES]:
+        if request.status == 200 and isinstance(request.body, dict):
+            found = [runs[each] for each in _search(server, request.body) if each in runs]
+            if found:
+                return tuple(found)
+    return ()
+
+
+def _search(server: MlflowServer, body: Mapping[str, Any]) -> list[str]:
+    known = ("experiment_ids", "filter", "run_view_type", "max_results", "order_by")
+    try:
+        answer = server.ask("POST", "runs/search", **{name: body[name] for name in known if name in body})
+    except GraderFault:  # it answered the script, and may not answer us
+        return []
+    return [str(run["info"]["run_id"]) for run in answer.get("runs", ())]

@@ -1,0 +1,1 @@
+"""How a candidate's script is called."""

@@ -1,0 +1,218 @@
+"""An ASGI application of a submission: where it is, how it is booted, what it answers."""
+
+from __future__ import annotations
+
+import ast
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grader.checks.scripts.call import IMPORT_ERRORS, PYTHON, Called, Script
+from grader.documents import parse_json
+from grader.readers.python.tracebacks import last_traceback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import httpx
+
+    from grader.runtime.cell import Cell, Server
+    from grader.runtime.sandbox.limits import Limits
+
+T = TypeVar("T")
+MOST_BYTES = 4 * 2**20
+"""Of an answer's body."""
+_POLL_SECONDS = 0.2
+_FRAMEWORKS = {"FastAPI", "Starlette"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back for one request."""
+
+    request: str
+    """`GET /health`"""
+    status: int | None = None
+    """None where nothing came back."""
+    body: str = ""
+    content_type: str = ""
+    error: str = ""
+    """Why nothing came back."""
+    cause: str = ""
+    """What the server wrote meanwhile of an exception: the author's own frames."""
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        try:
+            return parse_json(self.body)
+        except ValueError:
+            return None
+
+    @property
+    def shown(self) -> str:
+        """Status and body on a line, for a finding."""
+        if self.status is None:
+            return self.error
+        body = " ".join(self.body.split())
+        return f"{self.status} {body[:300]}{'…' if len(body) > 300 else ''}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What uvicorn serves."""
+
+    name: str = "app"
+    factory: bool = False
+
+
+def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
+    """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too.
+
+    Args:
+        seconds: for all of it: redirects, headers, body.
+    """
+    import httpx
+
+    from grader.runtime.services.http import DEADLINE
+
+    request = f"{method} {path}"
+    headers = {} if body is None else {"Content-Type": "application/json"}
+    extensions = {DEADLINE: time.monotonic() + seconds}
+    try:
+        with client.stream(
+            method,
+            path,
+            content=body,
+            headers=headers,
+            timeout=seconds,
+            follow_redirects=True,
+            extensions=extensions,
+        ) as response:
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    return Answer(request=request, error=f"the answer has more than {MOST_BYTES:,} bytes")
+            return Answer(
+                request=request,
+                status=response.status_code,
+                body=content.decode("utf-8", "replace"),
+                content_type=response.headers.get("content-type", ""),
+            )
+    except httpx.TimeoutException:
+        return Answer(request=request, error=f"no answer within {seconds:g} s")
+    # A `ValueError` is what parsers of Python say of some hostile headers.
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:
+        return Answer(request=request, error=f"no answer: {error or type(error).__name__}")
+
+
+def serve(
+    cell: Cell,
+    what: Script,
+    target: Target,
+    *,
+    host: str,
+    port: int,
+    seconds: float,
+    limits: Limits,
+    use: Callable[[Server, str], T],
+) -> T | Called:
+    """Boot the application and `use` it; if it does not come to answer, how it ended instead.
+
+    Args:
+        seconds: how long it may take until it answers anything at all.
+    """
+    first: Called | None = None
+    for argv in commands(what, target, host=host, port=port):
+        with ExitStack() as stack:
+            server = stack.enter_context(cell.serve(argv, port=port, env=what.env, limits=limits))
+            if _answers(server, seconds):
+                return use(server, " ".join(argv))
+        # Only now, with the server stopped, is its last word known.
+        run = server.run()
+        error = last_traceback(run.stderr, (cell.root, str(cell.workspace)))
+        called = Called(argv=tuple(argv), run=run, traceback=error)
+        if not _not_found(called):
+            return called
+        first = first or called
+    if first is None:
+        raise ValueError("there is no way to call the application")
+    return first
+
+
+def commands(what: Script, target: Target, *, host: str, port: int) -> Iterator[tuple[str, ...]]:
+    """Ways to boot it, the likeliest first: from the root, then with its directory on the path."""
+    if what.command:
+        yield what.command
+        return
+    factory = ("--factory",) if target.factory else ()
+    options = (*factory, "--host", host, "--port", str(port))
+    module = ".".join(what.path.with_suffix("").parts)
+    yield (PYTHON, "-m", "uvicorn", f"{module}:{target.name}", *options)
+    parent = what.path.parent
+    if parent != PurePosixPath():
+        yield (PYTHON, "-m", "uvicorn", "--app-dir", str(parent), f"{what.path.stem}:{target.name}", *options)
+
+
+def _answers(server: Server, seconds: float) -> bool:
+    """Wait until it answers a request, whatever it says, or is dead, or time is up."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if not server.alive():
+            return False
+        if ask(server.client, "GET", "/", seconds=5).status is not None:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def _not_found(called: Called) -> bool:
+    """It failed to import itself or a neighbour, which another search path may cure."""
+    if called.traceback is not None:
+        return called.traceback.exception in IMPORT_ERRORS
+    return "Could not import module" in called.run.stderr
+
+
+def find(module: ast.Module) -> Target:
+    """What to serve of a module: `app`, else another application, else a function that makes one."""
+    names = list(_bound(module.body))
+    if any(name == "app" for name, _ in names):
+        return Target()
+    made = next((name for name, value in names if _makes(value)), None)
+    if made is not None:
+        return Target(made)
+    factories = [
+        node.name
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and any(_makes(inner) for inner in ast.walk(node))
+    ]
+    preferred = sorted(factories, key=lambda name: "app" not in name)
+    return Target(preferred[0], factory=True) if preferred else Target()
+
+
+def _makes(node: ast.AST | None) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+            return name in _FRAMEWORKS
+    return False
+
+
+def _bound(body: Sequence[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+    """Names that a module binds at its top level, with their values, inside `if`, `try` and `with` too."""
+    for node in body:
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                yield from ((target.id, value) for target in targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name), value=value) if value is not None:
+                yield name, value
+            case ast.ImportFrom(names=aliases) | ast.Import(names=aliases):
+                yield from ((alias.asname or alias.name, None) for alias in aliases)
+            case ast.If(body=inner, orelse=other):
+                yield from _bound([*inner, *other])
+            case ast.Try(body=inner, handlers=handlers, orelse=other, finalbody=last):
+                yield from _bound([*inner, *(line for each in handlers for line in each.body), *other, *last])
+            case ast.With(body=inner):
+                yield from _bound(inner)

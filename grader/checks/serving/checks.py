@@ -1,0 +1,330 @@
+"""What a prediction service answers."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from grader.check import check
+from grader.checks.serving import exposition
+from grader.checks.serving import static as serving_source
+from grader.checks.serving.scenarios import Served, Serving, served, served_without_model
+from grader.results import Evidence, Finding, Outcome, failed, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from grader.checks.serving.asgi import Answer
+    from grader.context import Context
+
+_MOST_NAMED = 8
+_MAX_SCHEMAS = 2_000
+"""Schemas that are followed from the one of a request's body."""
+_OK = 200
+
+
+@check("serving.health", evidence=Evidence.RUNS)
+def health(context: Context, *, file: str, how: Serving, expect: dict[str, Any]) -> Outcome:
+    """The application boots, and answers 200 with at least these keys where it tells its health."""
+    return judge_health(served(context, file, how), expect)
+
+
+@check("serving.ready", evidence=Evidence.RUNS)
+def ready(context: Context, *, file: str, how: Serving) -> Outcome:
+    """With a model to be had, it says within some seconds that it is ready."""
+    return judge_ready(served(context, file, how))
+
+
+@check("serving.not_ready", evidence=Evidence.RUNS)
+def not_ready(context: Context, *, file: str, how: Serving) -> Outcome:
+    """With no model to be had, it never says that it is ready, or refuses to start."""
+    return judge_not_ready(served_without_model(context, file, how))
+
+
+@check("serving.counts", evidence=Evidence.RUNS)
+def counts(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+    """A prediction request is answered 200 with as many predictions as rows."""
+    return judge_counts(served(context, file, how), predictions)
+
+
+@check("serving.agrees", evidence=Evidence.RUNS)
+def agrees(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+    """The predictions are the served model's own, in order."""
+    return judge_agrees(served(context, file, how), predictions)
+
+
+@check("serving.version", evidence=Evidence.RUNS)
+def version(context: Context, *, file: str, how: Serving, key: str) -> Outcome:
+    """The answer names the model's version."""
+    return judge_version(served(context, file, how), key)
+
+
+@check("serving.refuses", evidence=Evidence.RUNS)
+def refuses(context: Context, *, file: str, how: Serving, kind: str, status: int) -> Outcome:
+    """Every wrong body of a kind is answered with the status."""
+    return judge_refuses(served(context, file, how), kind, status)
+
+
+@check("serving.schema", evidence=Evidence.RUNS)
+def schema(context: Context, *, file: str, how: Serving) -> Outcome:
+    """The application's OpenAPI, or its source where it has none, describes the prediction request's body."""
+    seen, source = served(context, file, how), context.submission.deliverable(file)
+    if seen.failure is None and seen.openapi.status != _OK and source is not None:
+        # Closed, or at a path of its own: nothing was asked of the documentation.
+        where = serving_source.model_of(context.submission, source, how["field"])
+        if where:
+            said = f"{seen.openapi.request} is not there; the model stands in the source"
+            return passed(Finding(message=said, where=where), evidence=Evidence.STATIC)
+    return judge_schema(seen, how["predict"], how["field"])
+
+
+@check("serving.metrics", evidence=Evidence.RUNS)
+def metrics(context: Context, *, file: str, how: Serving, foreign: list[str]) -> Outcome:
+    """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none."""
+    return judge_metrics(served(context, file, how), foreign)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
+    """It boots, and says so in the words asked for."""
+    if seen.failure is not None:
+        return failed(seen.failure.finding("the application does not come to answer", expected=_BOOTED))
+    body = seen.health.json
+    healthy = isinstance(body, dict) and all(body.get(key) == value for key, value in expect.items())
+    if seen.health.status == _OK and healthy:
+        return passed()
+    expected = f"200 with {json.dumps(expect)}"
+    return failed(_wrong(seen.health, "does not say that the application is healthy", expected))
+
+
+_BOOTED = "the server starts and answers requests"
+
+
+def judge_ready(seen: Served) -> Outcome:
+    """Ready in the end."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    if seen.ready[-1].status == _OK:
+        return passed()
+    said = "is not 200 although there is a model in the registry and in the file"
+    return failed(_wrong(seen.ready[-1], said, "200 once the model is loaded"))
+
+
+def judge_not_ready(seen: Served) -> Outcome:
+    """Never ready."""
+    if seen.failure is not None:
+        return passed(
+            Finding(message="without a model the application refuses to start", where=seen.failure.shown)
+        )
+    wrong = next((answer for answer in seen.ready if answer.status == _OK), None)
+    if wrong is None:
+        return passed()
+    said = "says 200 although there is no model to be had"
+    return failed(_wrong(wrong, said, "an error status such as 503"))
+
+
+def judge_counts(seen: Served, key: str) -> Outcome:
+    """One for each row."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for answer, wanted in seen.asked:
+        found = predictions(answer, key, len(wanted))
+        if isinstance(found, Finding):
+            return failed(found)
+        if len(found) != len(wanted):
+            said = f"has {_predictions(len(found))} for {_rows(len(wanted))}"
+            return failed(_wrong(answer, said, f"{_predictions(len(wanted))}, as many as rows"))
+    return passed()
+
+
+def judge_agrees(seen: Served, key: str) -> Outcome:
+    """The same as the model's."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for answer, wanted in seen.asked:
+        found = predictions(answer, key, len(wanted))
+        if isinstance(found, Finding):
+            return failed(found)
+        if [label(each) for each in found] != [label(each) for each in wanted]:
+            return failed(
+                Finding(
+                    message=f"the {key} are not those of the model that is in the registry and in the file",
+                    expected=str(list(wanted)),
+                    actual=str(found[: 3 * len(wanted)])[:600],
+                    where=answer.request,
+                )
+            )
+    return passed()
+
+
+def judge_version(seen: Served, key: str) -> Outcome:
+    """Some text or number."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    body = seen.predict.json
+    value = body.get(key) if isinstance(body, dict) else None
+    if seen.predict.status != _OK:
+        return failed(_unanswered(seen.predict, len(seen.expected)))
+    if isinstance(value, str | int | float) and str(value).strip():
+        return passed()
+    return failed(_wrong(seen.predict, f"has no {key}", f"a non-empty {key}"))
+
+
+def judge_refuses(seen: Served, kind: str, status: int) -> Outcome:
+    """All of them."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    for body, answer in seen.refused.get(kind, ()):
+        if answer.status != status:
+            return failed(_wrong(answer, f"does not answer {status} to {body}", str(status)))
+    return passed()
+
+
+def judge_schema(seen: Served, path: str, field: str) -> Outcome:
+    """A schema with the field as a property."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    document = seen.openapi.json
+    if seen.openapi.status != _OK or not isinstance(document, dict):
+        return failed(_wrong(seen.openapi, "gives no OpenAPI document", f"the body of {path} described"))
+    names = list(body_fields(document, path))
+    if field in names:
+        return passed()
+    return failed(
+        Finding(
+            message=f"no Pydantic model describes the body of {path}",
+            expected=f"a model with the field {field}",
+            actual=", ".join(names[:_MOST_NAMED]) or "nothing is said of the body",
+            where=seen.openapi.request,
+        )
+    )
+
+
+def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
+    """Valid, and where asked with something of its own."""
+    if seen.failure is not None:
+        return _not_booted(seen)
+    if seen.metrics.status != _OK:
+        return failed(_wrong(seen.metrics, "is not there", "200 with Prometheus exposition text"))
+    names = exposition.metric_names(seen.metrics.body, seen.metrics.content_type)
+    if isinstance(names, str):
+        return failed(_wrong(seen.metrics, f"is no exposition text: {names}", "Prometheus exposition text"))
+    if not names:
+        return failed(_wrong(seen.metrics, "has no metric with a value", "a metric and its value"))
+    if foreign and not exposition.own(names, foreign):
+        return failed(
+            Finding(
+                message="every metric is about the Python process, none about the application or its traffic",
+                expected="a metric of its own, such as a counter of requests",
+                actual=", ".join(names[:_MOST_NAMED]),
+                where=seen.metrics.request,
+            )
+        )
+    return passed()
+
+
+# --- reading answers ------------------------------------------------------------------------------
+
+
+def predictions(answer: Answer, key: str, rows: int) -> list[Any] | Finding:
+    """The list of predictions, a lone list around it taken off, or why there is none."""
+    body = answer.json
+    found = body.get(key) if isinstance(body, dict) else None
+    if answer.status != _OK:
+        return _unanswered(answer, rows)
+    if not isinstance(found, list):
+        return _wrong(answer, f"has no {key} for {_rows(rows)}", f"{key}, a list")
+    match found:
+        case [list() as inner] if rows != 1:
+            return inner
+    return found
+
+
+def _predictions(count: int) -> str:
+    return f"{count} prediction{'s' if count != 1 else ''}"
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count != 1 else ''}"
+
+
+def label(value: object) -> object:
+    """A prediction, so that 1, 1.0, "1", true and [1] are the same."""
+    match value:
+        case [only]:
+            return label(only)
+        case bool() | int() | float():
+            return float(value)
+        case str():
+            try:
+                return float(value)
+            except ValueError:
+                return value.strip()
+    return str(value)
+
+
+def body_fields(document: dict[str, Any], path: str) -> Iterator[str]:
+    """Properties of the JSON body of POST `path`, references followed."""
+    paths = document.get("paths")
+    for name, operations in paths.items() if isinstance(paths, dict) else ():
+        if str(name).rstrip("/") != path.rstrip("/"):
+            continue
+        content = _get(operations, "post", "requestBody", "content")
+        for media in content.values() if isinstance(content, dict) else ():
+            yield from _properties(document, _get(media, "schema"))
+
+
+def _properties(document: dict[str, Any], first: object) -> Iterator[str]:
+    """Properties of a schema and of those that it refers to, each once, however they refer to each other."""
+    waiting, followed = deque([first]), set[str]()
+    for _ in range(_MAX_SCHEMAS):
+        schema = waiting.popleft() if waiting else None
+        if not isinstance(schema, dict):
+            if not waiting:
+                return
+            continue
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference.startswith("#/") and reference not in followed:
+            followed.add(reference)
+            waiting.append(_get(document, *reference[2:].split("/")))
+        properties = schema.get("properties")
+        yield from map(str, properties if isinstance(properties, dict) else ())
+        for word in ("allOf", "anyOf", "oneOf"):
+            options = schema.get(word)
+            waiting.extend(options if isinstance(options, list) else ())
+
+
+def _get(data: object, *keys: str) -> object:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _wrong(answer: Answer, said: str, expected: str) -> Finding:
+    return Finding(
+        message=f"{answer.request} {said}",
+        expected=expected,
+        actual=answer.shown,
+        where=answer.request,
+        detail=answer.cause,
+    )
+
+
+def _unanswered(answer: Answer, rows: int) -> Finding:
+    said = f"does not answer 200 to a valid request of {_rows(rows)}"
+    return _wrong(answer, said, "200 with the predictions")
+
+
+def _not_booted(seen: Served) -> Outcome:
+    """Short: the cause stands where booting is asked for."""
+    message = "nothing was asked, since the application does not come to answer"
+    return failed(Finding(message=message, where=seen.shown))
+
+
+CHECKS = (health, ready, not_ready, counts, agrees, version, refuses, schema, metrics)

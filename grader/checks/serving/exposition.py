@@ -1,0 +1,38 @@
+"""Prometheus' exposition text, by Prometheus' own parser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MOST_ERROR = 80
+"""Characters: a parser repeats what it could not read, which may be all of it."""
+
+_MAX_LINE = 10_000
+
+
+def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
+    """The names that have samples, or why the text is no exposition."""
+    from prometheus_client import parser
+    from prometheus_client.openmetrics import parser as openmetrics
+
+    # Its parser copies what is left of a line for each of the line's labels.
+    if any(len(line) > _MAX_LINE for line in text.splitlines()):
+        return f"a line has more than {_MAX_LINE:,} characters"
+    parse = (
+        openmetrics.text_string_to_metric_families
+        if "openmetrics" in content_type
+        else parser.text_string_to_metric_families
+    )
+    try:
+        families = list(parse(text))
+    except Exception as error:  # its parser has no errors of its own
+        return " ".join(str(error).split())[:_MOST_ERROR] or type(error).__name__
+    return tuple(family.name for family in families if family.samples)
+
+
+def own(names: Sequence[str], foreign: Sequence[str]) -> tuple[str, ...]:
+    """Names that say something of the application rather than of its interpreter."""
+    return tuple(name for name in names if not name.startswith(tuple(foreign)))

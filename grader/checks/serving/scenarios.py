@@ -1,0 +1,286 @@
+"""A prediction service booted with a model to be had, and with none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from grader.checks.mlflow.world import unforeseen
+from grader.checks.scripts.call import Called, script
+from grader.checks.serving import asgi
+from grader.checks.serving.asgi import Answer
+from grader.checks.serving.static import model_paths
+from grader.documents import Problem
+from grader.errors import GraderFault
+from grader.readers.python.tracebacks import last_traceback
+from grader.readers.table import clean, read_table
+from grader.runtime.sandbox.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from grader.context import Context
+    from grader.runtime.cell import Cell, Server
+
+_UNASKED = Answer(request="")
+_POLL_SECONDS = 0.5
+_POOL = 200
+_MOST_SHUFFLES = 100
+_SERVER_ERROR = 500
+_MAX_LATE = 3
+"""Requests that get no answer in time before no more are made."""
+_LOG_SECONDS = 0.2
+_AFTER_LOADING_SECONDS = 5
+"""How long an application without a model may take to say so again, once it was asked for a prediction."""
+
+
+class Serving(TypedDict):
+    """How a service is booted and asked; the same mapping for every check, so that they share its boots."""
+
+    recipe: str
+    """The probe that makes the model in the candidate's environment."""
+    seed: dict[str, Any]
+    """Its parameters: data, registered model, stages, aliases."""
+    data: str
+    """The given data from which rows are taken."""
+    target: str
+    model: str
+    """The recipe's label of the model that is served."""
+    model_file: str
+    """Where the exam keeps the model as a file."""
+    without: list[str]
+    """Globs of what is not there when there is no model."""
+    rows: int
+    """How many rows are predicted at once."""
+    host: str
+    port: int
+    health: str
+    ready: str
+    predict: str
+    metrics: str
+    openapi: str
+    field: str
+    """The key of the request under which the rows stand."""
+    refused: dict[str, list[str]]
+    """Bodies that must be refused, by what is wrong with them."""
+    boot_seconds: float
+    ready_seconds: float
+    """For loading, counted from the first answer."""
+    request_seconds: float
+    cpu_seconds: float
+    wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What a service answered while it ran."""
+
+    shown: str
+    """The command that booted it."""
+    failure: Called | None = None
+    """How it ended where it never came to answer."""
+    expected: tuple[Any, ...] = ()
+    """What the seeded model predicts for the rows."""
+    health: Answer = _UNASKED
+    ready: tuple[Answer, ...] = ()
+    """Every answer, in order."""
+    predict: Answer = _UNASKED
+    alone: tuple[Any, ...] = ()
+    """What it predicts for the one row of a second request."""
+    predict_alone: Answer = _UNASKED
+    metrics: Answer = _UNASKED
+    openapi: Answer = _UNASKED
+    refused: Mapping[str, tuple[tuple[str, Answer], ...]] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> tuple[tuple[Answer, tuple[Any, ...]], ...]:
+        """Answers of valid requests, each with what the model says."""
+        return ((self.predict, self.expected), (self.predict_alone, self.alone))
+
+
+def served(context: Context, file: str, how: Serving) -> Served:
+    """The service with one and the same model in the registry and in the file."""
+    key = ("serving", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _serve(context, file, how))
+
+
+def served_without_model(context: Context, file: str, how: Serving) -> Served:
+    """The service with an empty registry and no file."""
+    key = ("serving without model", file, json.dumps(how, sort_keys=True))
+    return context.memo.once(key, lambda: _serve_without(context, file, how))
+
+
+def _serve(context: Context, file: str, how: Serving) -> Served:
+    lab = context.require_lab()
+    pool = _pool(context, how)
+    models = unforeseen(how["seed"]["models"], context.seed)
+    seed = lab.seeded(how["recipe"], {**how["seed"], "models": models, "rows": pool})
+    rows, expected = choose(pool, _predicted(seed.answer, how["model"], len(pool)), how["rows"], context.seed)
+    model = Path(seed.files) / Path(how["model_file"]).name
+    files = dict.fromkeys((how["model_file"], *_model_paths(context, file, how)), model)
+    with (
+        lab.mlflow("serving", seeded=seed.store) as server,
+        lab.cell(mlflow=server, files=files) as cell,
+    ):
+        return _boot(context, cell, file, how, lambda client: _ask_all(client, how, rows, expected))
+
+
+def _model_paths(context: Context, file: str, how: Serving) -> tuple[str, ...]:
+    """Other places where the application keeps its model: the exam names none for it."""
+    source = context.submission.deliverable(file)
+    endings = [pattern.removeprefix("*") for pattern in how["without"] if pattern.startswith("*.")]
+    return () if source is None else model_paths(context.submission, source, endings)
+
+
+def _serve_without(context: Context, file: str, how: Serving) -> Served:
+    lab = context.require_lab()
+    with (
+        lab.mlflow("serving_without_model") as server,
+        lab.cell(mlflow=server, without=[*how["without"], *_model_paths(context, file, how)]) as cell,
+    ):
+        return _boot(context, cell, file, how, lambda client: _ask_ready(client, how))
+
+
+def _boot(context: Context, cell: Cell, file: str, how: Serving, use: Callable[[Client], Served]) -> Served:
+    what, source = script(context.submission, file), context.submission.deliverable(file)
+    if what is None or source is None:
+        raise GraderFault(f"there is no {file} to serve")
+    tree = source.python
+    outcome: Served | Called = asgi.serve(
+        cell,
+        what,
+        asgi.Target() if isinstance(tree, Problem) else asgi.find(tree),
+        host=how["host"],
+        port=how["port"],
+        seconds=how["boot_seconds"],
+        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+        use=lambda app, shown: use(Client(app, shown, how, (cell.root, str(cell.workspace)))),
+    )
+    return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks a service that was booted."""
+
+    app: Server
+    shown: str
+    how: Serving
+    roots: tuple[str, ...]
+    late: list[str] = field(default_factory=list)
+    """Requests that took all the time they were given."""
+
+    def get(self, path: str) -> Answer:
+        """One request."""
+        return self._ask("GET", path)
+
+    def post(self, body: str) -> Answer:
+        """One request for predictions."""
+        return self._ask("POST", self.how["predict"], body)
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
+        if len(self.late) >= _MAX_LATE:
+            said = f"not asked after {', '.join(self.late)} had no answer in time"
+            return Answer(request=f"{method} {path}", error=said)
+        before, begun = len(self.app.output()), time.monotonic()
+        answer = asgi.ask(self.app.client, method, path, seconds=self.how["request_seconds"], body=body)
+        if answer.status is None and time.monotonic() - begun >= self.how["request_seconds"]:
+            self.late.append(answer.request)
+        if answer.status != _SERVER_ERROR:
+            return answer
+        time.sleep(_LOG_SECONDS)  # the exception is written after the answer
+        error = last_traceback(self.app.output()[before:], self.roots)
+        return answer if error is None else replace(answer, cause=error.text)
+
+
+def _ask_all(client: Client, how: Serving, rows: list[list[float]], expected: tuple[Any, ...]) -> Served:
+    body = json.dumps({how["field"]: rows})
+    health = client.get(how["health"])
+    ready = [client.get(how["ready"])]
+    predict = client.post(body)
+    until = time.monotonic() + how["ready_seconds"]
+    # Loading may be lazy, and then it was the prediction that began it.
+    while ready[-1].status != 200 and time.monotonic() < until and client.app.alive():
+        time.sleep(_POLL_SECONDS)
+        ready.append(client.get(how["ready"]))
+    if predict.status != 200:
+        predict = client.post(body)
+    if health.status != 200:
+        health = client.get(how["health"])
+    # A row of another class than the first: an answer that was kept from the first request is a wrong one.
+    other = next(n for n, said in enumerate(expected) if said != expected[0])
+    return Served(
+        shown=client.shown,
+        expected=expected,
+        health=health,
+        ready=tuple(ready),
+        predict=predict,
+        alone=expected[other : other + 1],
+        predict_alone=client.post(json.dumps({how["field"]: rows[other : other + 1]})),
+        refused={
+            kind: tuple((wrong, client.post(wrong)) for wrong in bodies)
+            for kind, bodies in how["refused"].items()
+        },
+        openapi=client.get(how["openapi"]),
+        # Last: metrics of traffic begin with traffic.
+        metrics=client.get(how["metrics"]),
+    )
+
+
+def _ask_ready(client: Client, how: Serving) -> Served:
+    ready = [client.get(how["ready"])]
+    client.post(json.dumps({how["field"]: [[0.0]]}))
+    until = time.monotonic() + _AFTER_LOADING_SECONDS
+    while time.monotonic() < until and client.app.alive():
+        ready.append(client.get(how["ready"]))
+        if ready[-1].status == 200:
+            break
+        time.sleep(_POLL_SECONDS)
+    return Served(shown=client.shown, ready=tuple(ready))
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _pool(context: Context, how: Serving) -> list[list[float]]:
+    """Complete rows of the given data; always the same, so that the seeded model can be kept."""
+    given = context.submission.given.get(how["data"]) or context.exam.data.get(how["data"])
+    if given is None:
+        raise GraderFault(f"the exam gives no {how['data']}")
+    header, *rows = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
+    target = header.index(how["target"])
+    return [[float(cell) for n, cell in enumerate(row) if n != target] for row in rows[:_POOL]]
+
+
+def _predicted(answer: Any, model: str, count: int) -> list[Any]:
+    models = answer.get("models") if isinstance(answer, dict) else None
+    told = models.get(model) if isinstance(models, dict) else None
+    found = told.get("predictions") if isinstance(told, dict) else None
+    if isinstance(found, list) and len(found) == count:
+        return found
+    raise GraderFault("the seeded model does not say what it predicts")
+
+
+def choose(
+    rows: list[list[float]], predicted: list[Any], count: int, seed: int
+) -> tuple[list[list[float]], tuple[Any, ...]]:
+    """Some rows of every class in mixed order, with what the model says of them."""
+    by_class: dict[Any, list[tuple[list[float], Any]]] = {}
+    for pair in zip(rows, predicted, strict=True):
+        by_class.setdefault(str(pair[1]), []).append(pair)
+    if len(by_class) < 2:
+        raise GraderFault("the seeded model predicts the same for every row")
+    dice = random.Random(seed)  # noqa: S311
+    share = max(2, count // len(by_class))
+    chosen = [pair for some in by_class.values() for pair in dice.sample(some, min(share, len(some)))]
+    for _ in range(_MOST_SHUFFLES):
+        dice.shuffle(chosen)
+        # In order of class, a service that sorts or groups its answers would pass.
+        if sum(one[1] != other[1] for one, other in itertools.pairwise(chosen)) > len(by_class):
+            break
+    return [row for row, _ in chosen], tuple(said for _, said in chosen)

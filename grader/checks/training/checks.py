@@ -1,0 +1,364 @@
+"""What a training script logs to MLflow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from grader.check import check
+from grader.checks.mlflow import pictures
+from grader.checks.training.scenarios import (
+    Trained,
+    Training,
+    cleaned,
+    trained,
+    trained_on_noise,
+    trained_without_data,
+)
+from grader.readers.table import majority_share
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+from grader.runtime.sandbox.model import Ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from grader.checks.mlflow.logged import Logged, Model
+    from grader.context import Context
+
+_MOST_NAMED = 12
+
+
+@check("training.runs", evidence=Evidence.RUNS)
+def runs(context: Context, *, file: str, how: Training) -> Outcome:
+    """The script ends with status 0 on the cleaned data and leaves a finished run."""
+    return judge_runs(trained(context, file, how))
+
+
+@check("training.data", evidence=Evidence.RUNS)
+def data(context: Context, *, file: str, how: Training) -> Outcome:
+    """Without the cleaned data the script logs no finished run with results."""
+    good = trained(context, file, how)
+    return judge_data(good, trained_without_data(context, file, how) if good.logged else None, how["data"])
+
+
+@check("training.param", evidence=Evidence.RUNS)
+def param(context: Context, *, file: str, how: Training, names: list[str]) -> Outcome:
+    """A run has a parameter of one of the names."""
+    return judge_param(trained(context, file, how), names)
+
+
+@check("training.metric", evidence=Evidence.RUNS)
+def metric(
+    context: Context, *, file: str, how: Training, names: list[str], low: float, high: float
+) -> Outcome:
+    """A run has a metric of one of the names, with a value in the range."""
+    return judge_metric(trained(context, file, how), names, low, high)
+
+
+@check("training.truth", evidence=Evidence.RUNS)
+def truth(context: Context, *, file: str, how: Training, names: list[str], tolerance: float) -> Outcome:
+    """On data with shuffled labels the metric falls to what guessing gives."""
+    good = trained(context, file, how)
+    if not values(good, names):
+        return _nothing(good) or failed(_missing("metric", good, names))
+    chance = majority_share(cleaned(context, how), how["target"])
+    return judge_truth(good, trained_on_noise(context, file, how), names, chance, tolerance)
+
+
+@check("training.model", evidence=Evidence.RUNS)
+def model(context: Context, *, file: str, how: Training, estimator: str) -> Outcome:
+    """A logged model is of a class, bare or at the end of a pipeline."""
+    return judge_model(trained(context, file, how), estimator)
+
+
+@check("training.artifact", evidence=Evidence.RUNS)
+def artifact(context: Context, *, file: str, how: Training, through_mlflow: bool) -> Outcome:
+    """A logged model loads and predicts: as an MLflow model, or any."""
+    return judge_artifact(trained(context, file, how), through_mlflow=through_mlflow)
+
+
+@check("training.picture", evidence=Evidence.RUNS)
+def picture(
+    context: Context, *, file: str, how: Training, words: list[str], other_words: list[str]
+) -> Outcome:
+    """A real picture is among the artifacts, and its name does not say that it shows something else."""
+    return judge_picture(trained(context, file, how), words, other_words)
+
+
+# --- judgements: pure -----------------------------------------------------------------------------
+
+
+def judge_runs(good: Trained) -> Outcome:
+    """Status 0, and a finished run."""
+    called = good.called
+    if not called.run.ok:
+        return failed(called.finding())
+    if good.finished:
+        store = good.finished[0].run.store
+        if any(each.run.store != store for each in good.finished) or store == "tracking server":
+            return passed()
+        return passed(Finding(message=f"the run was logged to {store} in the workspace", where=called.shown))
+    if good.logged:
+        states = ", ".join(f"{each.where}: {each.run.status}" for each in good.logged[:_MOST_NAMED])
+        return failed(
+            Finding(
+                message="no run that it logged ended well",
+                expected="a run with status FINISHED",
+                actual=states,
+                where=called.shown,
+            )
+        )
+    return failed(
+        Finding(
+            message="it ended well but logged no run",
+            expected="a run on the tracking server that MLFLOW_TRACKING_URI names",
+            actual="none there, and none in a store of its own",
+            where=called.shown,
+            detail=called.run.tail(15),
+        )
+    )
+
+
+def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
+    """No results without the data; shown only by a script that has some with them."""
+    if without is None:
+        return _nothing(good) or failed(good.called.finding())
+    made_up = next((each for each in without.finished if each.run.metrics), None)
+    if made_up is None:
+        return passed()
+    return failed(
+        Finding(
+            message=f"without {path} the script still logged a finished run, so its data come from elsewhere",
+            expected=f"it reads {path}, and fails where that is missing",
+            actual=f"{made_up.where} with {_some(made_up.run.metrics)}",
+            where=without.called.shown,
+        )
+    )
+
+
+def judge_param(good: Trained, names: Sequence[str]) -> Outcome:
+    """Any run has it, for itself or for a part of its model."""
+    if any(_last(name) in names for each in good.logged for name in each.run.params):
+        return passed()
+    return _nothing(good) or failed(_missing("param", good, names))
+
+
+def _last(name: str) -> str:
+    """A parameter's own name: scikit-learn says `forest__max_depth`, others `model.max_depth`."""
+    return re.split(r"__|[./]", name)[-1]
+
+
+def judge_metric(good: Trained, names: Sequence[str], low: float, high: float) -> Outcome:
+    """Any run has it, in the range."""
+    found = values(good, names)
+    if any(low <= value <= high for value in found):
+        return passed()
+    if not found:
+        return _nothing(good) or failed(_missing("metric", good, names))
+    return failed(
+        Finding(
+            message=f"the metric {names[0]} is not a number from {low:g} to {high:g}",
+            expected=f"{low:g} to {high:g}",
+            actual=", ".join(f"{value:g}" for value in found[:_MOST_NAMED]),
+            where=good.called.shown,
+        )
+    )
+
+
+def values(logged: Trained, names: Sequence[str]) -> list[float]:
+    """The metric in every run that has it, under the first of its names that the run knows."""
+    found = []
+    for each in logged.logged:
+        name = next((name for name in names if name in each.run.metrics), None)
+        if name is not None:
+            found.append(each.run.metrics[name])
+    return found
+
+
+def judge_truth(
+    good: Trained, noise: Trained, names: Sequence[str], chance: float, tolerance: float
+) -> Outcome:
+    """The middle one of the runs' values on noise is no better than guessing, and worse than on good data."""
+    on_good, on_noise = (sorted(map(_share, values(each, names))) for each in (good, noise))
+    if not on_noise:
+        return _no_value_on_noise(noise, names)
+    middle = on_noise[len(on_noise) // 2]
+    # Written so that a NaN fails.
+    if middle <= chance + tolerance and middle < on_good[-1]:
+        return passed()
+    return failed(
+        Finding(
+            message=f"{names[0]} stays at {middle:.3f} when the labels mean nothing: the model has seen these"
+            " rows or their labels before, or nothing was measured",
+            expected=f"about {chance:.2f}, what guessing gives",
+            actual=f"{middle:.3f} with shuffled labels, {on_good[-1]:.3f} with the true ones",
+            where=noise.called.shown,
+        )
+    )
+
+
+def _no_value_on_noise(noise: Trained, names: Sequence[str]) -> Outcome:
+    """A script that refuses to log a poor model says nothing untrue; one that was stopped says nothing."""
+    called = noise.called
+    if called.run.ended is Ended.EXITED:
+        return passed(
+            Finding(
+                message=f"with shuffled labels the script logs no {names[0]}, so nothing untrue either",
+                where=called.shown,
+            )
+        )
+    return failed(called.finding(f"with shuffled labels the script came to no {names[0]}"))
+
+
+def _share(value: float) -> float:
+    """A percentage as a share: that it is none of the asked range is another criterion's loss."""
+    return value / 100 if 1 < value <= 100 else value
+
+
+def judge_model(good: Trained, estimator: str) -> Outcome:
+    """The innermost estimator of a model that loads."""
+    loaded = [(each, model) for each, model in _models(good) if model.loads]
+    if any(model.estimators and estimator in model.estimators[-1] for _, model in loaded):
+        return passed()
+    if loaded:
+        each, model = loaded[0]
+        kinds = " > ".join(names[0] for names in model.estimators if names) or "unknown"
+        return failed(
+            Finding(
+                message=f"the logged model is no {estimator}",
+                expected=estimator,
+                actual=kinds,
+                where=f"{each.where}, {model.path}",
+            )
+        )
+    if (foreign := _foreign(good)) is not None:
+        each, model = foreign
+        return failed(
+            Finding(
+                message=f"the logged model is no {estimator}",
+                expected=estimator,
+                actual=f"a model of MLflow's flavor {model.flavor}",
+                where=f"{each.where}, {model.path}",
+            )
+        )
+    return _no_model(good)
+
+
+def judge_artifact(good: Trained, *, through_mlflow: bool) -> Outcome:
+    """One that predicts, and where asked one that MLflow itself loads."""
+    working = [model for _, model in _models(good) if model.loads and model.predicts]
+    if any(model.mlflow or not through_mlflow for model in working):
+        return passed()
+    if not working:
+        return _no_model(good)
+    return failed(
+        Finding(
+            message="the model is logged as a bare file, which MLflow cannot load",
+            expected="a logged MLflow model, with its MLmodel file",
+            actual=working[0].path,
+            where=good.called.shown,
+        )
+    )
+
+
+def _no_model(good: Trained) -> Outcome:
+    """Why there is no model that does what is asked."""
+    broken = next(iter(_models(good)), None)
+    if broken is None:
+        stopped = not good.called.run.ok
+        return _nothing(good) or failed(
+            Finding(
+                message="the script stopped before a model was logged" if stopped else "no model was logged",
+                expected="a logged model",
+                where=good.called.finding().where if stopped else good.logged[0].where,
+            )
+        )
+    if (foreign := _foreign(good)) is not None:
+        each, model = foreign
+        return unverified(
+            f"only its own library can say whether a model of MLflow's flavor {model.flavor} predicts",
+            detail=f"{each.where}, {model.path}",
+        )
+    each, model = broken
+    if not model.confirmed:
+        return failed(
+            Finding(
+                message="that the logged model predicts is said by its own code alone",
+                expected="a model that is, or holds, a fitted estimator of scikit-learn",
+                actual=model.error,
+                where=f"{each.where}, {model.path}",
+            )
+        )
+    what = "predict" if model.loads else "be loaded"
+    return failed(
+        Finding(
+            message=f"the logged model cannot {what}",
+            expected="a model that loads and predicts in the environment of its script",
+            actual=model.error,
+            where=f"{each.where}, {model.path}",
+        )
+    )
+
+
+def judge_picture(good: Trained, words: Sequence[str], other_words: Sequence[str]) -> Outcome:
+    """Named rightly or not wrongly, and real."""
+    found = [picture for each in good.logged for picture in each.pictures]
+    named = [picture for picture in found if pictures.says(picture.path, words)]
+    unclear = [picture for picture in found if not pictures.says(picture.path, other_words)]
+    candidates = named or unclear
+    if any(not picture.problem for picture in candidates):
+        return passed()
+    if candidates:
+        return failed(
+            Finding(
+                message=f"the picture {candidates[0].path} is no real one: {candidates[0].problem}",
+                expected="an image of the confusion matrix",
+                where=candidates[0].path,
+            )
+        )
+    return _nothing(good) or failed(
+        Finding(
+            message="no picture of a confusion matrix is among the artifacts",
+            expected="an image file such as confusion_matrix.png",
+            actual=", ".join(picture.path for picture in found[:_MOST_NAMED]) or "no picture at all",
+            where=good.called.shown,
+        )
+    )
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def _nothing(good: Trained) -> Outcome | None:
+    """One short finding where there is no run at all, whose cause another criterion has told."""
+    if good.logged:
+        return None
+    return failed(Finding(message="the script logged no run", where=good.called.finding().where))
+
+
+def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:
+    """A name that no run has."""
+    held = [(each, [*(each.run.params if kind == "param" else each.run.metrics)]) for each in good.logged]
+    where, have = max(((each.where, names) for each, names in held), key=lambda pair: len(pair[1]))
+    return Finding(
+        message=f"{names[0]} is not among the logged {kind}s",
+        expected=" or ".join(names),
+        actual=_some(have) or f"no {kind}s at all",
+        where=where,
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:_MOST_NAMED])
+
+
+def _foreign(good: Trained) -> tuple[Logged, Model] | None:
+    """A model that loads and predicts by its own account, of a flavor that the grader cannot look into."""
+    return next((pair for pair in _models(good) if pair[1].flavor and not pair[1].confirmed), None)
+
+
+def _models(good: Trained) -> list[tuple[Logged, Model]]:
+    return [(each, model) for each in good.logged for model in each.models]
+
+
+CHECKS = (runs, data, param, metric, truth, model, artifact, picture)

@@ -1,0 +1,77 @@
+"""What a check is given: facts about one submission, and the means to find out more."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from grader.errors import GraderFault, NothingRuns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from grader.exam.model import Exam
+    from grader.runtime.submission_runtime import Lab
+    from grader.submission.model import Submission
+    from grader.tools import Tools
+
+T = TypeVar("T")
+
+
+class Memo:
+    """Remembers what a costly look found, so that criteria that ask the same thing share one look."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._futures: dict[Hashable, Future[Any]] = {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of the first `make()` for `key`; others wait for it, and get its exception too."""
+        with self._lock:
+            future = self._futures.get(key)
+            mine = future is None
+            if future is None:
+                future = self._futures[key] = Future()
+        if mine:
+            try:
+                future.set_result(_retried(make))
+            except BaseException as error:
+                future.set_exception(error)
+        result: T = future.result()
+        return result
+
+
+def _retried(make: Callable[[], T]) -> T:
+    """A fault of ours may pass: the look is taken once more before the fault is remembered."""
+    try:
+        return make()
+    except GraderFault:
+        return make()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Everything that a check may ask."""
+
+    submission: Submission
+    exam: Exam
+    tools: Tools
+    seed: int = 0
+    """What checks draw from, and may show nobody: candidates cannot know it."""
+    lab: Lab | None = None
+    """Runs candidate code; None with `--static`."""
+    runs: bool = False
+    """Whether anything of the submission may run at all: a check that needs no lab asks this."""
+    memo: Memo = field(default_factory=Memo)
+
+    def require_lab(self) -> Lab:
+        """The lab, for a check that cannot decide without it.
+
+        Raises:
+            NothingRuns: this grade runs nothing.
+        """
+        if self.lab is None:
+            raise NothingRuns
+        return self.lab

@@ -1,0 +1,1 @@
+"""Known defects and honest variants, and whether the grader tells them apart."""

@@ -1,0 +1,201 @@
+"""What `grader verify` found: where rubric and corpus agree, and where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grader.report.safe import one_line, points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from grader.corpus.verify import Verdict, Verification
+    from grader.exam.model import Criterion
+
+FEWEST_DEFECTS = 2
+"""Defects that should cost each criterion something: a blunt one and a subtle one."""
+MOST_SLOW = 8
+
+
+@dataclass(slots=True)
+class Row:
+    """One criterion's line of the confusion table, counted in cases."""
+
+    lost_rightly: int = 0
+    kept_rightly: int = 0
+    lost_wrongly: int = 0
+    """Somebody honest lost something, or a defect lost it too."""
+    kept_wrongly: int = 0
+    """A defect that must cost it did not, or not as much."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.lost_wrongly and not self.kept_wrongly
+
+
+def confusion(result: Verification) -> dict[str, Row]:
+    """Criterion -> its row, in the exam's order."""
+    rows = {criterion.id: Row() for criterion in criteria(result)}
+    for verdict in result.verdicts:
+        if verdict.fault:
+            continue
+        for task in result.tasks:
+            if task.id in verdict.tasks:
+                for criterion in task.criteria:
+                    _count(rows[criterion.id], verdict, criterion.id)
+    return rows
+
+
+def _count(row: Row, verdict: Verdict, criterion: str) -> None:
+    must, did = verdict.expected.get(criterion, 0.0), verdict.lost.get(criterion, 0.0)
+    if criterion in verdict.open:
+        return
+    if did > must:
+        row.lost_wrongly += 1
+    elif did < must:
+        row.kept_wrongly += 1
+    elif must:
+        row.lost_rightly += 1
+    else:
+        row.kept_rightly += 1
+
+
+def criteria(result: Verification) -> tuple[Criterion, ...]:
+    """Those of the tasks that were graded."""
+    return tuple(criterion for task in result.tasks for criterion in task.criteria)
+
+
+def thin(result: Verification) -> dict[str, int]:
+    """Criteria that fewer than two defects of their own cost, with how many do."""
+    counts = {criterion.id: 0 for criterion in criteria(result)}
+    for verdict in result.verdicts:
+        if not verdict.case.everything:
+            for criterion in verdict.expected:
+                counts[criterion] = counts.get(criterion, 0) + 1
+    return {name: count for name, count in counts.items() if count < FEWEST_DEFECTS}
+
+
+def idle(result: Verification) -> tuple[str, ...]:
+    """Parts whose check never said no to any case."""
+    failed = {name for verdict in result.verdicts if not verdict.case.everything for name in verdict.failed}
+    names = (
+        f"{criterion.id}/{part.id}" if part.id else criterion.id
+        for criterion in criteria(result)
+        for part in criterion.parts
+    )
+    return tuple(name for name in names if name not in failed)
+
+
+def document(result: Verification) -> dict[str, Any]:
+    """Plain data, from which JSON is written."""
+    return {
+        "exam": {"id": result.exam.id, "version": result.exam.version, "digest": result.exam.digest},
+        "agrees": all(verdict.agrees for verdict in result.verdicts),
+        "cases": [_case(verdict) for verdict in result.verdicts],
+        "criteria": {
+            name: {
+                "lost_rightly": row.lost_rightly,
+                "kept_rightly": row.kept_rightly,
+                "lost_wrongly": row.lost_wrongly,
+                "kept_wrongly": row.kept_wrongly,
+            }
+            for name, row in confusion(result).items()
+        },
+        "thin": thin(result) if result.whole else {},
+        "idle": list(idle(result)) if result.whole else [],
+        "seconds": round(result.seconds, 1),
+    }
+
+
+def _case(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "name": verdict.case.name,
+        "kind": verdict.case.kind,
+        "agrees": verdict.agrees,
+        "tasks": list(verdict.tasks),
+        "expected": dict(verdict.expected),
+        "lost": dict(verdict.lost),
+        "open": {name: status.value for name, status in verdict.open.items()},
+        "findings": dict(verdict.findings),
+        "fault": verdict.fault,
+        "seconds": round(verdict.seconds, 2),
+    }
+
+
+def write_text(result: Verification, stream: TextIO, *, verbose: bool = False) -> None:
+    """The table, then every disagreement with what was found, then what the corpus leaves unproved."""
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=stream, no_color=True, highlight=False, width=110)
+    console.print(_table(result))
+    for verdict in result.verdicts:
+        if verbose or not verdict.agrees:
+            for line in _lines(verdict):
+                console.print(line, soft_wrap=True)
+    if result.whole:
+        for line in _unproved(result):
+            console.print(line)
+    _print_slowest(console, result.verdicts)
+    console.print(_summary(result))
+
+
+def _table(result: Verification) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("criterion")
+    for title in ("lost rightly", "kept rightly", "lost wrongly", "kept wrongly"):
+        table.add_column(title, justify="right")
+    for name, row in confusion(result).items():
+        style = "" if row.agrees else "red"
+        cells = (row.lost_rightly, row.kept_rightly, row.lost_wrongly, row.kept_wrongly)
+        table.add_row(name, *(str(cell) if cell else "·" for cell in cells), style=style)
+    return table
+
+
+def _lines(verdict: Verdict) -> Iterator[Text]:
+    mark, style = ("✔", "green") if verdict.agrees else ("✘", "red")
+    yield Text(f"{mark} {verdict.case.name}", style=style)
+    if verdict.case.why:
+        yield Text(f"    {one_line(verdict.case.why)}", style="dim")
+    if verdict.fault:
+        yield Text(f"    {one_line(verdict.fault)}")
+    for name in dict.fromkeys((*verdict.expected, *verdict.lost, *verdict.open)):
+        must, did = verdict.expected.get(name, 0.0), verdict.lost.get(name, 0.0)
+        if name not in verdict.open and must == did and not (verdict.agrees and name in verdict.findings):
+            continue
+        became = verdict.open.get(name) or f"lost {points(did)}"
+        said = one_line(verdict.findings.get(name, ""))
+        yield Text(f"    {name}: must lose {points(must)}, {became}" + (f" — {said}" if said else ""))
+
+
+def _unproved(result: Verification) -> Iterator[Text]:
+    if few := thin(result):
+        names = ", ".join(f"{name} ({count})" for name, count in few.items())
+        yield Text(f"criteria that fewer than {FEWEST_DEFECTS} defects lose: {names}", style="yellow")
+    if never := idle(result):
+        yield Text(f"checks that never said no: {', '.join(never)}", style="yellow")
+
+
+def _print_slowest(console: Console, verdicts: Iterable[Verdict]) -> None:
+    slowest = sorted(verdicts, key=lambda verdict: -verdict.seconds)[:MOST_SLOW]
+    names = ", ".join(f"{verdict.case.name} {verdict.seconds:.0f} s" for verdict in slowest)
+    console.print(Text(f"slowest: {names}", style="dim"))
+
+
+def _summary(result: Verification) -> Text:
+    wrong = [verdict for verdict in result.verdicts if not verdict.agrees]
+    rows = confusion(result).values()
+    false_losses, false_passes = sum(row.lost_wrongly for row in rows), sum(row.kept_wrongly for row in rows)
+    line = Text(f"{len(result.verdicts)} cases in {result.seconds:.0f} s: ", style="bold")
+    if not wrong:
+        return line.append("every one lost exactly what it must", style="bold green")
+    line.append(f"{len(wrong)} disagree", style="bold red")
+    undecided = sum(1 for verdict in wrong if verdict.undecided)
+    return line.append(
+        f" ({false_losses} false losses, {false_passes} false passes, {undecided} undecided)", style="red"
+    )

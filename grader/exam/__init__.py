@@ -1,0 +1,1 @@
+"""The exam: YAML in, frozen objects out, and every complaint about it."""

@@ -1,0 +1,18 @@
+"""Where the exam that comes with the grader is: inside the package in a wheel, beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_DATA = _PACKAGE / "_data"
+
+ROOT = _DATA if _DATA.is_dir() else _PACKAGE.parent
+SCHEMAS = _PACKAGE / "schemas"
+
+RUBRICS = ROOT / "rubrics"
+"""The folder of the exam's own `exam.yaml`."""
+FIXTURES = ROOT / "fixtures"
+"""The given data, and the submissions that show what rubrics decide."""
+REFERENCE_SOLUTION = ROOT / "reference_solution"
+"""The submission that is worth full marks."""

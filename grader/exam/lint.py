@@ -1,0 +1,62 @@
+"""What an exam author should change: all that loading refuses, and matters of style."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.exam.diagnostics import Complaint
+from grader.exam.loader import EXAM_FILE, examine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from grader.check import Check
+    from grader.exam.model import Exam, Task
+
+LONGEST_TITLE = 100
+
+
+def lint(directory: Path, checks: Mapping[str, Check]) -> tuple[Complaint, ...]:
+    """Every complaint about an exam, errors and warnings, in order of files and lines.
+
+    Raises:
+        UsageError: the folder holds no exam.
+    """
+    examination = examine(directory, checks)
+    style = [] if examination.exam is None else list(_style(examination.exam))
+    return tuple(sorted((*examination.complaints, *style)))
+
+
+def _style(exam: Exam) -> Iterator[Complaint]:
+    for task in exam.tasks:
+        file = str(exam.directory / f"{task.id}.yaml")
+        for message in (*_titles(task), *_deliverables(task)):
+            yield Complaint(file=file, message=message, warning=True)
+    if exam.reference is None:
+        unproven = "no reference solution: nothing shows that full marks can be had"
+        yield Complaint(file=str(exam.directory / EXAM_FILE), message=unproven, warning=True)
+
+
+def _titles(task: Task) -> Iterator[str]:
+    for criterion in task.criteria:
+        titles = [criterion.title, *(part.title for part in criterion.parts)]
+        if any(title.endswith(".") for title in titles):
+            yield f"{criterion.id}: a title is a line of a table and ends without a full stop"
+        if any(len(title) > LONGEST_TITLE for title in titles):
+            yield f"{criterion.id}: a title has more than {LONGEST_TITLE} characters"
+        if criterion.hint.lower() in {title.lower() for title in titles}:
+            yield f"{criterion.id}: the hint only repeats the title"
+
+
+def _deliverables(task: Task) -> Iterator[str]:
+    known = {deliverable.id for deliverable in task.deliverables}
+    used: set[str] = set()
+    for criterion in task.criteria:
+        given = {str(value) for part in criterion.parts for value in part.parameters.values()}
+        named = known & {*criterion.files, *given}
+        if known and not named:
+            yield f"{criterion.id}: names no deliverable, so a missing file is not said to be the cause"
+        used |= named
+    for name in sorted(known - used):
+        yield f"no criterion uses the deliverable {name!r}"

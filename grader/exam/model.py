@@ -1,0 +1,136 @@
+"""exam.yaml and its rubrics, as frozen objects: nothing beyond this room sees a dict of YAML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverable:
+    """A thing that the exam asks for."""
+
+    id: str
+    path: str
+    """Where the exam says it is; empty where the exam names no place."""
+    accept: tuple[str, ...] = ()
+    """Other paths (globs allowed) that serve as well, in order of preference."""
+    calls: tuple[str, ...] = ()
+    """Functions (or commands of several words) by whose use a file is discovered, where no path is named."""
+    unless: tuple[str, ...] = ()
+    """Functions whose callers rank lower among discovered files."""
+    prefer: tuple[str, ...] = ()
+    """Globs of names to prefer among discovered files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The smallest thing that a check decides. A criterion without parts has one, with an empty id."""
+
+    id: str
+    title: str
+    points: float
+    check: str
+    parameters: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    """Criteria (`3.1.runs`) or parts (`4.1.ready/with_model`) without which it earns nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """The smallest thing that earns points on its own line of the report."""
+
+    id: str
+    title: str
+    points: float
+    hint: str
+    parts: tuple[Part, ...]
+    needs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """Ids of deliverables of the task without which it earns nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One rubric file."""
+
+    id: str
+    title: str
+    deliverables: tuple[Deliverable, ...]
+    criteria: tuple[Criterion, ...]
+    notes: str = ""
+    reads: tuple[str, ...] = ()
+    """Globs of files besides the deliverables on which its criteria depend."""
+
+    @property
+    def points(self) -> float:
+        """The sum of its criteria's."""
+        return sum(criterion.points for criterion in self.criteria)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A group of tasks; a bonus section counts towards the score and not towards its full marks."""
+
+    id: str
+    title: str
+    tasks: tuple[Task, ...]
+    bonus: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSpec:
+    """What candidate code runs with."""
+
+    python: str
+    """The Python version the exam asks for, `3.11`."""
+    lock: str
+    """The deliverable's path in a submission."""
+    fallback: Path
+    """The exam's own fully pinned lock file."""
+    provides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the exam needs whether a lock has it or not: requirement by distribution, with import lines."""
+    imports: tuple[str, ...] = ()
+    """Modules without which no environment is worth anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Where the cases are that prove the rubrics."""
+
+    defects: Path | None = None
+    variants: Path | None = None
+    submissions: Path | None = None
+    """A folder of whole submissions, each worth full marks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """A whole exam."""
+
+    id: str
+    title: str
+    version: str
+    digest: str
+    """SHA-256 of exam.yaml, the rubrics and the given data."""
+    directory: Path
+    points: float
+    """Without bonus."""
+    pass_mark: float
+    sections: tuple[Section, ...]
+    data: Mapping[str, Path]
+    """Given data: path in a submission -> file of the exam."""
+    reference: Path | None
+    environment: EnvironmentSpec
+    text: Path | None = None
+    """The exam as candidates get it."""
+    corpus: Corpus = Corpus()
+
+    @property
+    def tasks(self) -> Iterator[Task]:
+        """Every task, in the exam's order."""
+        return (task for section in self.sections for task in section.tasks)

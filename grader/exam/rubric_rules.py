@@ -1,0 +1,188 @@
+"""What must hold in rubrics beyond their schema: sums, names, parameters, needs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grader.exam import parameters as parameter_types
+from grader.exam.diagnostics import Complaint, Sheet, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from grader.check import Check
+
+Place = tuple[Any, ...]
+DELIVERABLE_PARAMETER = "file"
+"""By convention, the parameter that takes the id of the deliverable that a check reads."""
+
+
+def complaints(rubrics: Mapping[str, Sheet], checks: Mapping[str, Check], *, whole: bool) -> list[Complaint]:
+    """Everything wrong within each rubric and between them.
+
+    Args:
+        whole: all tasks' rubrics are here, so that a name that none of them has does not exist.
+    """
+    found: list[Complaint] = []
+    deliverables = {name for sheet in rubrics.values() for name in sheet.data.get("deliverables", {})}
+    for task, sheet in rubrics.items():
+        found += _names(task, sheet)
+        found += _sums(sheet)
+        found += _files(sheet)
+        found += _decided(sheet, checks, deliverables if whole else None)
+    found += _twice(rubrics)
+    if whole:
+        found += _needs(rubrics)
+    return found
+
+
+def criteria(sheet: Sheet) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Each criterion with its place."""
+    for index, criterion in enumerate(sheet.data["criteria"]):
+        yield ("criteria", index), criterion
+
+
+def parts(place: Place, criterion: dict[str, Any]) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Each part of a criterion, or the criterion where it has none, with its place."""
+    if "parts" not in criterion:
+        yield place, criterion
+    for index, part in enumerate(criterion.get("parts", ())):
+        yield (*place, "parts", index), part
+
+
+def _names(task: str, sheet: Sheet) -> Iterator[Complaint]:
+    if sheet.data["task"] != task:
+        named = f"{Path(sheet.file).name} is the rubric of task {task!r}, not of {sheet.data['task']!r}"
+        yield sheet.complain(named, "task")
+    for place, criterion in criteria(sheet):
+        if not criterion["id"].startswith(f"{task}."):
+            yield sheet.complain(f"the id must begin with {task}.", *place, "id")
+        if ("check" in criterion) == ("parts" in criterion):
+            yield sheet.complain("a criterion has either a check or parts", *place)
+        if "with" in criterion and "parts" in criterion:
+            yield sheet.complain("parameters belong to parts where there are any", *place, "with")
+        seen: set[str] = set()
+        for part_place, part in parts(place, criterion):
+            if part["id"] in seen:
+                yield sheet.complain(f"the part {part['id']!r} stands twice", *part_place, "id")
+            seen.add(part["id"])
+
+
+def _twice(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:
+    seen: dict[tuple[str, str], str] = {}
+    for sheet in rubrics.values():
+        named = [("criterion", criterion["id"], (*place, "id")) for place, criterion in criteria(sheet)]
+        names = sheet.data.get("deliverables", {})
+        named += [("deliverable", name, ("deliverables", name)) for name in names]
+        for kind, name, place in named:
+            if (kind, name) in seen:
+                yield sheet.complain(f"the {kind} {name!r} stands twice (in {seen[kind, name]})", *place)
+            seen.setdefault((kind, name), Path(sheet.file).name)
+
+
+def _sums(sheet: Sheet) -> Iterator[Complaint]:
+    for place, criterion in criteria(sheet):
+        if "parts" in criterion:
+            have = sum(part["points"] for part in criterion["parts"])
+            if not math.isclose(have, criterion["points"], abs_tol=1e-9):
+                said = f"the parts come to {have:g} points, not {criterion['points']:g}"
+                yield sheet.complain(said, *place, "points")
+
+
+def _files(sheet: Sheet) -> Iterator[Complaint]:
+    known = sheet.data.get("deliverables", {})
+    for name, deliverable in known.items():
+        if not deliverable.keys() & {"path", "accept", "calls"}:
+            yield sheet.complain("nothing says where it is: path, accept or calls", "deliverables", name)
+        if deliverable.keys() & {"unless", "prefer"} and "calls" not in deliverable:
+            yield sheet.complain("unless and prefer choose among files found by calls", "deliverables", name)
+    for place, criterion in criteria(sheet):
+        for index, name in enumerate(criterion.get("files", ())):
+            if name not in known:
+                yield sheet.complain(unknown("deliverable of this task", name, known), *place, "files", index)
+
+
+def _decided(sheet: Sheet, checks: Mapping[str, Check], deliverables: set[str] | None) -> Iterator[Complaint]:
+    for criterion_place, criterion in criteria(sheet):
+        for place, part in parts(criterion_place, criterion):
+            if "check" not in part:
+                continue
+            check = checks.get(part["check"])
+            if check is None:
+                yield sheet.complain(unknown("check", part["check"], checks), *place, "check")
+                continue
+            yield from _parameters(sheet, check, part.get("with", {}), place, deliverables)
+
+
+def _parameters(
+    sheet: Sheet, check: Check, given: Mapping[str, Any], place: Place, deliverables: set[str] | None
+) -> Iterator[Complaint]:
+    for name, parameter in check.parameters.items():
+        if parameter.required and name not in given:
+            yield sheet.complain(f"{check.name} needs the parameter {name!r}", *place, "with")
+    for name, value in given.items():
+        if name not in check.parameters:
+            said = unknown(f"parameter of {check.name}", name, check.parameters)
+            yield sheet.complain(said, *place, "with", name)
+            continue
+        for inner, said in parameter_types.mismatches(value, check.parameters[name].type):
+            yield sheet.complain(said, *place, "with", name, *inner)
+        names_one = name == DELIVERABLE_PARAMETER and isinstance(value, str) and deliverables is not None
+        if names_one and value not in (deliverables or ()):
+            yield sheet.complain(unknown("deliverable", value, deliverables or ()), *place, "with", name)
+
+
+def _needs(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:
+    """Needs that name nothing, and needs that go round in a circle."""
+    graph: dict[str, list[str]] = {}
+    stated: list[tuple[Sheet, Place, str]] = []
+    for sheet in rubrics.values():
+        for place, criterion in criteria(sheet):
+            own = _nodes(criterion)
+            graph[criterion["id"]] = own
+            graph.update((node, list(criterion.get("needs", ()))) for node in own)
+            stated += _listed(sheet, place, criterion.get("needs", ()))
+            for part_place, part in parts(place, criterion) if "parts" in criterion else ():
+                needs = [full(criterion["id"], need, own) for need in part.get("needs", ())]
+                graph[f"{criterion['id']}/{part['id']}"] += needs
+                stated += _listed(sheet, part_place, needs)
+    for sheet, place, need in stated:
+        if need not in graph:
+            yield sheet.complain(unknown("criterion or part", need, graph), *place)
+    if circle := _circle(graph):
+        sheet, place = next((sheet, place) for sheet, place, need in stated if need in circle)
+        shown = " -> ".join(node for node in circle if not node.endswith("/"))
+        yield sheet.complain(f"needs go round in a circle: {shown}", *place)
+
+
+def _nodes(criterion: dict[str, Any]) -> list[str]:
+    return [f"{criterion['id']}/{part['id']}" for part in criterion.get("parts", [{"id": ""}])]
+
+
+def _listed(sheet: Sheet, place: Place, needs: Any) -> list[tuple[Sheet, Place, str]]:
+    return [(sheet, (*place, "needs", index), need) for index, need in enumerate(needs)]
+
+
+def full(criterion: str, need: str, own: list[str]) -> str:
+    """A need as the whole exam knows it: a bare part id is a part of the same criterion."""
+    return f"{criterion}/{need}" if f"{criterion}/{need}" in own else need
+
+
+def _circle(graph: Mapping[str, list[str]]) -> list[str]:
+    """Some circle of needs, first and last the same; empty where there is none."""
+    done: set[str] = set()
+
+    def visit(node: str, path: tuple[str, ...]) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        for other in graph.get(node, ()):
+            if circle := visit(other, (*path, node)):
+                return circle
+        done.add(node)
+        return []
+
+    return next((circle for node in graph if (circle := visit(node, ()))), [])

@@ -1,0 +1,89 @@
+"""Which names a script uses of a library, imports of its own neighbours followed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.documents import Problem, SourceFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grader.submission.model import Submission
+
+
+def reachable(submission: Submission, start: SourceFile) -> tuple[SourceFile, ...]:
+    """The script and every file of the submission that it imports, directly or through others."""
+    found: dict[PurePosixPath, SourceFile] = {}
+    waiting = [start]
+    while waiting:
+        file = waiting.pop()
+        if file.path in found:
+            continue
+        found[file.path] = file
+        tree = file.python
+        if isinstance(tree, Problem):
+            continue
+        for module in _imported(tree, file.path):
+            waiting += _files(submission, module, file.path.parent)
+    return tuple(found.values())
+
+
+def imports(submission: Submission, start: SourceFile, library: str) -> bool:
+    """Whether the script, or a neighbour that it imports, imports a library."""
+    trees = ((file.python, file.path) for file in reachable(submission, start))
+    return any(
+        module.partition(".")[0] == library
+        for tree, path in trees
+        if not isinstance(tree, Problem)
+        for module in _imported(tree, path)
+    )
+
+
+def uses(file: SourceFile, library: str, name: str) -> int | None:
+    """The line where a file uses a name that it imports from a library; None if it does not."""
+    tree = file.python
+    if isinstance(tree, Problem):
+        return None
+    local = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == library
+        for alias in node.names
+        if alias.name == name
+    }
+    library_imported = any(module.partition(".")[0] == library for module in _imported(tree, file.path))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=used, ctx=ast.Load()) if used in local:
+                return node.lineno
+            case ast.Attribute(attr=used) if used == name and library_imported:
+                return node.lineno
+    return None
+
+
+def _imported(tree: ast.Module, path: PurePosixPath) -> Iterator[str]:
+    """Dotted names of imported modules; of `from a import b`, `a` and `a.b`, since b may be a module."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=aliases):
+                yield from (alias.name for alias in aliases)
+            case ast.ImportFrom(module=module, names=aliases, level=level):
+                parents = path.parts[: len(path.parts) - level] if level else ()
+                base = ".".join(filter(None, (*parents, module)))
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in aliases if base)
+
+
+def _files(submission: Submission, module: str, beside: PurePosixPath) -> Iterator[SourceFile]:
+    parts = module.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return
+    for top in dict.fromkeys((PurePosixPath(), beside)):
+        place = top.joinpath(*parts)
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            file = submission.file(path)
+            if file is not None:
+                yield file

@@ -1,0 +1,1 @@
+"""Shell source: words, commands, and where it stands in a submission."""

@@ -1,0 +1,269 @@
+"""Where a submission records shell commands: scripts, recipes, notes, READMEs, notebooks."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from grader.documents import SourceFile, parse_json
+from grader.readers.python.module import Module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from grader.submission.model import Submission
+
+SCRIPTS = ("*.sh", "*.bash", "*.zsh")
+RECIPES = ("Makefile", "makefile", "GNUmakefile", "*.mk")
+NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "README", "COMMANDS", "commands")
+MOST_FILES = 300
+MAX_CHARACTERS = 256_000
+"""Characters of one file of notes that are read."""
+MAX_LINE = 2_000
+MAX_SPANS = 50
+"""Inline code on one line that is read."""
+
+_SHELLS = frozenset(
+    {
+        "",
+        "bash",
+        "sh",
+        "shell",
+        "zsh",
+        "fish",
+        "console",
+        "terminal",
+        "text",
+        "txt",
+        "plaintext",
+        "shell-session",
+        "shellsession",
+        "sh-session",
+        "powershell",
+        "cmd",
+    }
+)
+_FENCE = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+|>\s*)?(```+|~~~+)\s*\{?\.?([\w-]*)")
+_PROMPT = re.compile(r"^\s*(?:\([\w.-]+\)\s*)?(?:[\w.@:/~-]+)?[$%\u276f\u279c]\s+")
+_CONTINUED = re.compile(r"^\s*>\s+")
+"""The prompt of a shell that waits for the rest of a command."""
+_BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+•]|\d+[.):]|\d+\*?(?=\s\s)|step\s+\d+[.):])\s+", re.IGNORECASE)
+"""Also the numbers that a shell's history has in front."""
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_NEGATED = re.compile(
+    r"\b(?:not|never|cannot|without|instead of|rather than|skip(?:ped|s)?|no need|avoid|todo|forgot)\b"
+    r"|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+_OPENS, _CLOSES = "<!--", "-->"
+_DEFINITION = re.compile(r"^(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?]{0,2}=)\s*(.*)$")
+_CALLS = frozenset(
+    {"run", "call", "check_call", "check_output", "Popen", "system", "getoutput", "sh", "popen"}
+)
+
+_UNTOLD = "$_"
+"""What only a run would tell is a word all the same."""
+
+Script = tuple[str, int]
+"""Shell text, and the line of the file that it begins on."""
+
+
+def scripts(submission: Submission) -> Iterator[tuple[SourceFile, Script]]:
+    """Everything in a submission that reads as shell commands somebody ran or would run."""
+    for file in submission.matching("*")[:MOST_FILES]:
+        if ".git" in file.path.parts:
+            continue
+        for script in of(file):
+            yield file, script
+
+
+def of(file: SourceFile) -> Iterator[Script]:
+    """The shell commands in one file."""
+    kind = _kind(file)
+    if not kind or not isinstance(file.text, str):
+        return
+    match kind:
+        case "script":
+            yield file.text, 1
+        case "recipes":
+            yield from _recipes(file.text)
+        case "notes":
+            yield from notes(file.text)
+        case "python":
+            yield from _python(file)
+        case "notebook":
+            yield from _notebook(file.text)
+
+
+def _kind(file: SourceFile) -> str:
+    path = file.path
+    if any(path.match(pattern) for pattern in RECIPES):
+        return "recipes"
+    if any(path.match(pattern) for pattern in NOTES):
+        return "notes"
+    if any(path.match(pattern) for pattern in SCRIPTS):
+        return "script"
+    if not path.suffix and isinstance(file.text, str) and re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", file.text):
+        return "script"
+    return {".py": "python", ".ipynb": "notebook"}.get(path.suffix, "")
+
+
+def _uncommented(text: str) -> str:
+    """The text without HTML comments, its lines in their places; a pattern would look for each end anew."""
+    kept, place = list[str](), 0
+    while (start := text.find(_OPENS, place)) >= 0 and (end := text.find(_CLOSES, start)) >= 0:
+        kept += [text[place:start], "\n" * text.count("\n", start, end)]
+        place = end + len(_CLOSES)
+    return "".join((*kept, text[place:]))
+
+
+def notes(text: str) -> Iterator[Script]:
+    """Fenced blocks whole; elsewhere, lines and inline code that are commands and not advised against."""
+    text = _uncommented(text[:MAX_CHARACTERS])
+    fence, block, start, prose = "", list[str](), 1, list[tuple[int, str]]()
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _FENCE.match(line)
+        if not fence and match:
+            yield from _prose(prose)
+            prose, block, start = [], [], number + 1
+            fence = match[1] if match[2].lower() in _SHELLS else match[1] + "?"
+        elif fence and match and match[1].startswith(fence.rstrip("?")) and not match[2]:
+            yield from _block(block, start, fence)
+            fence = ""
+        elif fence:
+            block.append(line)
+        else:
+            prose.append((number, line))
+    yield from _block(block, start, fence) if fence else _prose(prose)
+
+
+def _block(lines: list[str], start: int, fence: str) -> Iterator[Script]:
+    """A fenced block; where it has prompts, what stands without one is output."""
+    if fence.endswith("?"):
+        return
+    if not any(_PROMPT.match(line) for line in lines):
+        yield "\n".join(lines), start
+        return
+    goes_on = False
+    for number, line in enumerate(lines):
+        if goes_on or _PROMPT.match(line):
+            lines[number] = _CONTINUED.sub("", line) if goes_on else _PROMPT.sub("", line)
+            goes_on = line.endswith("\\")
+        else:
+            lines[number] = ""
+    yield "\n".join(lines), start
+
+
+def _prose(lines: list[tuple[int, str]]) -> Iterator[Script]:
+    goes_on = False
+    script: list[str] = []
+    for number, line in lines:
+        plain = line if goes_on else _PROMPT.sub("", _BULLET.sub("", line))
+        if goes_on:
+            script.append(plain)
+        elif not _NEGATED.search(line) and "`" not in line:
+            script = [plain]
+        else:
+            script = []
+        goes_on = bool(script) and plain.endswith("\\")
+        if script and not goes_on:
+            yield "\n".join(script).strip(), number - len(script) + 1
+    yield from _spans(lines)
+
+
+def _spans(lines: list[tuple[int, str]]) -> Iterator[Script]:
+    """Inline code, unless its sentence (which may have begun a line above) says not to."""
+    for index, (number, line) in enumerate(lines):
+        above = lines[index - 1][1] if index and not _BULLET.match(line) else ""
+        # The sentence before each span is looked at anew.
+        for match in itertools.islice(_SPAN.finditer(line[:MAX_LINE]), MAX_SPANS):
+            before = re.split(r"[.!?;:]\s", _SPAN.sub("", above[-MAX_LINE:] + " ") + line[: match.start()])[
+                -1
+            ]
+            after = re.split(r"[.!?;](?:\s|$)", line[match.end() :])[0]
+            if not any(map(_NEGATED.search, (before, after))) and "todo" not in line.lower():
+                yield match[2].strip().removeprefix("$ "), number
+
+
+def _recipes(text: str) -> Iterator[Script]:
+    """The recipe lines of a Makefile, its plain variables filled in."""
+    variables: dict[str, str] = {}
+    physical = text.split("\n")
+    index = 0
+    while index < len(physical):
+        start, line = index, physical[index]
+        while line.endswith("\\") and index + 1 < len(physical):
+            index += 1
+            line = line[:-1] + " " + physical[index].strip()
+        index += 1
+        if line.startswith("\t"):
+            yield _filled(line.lstrip("\t @-+"), variables), start + 1
+        elif definition := _DEFINITION.match(line):
+            variables[definition[1]] = _filled(definition[2].partition(" #")[0].strip(), variables)
+        elif ";" in line and ":" in line.partition(";")[0] and not line.startswith("#"):
+            yield _filled(line.partition(";")[2].strip(" @-+"), variables), start + 1
+
+
+def _filled(text: str, variables: dict[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        return variables.get(match[1] or match[2], match[0])[:1000]
+
+    return re.sub(r"\$\((\w+)\)|\$\{(\w+)\}", value, text).replace("$$", "$")[:10_000]
+
+
+def _python(file: SourceFile) -> Iterator[Script]:
+    """What a Python script hands to subprocess or the shell."""
+    if not isinstance(file.python, ast.Module):
+        return
+    module = Module(file)
+    for node in ast.walk(file.python):
+        if isinstance(node, (ast.List, ast.Tuple)):
+            words = module.constant(node)
+            if isinstance(words, list) and words[:1] and isinstance(words[0], str):
+                yield shlex.join(word if isinstance(word, str) else _UNTOLD for word in words), node.lineno
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            for item in node.args[:1] if name in _CALLS else []:
+                if text := _text(module, _unsplit(item)):
+                    yield text, node.lineno
+
+
+def _text(module: Module, node: ast.expr) -> str:
+    """A text as far as the file tells; empty where it is none."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(module, part) or _UNTOLD for part in node.values)
+    value = module.constant(node.value if isinstance(node, ast.FormattedValue) else node)
+    return value if isinstance(value, str) else ""
+
+
+def _unsplit(node: ast.expr) -> ast.expr:
+    """The text in `shlex.split("dvc push")` and in `"dvc push".split()`."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="split", value=(ast.Constant() | ast.JoinedStr()) as text)):
+            return text
+        case ast.Call(func=ast.Attribute(attr="split"), args=[text]):
+            return text
+    return node
+
+
+def _notebook(text: str) -> Iterator[Script]:
+    try:
+        cells = parse_json(text).get("cells", [])
+    except (ValueError, AttributeError):
+        return
+    for cell in cells if isinstance(cells, list) else ():
+        if not isinstance(cell, dict):
+            continue
+        source = cell.get("source")
+        lines = source if isinstance(source, list) else [source]
+        content = "".join(line for line in lines if isinstance(line, str))
+        if cell.get("cell_type") == "markdown":
+            yield from ((script, 1) for script, _ in notes(content))
+        elif content.startswith(("%%bash", "%%sh", "%%script")):
+            yield content.partition("\n")[2], 1
+        else:
+            said = (line.strip() for line in content.splitlines())
+            yield from ((line[1:].strip(), 1) for line in said if line.startswith(("!", "%")))

@@ -1,0 +1,1 @@
+"""Programs of the grader's own, held in as candidates' are."""

@@ -1,0 +1,1 @@
+"""Building an image with Docker, and tidying up after it."""

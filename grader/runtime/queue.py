@@ -1,0 +1,148 @@
+"""How many runs go on at a time, and the second chance of one that a busy machine made too slow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grader.runtime.sandbox.model import Bind, Ended, Job, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from grader.runtime.sandbox.process import Process
+    from grader.runtime.sandbox.protocol import Sandbox
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """What a run in a slot finds around it."""
+
+    crowded: bool = False
+    """Whether another one ran beside it at any time."""
+
+
+class Slots:
+    """As many runs at a time as there are cores, or a single one that wants to be alone.
+
+    Servers are not counted: they mostly wait, and a run beside its own server must never wait for it.
+    """
+
+    def __init__(self, count: int | None = None) -> None:
+        self._count = count or os.cpu_count() or 1
+        self._changed = threading.Condition()
+        self._taken: list[Place] = []
+        self._queue: deque[Place] = deque()
+        """First come, first served: a long run that came early must not begin last."""
+        self._loners = 0
+        """Runs that are alone or wait for it: as long as there are any, nothing else begins."""
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[Place]:
+        """One of the slots."""
+        place = Place()
+        with self._changed:
+            self._queue.append(place)
+            try:
+                self._changed.wait_for(lambda: self._may_enter(place))
+                self._enter(place)
+            finally:
+                self._queue.remove(place)
+                self._changed.notify_all()
+        try:
+            yield place
+        finally:
+            self._leave(place)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Place]:
+        """All of them."""
+        place = Place()
+        with self._changed:
+            self._loners += 1
+            try:
+                self._changed.wait_for(lambda: not self._taken)
+                self._enter(place)
+            except BaseException:
+                self._loners -= 1
+                self._changed.notify_all()
+                raise
+        try:
+            yield place
+        finally:
+            with self._changed:
+                self._loners -= 1
+            self._leave(place)
+
+    def run(self, attempt: Callable[[], Run]) -> Run:
+        """An attempt in a slot; once more, alone, where it hit the wall limit beside others.
+
+        A program that needs more computing than its CPU limit allows is told so by the other limit and
+        gets no second chance: it does not depend on who else was there.
+        """
+        with self.shared() as place:
+            run = attempt()
+        if run.ended is not Ended.WALL_LIMIT or not place.crowded:
+            return run
+        with self.alone():
+            return attempt()
+
+    def _may_enter(self, place: Place) -> bool:
+        return not self._loners and len(self._taken) < self._count and self._queue[0] is place
+
+    def _enter(self, place: Place) -> None:
+        self._taken.append(place)
+        if len(self._taken) > 1:
+            for each in self._taken:
+                each.crowded = True
+
+    def _leave(self, place: Place) -> None:
+        with self._changed:
+            self._taken.remove(place)
+            self._changed.notify_all()
+
+
+class Queued:
+    """A sandbox whose runs wait for a slot; see `Sandbox`."""
+
+    def __init__(self, inner: Sandbox, slots: Slots, before: Callable[[Job], None] | None = None) -> None:
+        """Queue for a sandbox.
+
+        Args:
+            before: waits for what a job had better wait for, outside of the queue.
+        """
+        self._inner = inner
+        self._before = before or _no_wait
+        self._slots = slots
+        self.name = inner.name
+
+    def start(self, job: Job) -> Process:
+        """See `Sandbox.start`; a process that is to serve takes no slot."""
+        self._before(job)
+        return self._inner.start(job)
+
+    def run(self, job: Job) -> Run:
+        """See `Sandbox.run`."""
+        self._before(job)
+        return self._slots.run(lambda: self._inner.run(job))
+
+    def sees(self, bind: Bind) -> str:
+        """See `Sandbox.sees`."""
+        return self._inner.sees(bind)
+
+    def workspace(self, job_workspace: Path) -> str:
+        """See `Sandbox.workspace`."""
+        return self._inner.workspace(job_workspace)
+
+    def close(self) -> None:
+        """See `Sandbox.close`."""
+        self._inner.close()
+
+
+def _no_wait(_: Job) -> None:
+    """Nothing to wait for."""

@@ -1,0 +1,1 @@
+"""Servers that candidates' programs talk to."""

@@ -1,0 +1,1 @@
+"""Interpreters that have imported much ahead, and fork."""

@@ -1,0 +1,1 @@
+"""What a candidate handed in: a safe copy, and where its deliverables are."""

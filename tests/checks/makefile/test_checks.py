@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from grader import command as process
+from grader.checks.makefile import dry_run
+from grader.checks.makefile.checks import runs
+from grader.errors import ToolMissing
+from grader.exam.bundled import RUBRICS
+from grader.results import Finding, Outcome
+from grader.runtime.sandbox.model import Ended, Run
+from grader.tools import Tools
+from tests.builders import decide, make_context
+from tests.checks.laboratory import laboratory, lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from grader.context import Context
+
+pytestmark = pytest.mark.skipif(Tools().find("make") is None, reason="make is not on this machine")
+DELIVERABLES = {"makefile": "Makefile", "hooks": ".pre-commit-config.yaml"}
+TARGETS = ("install", "test", "lint", "docker-build", "deploy-dev")
+
+
+class BareCell:
+    """Runs make in the open, for the trusted files of these tests."""
+
+    def __init__(self, workspace: Path, home: Path) -> None:
+        self.workspace = workspace
+        self.home = home
+
+    def python(self, *words: str, **_: Any) -> Run:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        argv = (sys.executable, *words)
+        done = process.run(argv, cwd=self.workspace, env=environment)
+        return Run(
+            argv=argv,
+            ended=Ended.EXITED,
+            returncode=done.returncode,
+            stdout=done.stdout,
+            stderr=done.stderr,
+        )
+
+
+class BareLab:
+    """Counts its cells, and gives out bare ones."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cells = 0
+
+    @contextlib.contextmanager
+    def cell(self) -> Iterator[BareCell]:
+        self.cells += 1
+        with tempfile.TemporaryDirectory() as home:
+            yield BareCell(self.root, Path(home))
+
+
+def parameters() -> dict[str, dict[str, Any]]:
+    rubric = yaml.safe_load((RUBRICS / "B2.yaml").read_text(encoding="utf-8"))
+    return {criterion["with"]["target"]: criterion["with"] for criterion in rubric["criteria"]}
+
+
+def opened(root: Path, text: str, files: Mapping[str, str] | None = None) -> Context:
+    written: dict[str, str | bytes] = {"Makefile": text.encode(), **(files or {})}
+    return make_context(root, written, deliverables=DELIVERABLES, lab=BareLab(root))
+
+
+def asked(root: Path, text: str, target: str, files: Mapping[str, str] | None = None) -> Outcome:
+    return decide(runs, opened(root, text, files), **parameters()[target])
+
+
+def letters(root: Path, text: str, files: Mapping[str, str] | None = None) -> str:
+    context = opened(root, text, files)
+    return "".join(decide(runs, context, **given).verdict[0].upper() for given in parameters().values())
+
+
+def recipe(root: Path, target: str, *lines: str, **files: str) -> str:
+    text = f"{target}:\n" + "".join(f"\t{line}\n" for line in lines)
+    return asked(
+        root, text, target, {name.replace("__", "/"): content for name, content in files.items()}
+    ).verdict.value
+
+
+def test_no_makefile(tmp_path: Path) -> None:
+    assert decide(runs, make_context(tmp_path, {}), **parameters()["test"]).verdict == "failed"
+
+
+def test_nothing_runs_with_static(tmp_path: Path) -> None:
+    context = make_context(tmp_path, {"Makefile": "test: ; pytest"}, deliverables=DELIVERABLES)
+    with pytest.raises(ToolMissing):
+        decide(runs, context, **parameters()["test"])
+
+
+def test_what_make_refuses_is_told(tmp_path: Path) -> None:
+    outcome = asked(tmp_path, "install\n  pip install x\n", "install")
+    assert outcome.findings == (
+        Finding(message="make cannot read the Makefile", actual="missing separator.", where="Makefile:1"),
+    )
+
+
+def test_a_missing_target(tmp_path: Path) -> None:
+    [finding] = asked(tmp_path, "tests: ; pytest\n", "test").findings
+    assert finding == Finding(message="the Makefile has no target `test`", where="make test")
+    [finding] = asked(tmp_path, "test: none ; pytest\n", "test").findings
+    assert "No rule to make target 'none', needed by 'test'" in finding.actual
+
+
+@pytest.mark.parametrize(
+    ("target", "line", "said"),
+    [
+        ("test", "echo pytest", "`test` does not run what it should"),
+        ("test", "pytest --co -q", "with --co, pytest does nothing of the kind"),
+        ("lint", "black .", "`lint` does not run ruff"),
+        ("install", "pip install 'pip>=24' build", "pip install is only for pip, build"),
+        ("docker-build", "docker build -t x", "docker build is not told what to work on"),
+        ("deploy-dev", "kubectl --context prod apply -f k8s/", "kubectl apply goes to prod"),
+    ],
+)
+def test_what_is_near_is_told(tmp_path: Path, target: str, line: str, said: str) -> None:
+    [finding] = asked(tmp_path, f"{target}:\n\t{line}\n", target).findings
+    assert (finding.message, finding.actual) == (said, line)
+
+
+def test_one_call_a_target(tmp_path: Path) -> None:
+    context = opened(tmp_path, "test: ; pytest\n")
+    for _ in range(2):
+        assert decide(runs, context, **parameters()["test"]).verdict == "passed"
+    assert context.lab.cells == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        ("install", ["echo pip install -r requirements-lock.txt"]),
+        ("install", ["pip install --upgrade pip setuptools"]),
+        ("install", ["pip install 'poetry>=1.8'"]),
+        ("install", ["pip download x", "pip --version"]),
+        ("test", ['@echo "pytest"']),
+        ("test", ["command -v pytest"]),
+        ("test", ["pytest --version"]),
+        ("test", ["# pytest"]),
+        ("lint", ["black ."]),
+        ("lint", ["ruff check .", "ruff format ."]),
+        ("lint", ["echo black; echo ruff"]),
+        ("docker-build", [": docker build ."]),
+        ("docker-build", ["docker run image build"]),
+        ("docker-build", ["docker push image"]),
+        ("deploy-dev", ["kubectl apply --dry-run=client -f k8s/"]),
+        ("deploy-dev", ["kubectl get pods -n dev"]),
+        ("deploy-dev", ["kubectl apply -n production -f k8s/"]),
+        ("deploy-dev", ["docker compose up -d"]),
+        ("install", ["pip install -q"]),
+        ("install", ["pip install black ruff"]),
+        ("test", ["$(info pytest)", "@:"]),
+        ("test", ["+@echo pytest"]),
+        ("test", ["@: $(MAKE); echo pytest"]),
+        ("docker-build", ["docker build -t x"]),
+        ("docker-build", ["docker build --no-cache --pull"]),
+        ("deploy-dev", ["kubectl apply -n dev"]),
+        ("deploy-dev", ["kubectl config use-context prod", "kubectl apply -f k8s/"]),
+        ("deploy-dev", ["KUBECONFIG=staging.yml kubectl apply -f k8s/"]),
+    ],
+)
+def test_what_does_not_do_it(tmp_path: Path, target: str, lines: list[str]) -> None:
+    assert recipe(tmp_path, target, *lines) == "failed"
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        ("install", ["python3 -m pip install --upgrade pip && pip install -r requirements-lock.txt"]),
+        ("install", [". .venv/bin/activate; pip install -e '.[dev]'"]),
+        ("install", ["uv sync --frozen"]),
+        ("install", ["conda env update -f environment.yml"]),
+        ("test", ["PYTHONPATH=src python -m pytest -q --cov=src"]),
+        ("test", ["poetry run coverage run -m pytest"]),
+        ("test", ["docker compose run --rm api pytest -q"]),
+        ("test", ["python -m unittest discover"]),
+        ("lint", ["uv run black . && uv run ruff check --fix ."]),
+        ("lint", ["-black --check .", "@ruff check ."]),
+        ("docker-build", ["DOCKER_BUILDKIT=1 docker build -t x ."]),
+        ("docker-build", ["docker --context dev buildx build --push ."]),
+        ("docker-build", ["docker compose -f compose.yml build api"]),
+        ("docker-build", ["podman build -t x ."]),
+        ("deploy-dev", ["kubectl --namespace dev apply -f k8s/"]),
+        ("deploy-dev", ["kustomize build k8s/overlays/dev | kubectl apply -f -"]),
+        ("deploy-dev", ["helm upgrade --install api charts/api -n dev"]),
+        ("deploy-dev", ["kubectl set image deployment/exam-api api=x"]),
+        ("deploy-dev", ['if [ -n "$$TAG" ]; then kubectl apply -k k8s; fi']),
+        ("deploy-dev", ["kubectl config use-context prod", "kubectl apply -n dev -fk8s/"]),
+        ("deploy-dev", ["kubectl apply --filename=k8s/ --context dev"]),
+        ("docker-build", ["docker build -t x --pull - < Dockerfile"]),
+        ("install", ["pip install -r requirements-lock.txt | cat"]),
+    ],
+)
+def test_what_does_it(tmp_path: Path, target: str, lines: list[str]) -> None:
+    assert recipe(tmp_path, target, *lines) == "passed"
+
+
+def test_variables_includes_and_other_targets(tmp_path: Path) -> None:
+    text = """
+include vars.mk
+install: .venv/bin/activate
+.venv/bin/activate: requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -r requirements.txt
+test: ; @$(PYTHON) -m pytest
+lint: fmt
+	$(MAKE) check
+fmt: ; $(PYTHON) -m black .
+check: ; $(PYTHON) -m ruff check .
+docker-build: ; $(COMPOSE) build api
+deploy-dev:
+	make _deploy NAMESPACE=dev
+_deploy:
+	kubectl -n $(NAMESPACE) apply -f k8s/
+"""
+    files = {"vars.mk": "PYTHON = .venv/bin/python\nCOMPOSE = docker compose\n", "requirements.txt": "x"}
+    assert letters(tmp_path, text, files) == "PPPPP"
+
+
+def test_scripts_and_hooks_of_the_submission(tmp_path: Path) -> None:
+    text = """
+install: ; ./scripts/install.sh
+test: ; bash scripts/test.sh unit
+lint: ; pre-commit run --all-files
+docker-build: ; python scripts/build.py
+deploy-dev: ; sh scripts/missing.sh
+"""
+    files = {
+        "scripts/install.sh": "#!/bin/sh\nset -e\npip install -r requirements-lock.txt\n",
+        "scripts/test.sh": 'exec pytest "$@"\n',
+        "scripts/build.py": "import subprocess\nsubprocess.run(['docker', 'build', '.'], check=True)\n",
+        ".pre-commit-config.yaml": "repos: [{hooks: [{id: black}]}, {hooks: [{id: ruff-check}]}]\n",
+    }
+    assert letters(tmp_path, text, files) == "PPPPF"
+
+
+@pytest.mark.parametrize("hooks", ["", "- {", "repos: 3", "repos: [null, {hooks: [3, {id: [black]}]}]"])
+def test_broken_hooks_run_nothing(tmp_path: Path, hooks: str) -> None:
+    files = {".pre-commit-config.yaml": hooks}
+    assert asked(tmp_path, "lint: ; pre-commit run\n", "lint", files).verdict == "failed"
+
+
+def test_nox_sessions(tmp_path: Path) -> None:
+    source = "@nox.session\ndef lint(session):\n    session.run('black', '.')\n    session.run('ruff')\n"
+    assert asked(tmp_path, "lint: ; nox -s lint\n", "lint", {"noxfile.py": source}).verdict == "passed"
+
+
+def test_a_file_named_like_a_target_makes_make_do_nothing(tmp_path: Path) -> None:
+    assert asked(tmp_path, "test: ; pytest\n", "test", {"test": "x"}).verdict == "failed"
+
+
+def test_programs_that_are_looked_for_are_there(tmp_path: Path) -> None:
+    text = """
+KUBECTL := $(shell command -v kubectl)
+ifndef KUBECTL
+$(error kubectl is not installed)
+endif
+deploy-dev: ; $(KUBECTL) apply -n dev -f k8s/
+"""
+    assert asked(tmp_path, text, "deploy-dev").verdict == "passed"
+
+
+def test_a_file_that_is_included_is_made_first(tmp_path: Path) -> None:
+    text = "include .env\n.env: ; echo RUN=pytest > $@\ntest: ; $(RUN)\n"
+    assert asked(tmp_path, text, "test").verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    "head", ["SHELL := /bin/bash\n.SHELLFLAGS := -ec\n.ONESHELL:\n", "MAKEFLAGS += -j4 -O\n"]
+)
+def test_other_shells_and_flags(tmp_path: Path, head: str) -> None:
+    text = head + "X := $(shell echo its)\ntest:\n\t@echo $(X) \\\n\t  so\n\t@touch made; echo pytest\n"
+    [finding] = asked(tmp_path, text, "test").findings
+    words = finding.actual.replace("\\;", "").split()
+    assert words == ["echo", "its", "so;", "touch", "made;", "echo", "pytest"]
+
+
+def test_a_shell_that_is_none(tmp_path: Path) -> None:
+    text = "SHELL := python3\ntest:\n\t[print(1)]\n"
+    outcome = asked(tmp_path, text, "test")
+    assert (outcome.verdict, outcome.findings[0].actual) == ("failed", "[print(1)]")
+
+
+def test_what_was_seen_is_told(tmp_path: Path) -> None:
+    text = "test: unit\n\t@echo done\nunit:\n\t$(MAKE) none\nnone:\n\ttrue \\\n\t  pytest\n"
+    [finding] = asked(tmp_path, text, "test").findings
+    assert finding.actual == "make none; true pytest; echo done"
+
+
+def test_make_calling_itself_ends(tmp_path: Path) -> None:
+    assert asked(tmp_path, "test:\n\tmake test X=$(X)1\n", "test").verdict == "failed"
+
+
+NOTICES = (
+    "ifneq (,$(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS)))))",
+    "ifneq (-c,$(.SHELLFLAGS))",
+    "ifneq (/bin/sh,$(SHELL))",
+    "ifneq (,$(filter command% override,$(origin SHELL) $(origin .SHELLFLAGS) $(origin PATH)))",
+    "ifneq (,$(MAKEOVERRIDES))",
+    "ifneq (0,$(MAKELEVEL))",
+    "ifneq (Makefile,$(shell ls -A | tr -d ' \\n'))",
+    "ifneq (make,$(firstword $(shell tr '\\0' ' ' < /proc/$$PPID/cmdline)))",
+    "ifneq (,$(shell tr '\\0' ' ' < /proc/$$PPID/cmdline | grep -e ' -'))",
+    "ifneq (,$(shell grep -h TracerPid /proc/$$PPID/status | grep -v '\\b0$$'))",
+    "ifneq (,$(shell cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -o [w]atch_make))",
+    "ifneq (,$(shell cmp /bin/sh /usr/bin/dash))",
+    "ifneq (,$(shell env | grep -e recorder -e LD_PRELOAD))",
+)
+
+
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize("notice", NOTICES)
+def test_nothing_tells_make_that_it_is_watched(tmp_path: Path, notice: str, dry: bool) -> None:
+    # Where a recipe stops, make is asked again with no recipe running: that must not show either.
+    check = "" if not dry else "\t@false\n"
+    text = f"{notice}\nRUN = pytest\nelse\nRUN = true\nendif\ntest:\n{check}\t$(RUN)\n"
+    [finding] = asked(tmp_path, text, "test").findings
+    assert (finding.message, finding.actual) == (
+        "`test` does not run what it should",
+        "false; true" if dry else "true",
+    )
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        '@test -n "$(KUBECONFIG)" || (echo "KUBECONFIG is not set"; exit 1)',
+        "@[ -f .env ]",
+        "@trivy --version | grep -q Version",
+        "-@rm -r nothing",
+        "@if ! docker info >/dev/null 2>&1; then echo docker does not run; exit 1; fi",
+        "$(BIN)/pip install -U pip",
+        "bash -euo pipefail -c 'nosuch | cat'",
+        "until nc -z localhost 5432; do sleep 30; done",
+    ],
+)
+def test_recipes_that_check_what_this_machine_lacks(tmp_path: Path, recipe: str) -> None:
+    text = f"BIN = .venv/bin\ntest: check\n\t$(BIN)/python -m pytest\ncheck:\n\t{recipe}\n"
+    assert asked(tmp_path, text, "test").verdict == "passed"
+
+
+def test_what_earlier_recipes_leave_is_there(tmp_path: Path) -> None:
+    text = "test: prepare\n\t$(if $(wildcard .done/x),@true,pytest)\nprepare: ; @mkdir .done; touch .done/x\n"
+    assert asked(tmp_path, text, "test").verdict == "failed"
+
+
+def test_tools_do_not_run(tmp_path: Path) -> None:
+    text = 'test:\n\tpython -c \'open("made", "w")\'\n\tpython3 -c \'open("made", "w")\' && pytest\n'
+    assert asked(tmp_path, text, "test").verdict == "passed"
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_is_run_while_make_reads_is_no_recipe(tmp_path: Path) -> None:
+    text = "X := $(shell sh -c 'pytest --co'; sh -c pytest)\ntest: ; @true\n"
+    assert asked(tmp_path, text, "test").verdict == "failed"
+
+
+def test_a_make_of_ones_own_is_not_believed(tmp_path: Path) -> None:
+    sly = "import os; os.execv('/bin/sh', ['sh', '-c', 'pytest'])"
+    text = f"X := $(shell cp $$(readlink -f $$(command -v python3)) make; ./make -c '{sly}')\ntest: ; @true\n"
+    assert asked(tmp_path, text, "test").verdict == "failed"
+
+
+@pytest.mark.slow
+def test_in_a_real_cell(tmp_path: Path) -> None:
+    reference = (RUBRICS.parent / "reference_solution/Makefile").read_bytes()
+    with laboratory(tmp_path / "a", {"Makefile": reference}, deliverables=DELIVERABLES) as context:
+        assert lost(context, "B2") == {}
+    # What stands in $(shell …) runs even so; it must not reach this machine.
+    sly = "X := $(shell touch /tmp/escaped ../escaped; echo pytest)\ntest:\n\t+touch /tmp/escaped\n\t$(X)\n"
+    with laboratory(tmp_path / "b", {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+        decide(runs, context, **parameters()["test"])
+    assert not Path("/tmp/escaped").exists()
+    assert not (tmp_path / "escaped").exists()
+
+
+@pytest.mark.slow
+def test_a_makefile_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "SECONDS", 2)
+    sly = "X := $(shell sleep 1000)\ntest: ; pytest\n"
+    with laboratory(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+        [finding] = decide(runs, context, **parameters()["test"]).findings
+    assert finding.actual.startswith("make did not end")
+
+
+@pytest.mark.slow
+def test_a_makefile_that_computes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dry_run, "SECONDS", 2)
+    sly = "X := $(shell while :; do :; done)\ntest: ; pytest\n"
+    with laboratory(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+        [finding] = decide(runs, context, **parameters()["test"]).findings
+    assert finding.actual.startswith(("make did not end", "make was stopped"))
