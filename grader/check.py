@@ -2,40 +2,106 @@
 
 A check is a function `(context, *, parameters…) -> Outcome`. It decides one thing, carries no points and
 keeps no state. The first line of its docstring says, for rubric authors, what passes.
+
+What a rubric gives it is validated before any submission is looked at: keywords by their annotations, and
+whatever stands in YAML under a name of its own (a scenario, a world) by the model that describes it.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import typing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, ClassVar, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from grader.results import Evidence, Outcome
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from grader.context import Context
+
+class Parameters(BaseModel):
+    """What an exam's author may say in one place: exactly these keys, of exactly these types."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _freeze_lists(cls, data: Any) -> Any:
+        """YAML has lists where a frozen model has tuples."""
+        return _frozen(data)
+
+    def changed(self, **fields: Any) -> Self:
+        """The same but for some fields, which are not validated again."""
+        return self.model_copy(update=fields)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return {key: _frozen(entry) for key, entry in value.items()}
+    return value
+
+
+class Named(Parameters):
+    """What is declared once, under a name, and referred to by it. Two with all the same fields are one."""
+
+    section: ClassVar[str]
+    """The key of the file under which it is declared."""
+    kind: ClassVar[str]
+    """Which of the models of its section it is."""
+
+    name: str = Field(default="", exclude=True)
+    """The name under which it is declared."""
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+
+class Scenario(Named):
+    """What is run once and observed, for all checks that judge what was seen."""
+
+    section: ClassVar[str] = "scenarios"
+
+
+class World(Named):
+    """What programs find on servers and in files; declared for the whole exam."""
+
+    section: ClassVar[str] = "worlds"
+
+
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """Marks text that is the name of something that the exam has to have."""
+
+    to: str
+    """`deliverable` or `given file`."""
+    needed: bool = True
+    """Whether a criterion earns nothing where the submission lacks it."""
+
+
+Deliverable = Annotated[str, Refers("deliverable")]
+"""The id of a deliverable without which the check cannot pass."""
+DeliverableIfAny = Annotated[str, Refers("deliverable", needed=False)]
+"""The id of a deliverable that the check looks into where there is one."""
+GivenFile = Annotated[str, Refers("given file")]
+"""The path of a file that the exam hands out."""
 
 
 class CheckFunction(Protocol):
-    """What a rubric calls by name."""
+    """What a rubric calls by name. What the context is, only those who call and are called need to know."""
 
     __name__: str
     __doc__: str | None
 
-    def __call__(self, context: Context, /, *args: Any, **parameters: Any) -> Outcome:
+    def __call__(self, context: Any, /, *args: Any, **parameters: Any) -> Outcome:
         """Decide one thing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """A keyword that a check takes."""
-
-    name: str
-    type: Any
-    required: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +117,8 @@ class Check:
     """Whether a static reading decides where a tool is missing or nothing may run."""
     needs_lab: bool
     """Whether it runs candidate code."""
-    parameters: Mapping[str, Parameter]
+    parameters: type[Parameters]
+    """One field for each keyword of the function."""
 
     @property
     def summary(self) -> str:
@@ -66,11 +133,13 @@ def check(
     tools: tuple[str, ...] = (),
     falls_back: bool = False,
     needs_lab: bool | None = None,
+    parameters: type[Parameters] = Parameters,
 ) -> Callable[[CheckFunction], Check]:
     """Make a function a check. It is callable by rubrics once its module's `CHECKS` lists it.
 
     Args:
         needs_lab: whether it runs candidate code; by default, whether its evidence is a run without tools.
+        parameters: a model with the rules that hold between several keywords of the function.
     """
 
     def declare(function: CheckFunction) -> Check:
@@ -81,7 +150,7 @@ def check(
             tools=tools,
             falls_back=falls_back,
             needs_lab=evidence is Evidence.RUNS and not tools if needs_lab is None else needs_lab,
-            parameters=_parameters(function),
+            parameters=_parameters(name, function, parameters),
         )
 
     return declare
@@ -98,14 +167,55 @@ def table(*modules: tuple[Check, ...]) -> dict[str, Check]:
     return checks
 
 
-def _parameters(function: CheckFunction) -> dict[str, Parameter]:
-    hints = typing.get_type_hints(function, localns={"Context": object})
-    return {
-        parameter.name: Parameter(
-            name=parameter.name,
-            type=hints[parameter.name],
-            required=parameter.default is inspect.Parameter.empty,
+def _parameters(name: str, function: CheckFunction, base: type[Parameters]) -> type[Parameters]:
+    hints = typing.get_type_hints(function, localns={"Context": object}, include_extras=True)
+    fields: dict[str, Any] = {
+        parameter.name: (
+            hints[parameter.name],
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
         )
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    return create_model(name, __base__=base, **fields)
+
+
+def named_models(model: type[Parameters]) -> Iterator[type[Named]]:
+    """Every model of named things that a model refers to, by whatever way."""
+    for field in model.model_fields.values():
+        found = named_model(field.annotation)
+        if found is not None:
+            yield found
+            yield from named_models(found)
+
+
+def named_model(annotation: Any) -> type[Named] | None:
+    """The model of the named thing that a field takes; None where it takes something else."""
+    options = (annotation, *typing.get_args(annotation))
+    return next(
+        (option for option in options if isinstance(option, type) and issubclass(option, Named)), None
+    )
+
+
+def references(annotation: Any) -> Refers | None:
+    """The mark on an annotation, or on what its values are made of."""
+    if typing.get_origin(annotation) is Annotated:
+        marks = (mark for mark in annotation.__metadata__ if isinstance(mark, Refers))
+        return next(marks, None) or references(typing.get_args(annotation)[0])
+    return next(filter(None, map(references, typing.get_args(annotation))), None)
+
+
+def require_name(kind: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that does not exist, with the one that was probably meant.
+
+    Raises:
+        ValueError: it is not among the known ones.
+    """
+    if name not in known:
+        raise ValueError(unknown(kind, name, known))
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist, with the one that was probably meant."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"unknown {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -12,8 +12,9 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from grader.check import unknown
 from grader.errors import RubricError
-from grader.exam.diagnostics import Complaint, Sheet, unknown
+from grader.exam.diagnostics import Complaint, Sheet
 from grader.exam.schema import read_sheet
 
 if TYPE_CHECKING:

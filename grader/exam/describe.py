@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
+
+from grader.check import Named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,10 +59,19 @@ def _criterion(criterion: Criterion, checks: Mapping[str, Check]) -> Iterator[Re
 
 def _decided(part: Part, checks: Mapping[str, Check]) -> Text:
     check = checks[part.check]
-    given = ", ".join(f"{name}={value!r}" for name, value in part.parameters.items())
+    fields = check.parameters.model_fields
+    given = ", ".join(
+        f"{name}={_shown(value)}" for name, value in part.parameters.items() if value != fields[name].default
+    )
     needs = f"; needs {', '.join(part.needs)}" if part.needs else ""
     tools = f" by {', '.join(check.tools)}" if check.tools else ""
     return Text(f"{check.evidence}{tools}: {check.summary} [{part.check}({given})]{needs}", "dim")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Named):
+        return value.name
+    return repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _indent(text: Text, width: int) -> Padding:

@@ -13,13 +13,13 @@ from grader.exam import rubric_rules
 from grader.exam import rules as exam_rules
 from grader.exam.diagnostics import Complaint, Sheet
 from grader.exam.model import Corpus, Criterion, Deliverable, EnvironmentSpec, Exam, Part, Section, Task
+from grader.exam.parameters import Place, Readings, needed_deliverables, read_parameters
 from grader.exam.schema import read_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from grader.check import Check
-    from grader.documents import YamlDocument
+    from grader.check import Check, Parameters
 
 EXAM_FILE = "exam.yaml"
 
@@ -71,13 +71,16 @@ def examine(directory: Path, checks: Mapping[str, Check]) -> Examination:
         complaints += found
         if rubric is not None and not found:
             rubrics[task.id] = rubric
-    complaints += rubric_rules.complaints(rubrics, checks, whole=len(rubrics) == len(tasks))
-    if len(rubrics) == len(tasks):
+    whole = len(rubrics) == len(tasks)
+    complaints += rubric_rules.complaints(rubrics, checks, whole=whole)
+    readings = read_parameters(sheet, rubrics, checks, whole=whole)
+    complaints += readings.complaints
+    if whole:
         complaints += exam_rules.totals(sheet, {task: _points(rubric) for task, rubric in rubrics.items()})
     order = tuple(sorted(dict.fromkeys(complaints)))
     exam = None
     if all(complaint.warning for complaint in order):
-        exam = _build_exam(sheet, rubrics, directory)
+        exam = _build_exam(sheet, rubrics, readings, directory)
     return Examination(exam, order)
 
 
@@ -95,7 +98,7 @@ def _points(rubric: Sheet) -> float:
     return float(sum(criterion["points"] for criterion in rubric.data["criteria"]))
 
 
-def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], directory: Path) -> Exam:
+def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], readings: Readings, directory: Path) -> Exam:
     data: dict[str, Any] = sheet.data
     given = {path: directory / file for path, file in data.get("data", {}).items()}
     environment = data["environment"]
@@ -105,8 +108,9 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], directory: Path) -> 
             title=section["title"],
             bonus=section.get("bonus", False),
             tasks=tuple(
-                build_task(rubrics[entry if isinstance(entry, str) else entry["id"]].document)
+                _build_task(rubrics[task].data, readings.parameters)
                 for entry in section["tasks"]
+                for task in (entry if isinstance(entry, str) else entry["id"],)
             ),
         )
         for section in data["sections"]
@@ -148,9 +152,8 @@ def _digest(sheets: Sequence[Sheet], given: Mapping[str, Path]) -> str:
     return whole.hexdigest()
 
 
-def build_task(document: YamlDocument) -> Task:
-    """A rubric that has passed its schema and rules, as an object."""
-    data = document.data
+def _build_task(data: Mapping[str, Any], parameters: Mapping[tuple[str, Place], Parameters]) -> Task:
+    named = data.get("deliverables", {})
     return Task(
         id=data["task"],
         title=data["title"],
@@ -162,33 +165,50 @@ def build_task(document: YamlDocument) -> Task:
                 path=entry.get("path", ""),
                 **{key: tuple(entry[key]) for key in ("accept", "calls", "unless", "prefer") if key in entry},
             )
-            for name, entry in data.get("deliverables", {}).items()
+            for name, entry in named.items()
         ),
-        criteria=tuple(_build_criterion(entry) for entry in data["criteria"]),
+        criteria=tuple(
+            _build_criterion(
+                criterion,
+                [
+                    parameters[data["task"], place]
+                    for place, _ in rubric_rules.parts(("criteria", number), criterion)
+                ],
+                named,
+            )
+            for number, criterion in enumerate(data["criteria"])
+        ),
     )
 
 
-def _build_criterion(data: Mapping[str, Any]) -> Criterion:
+def _build_criterion(
+    data: Mapping[str, Any], parameters: Sequence[Parameters], deliverables: Collection[str]
+) -> Criterion:
     whole = "parts" not in data
     parts = [{**data, "id": "", "needs": ()}] if whole else data["parts"]
+    siblings = {part["id"] for part in parts}
+    needed = dict.fromkeys(name for each in parameters for name in needed_deliverables(each))
     return Criterion(
         id=data["id"],
         title=data["title"],
         points=data["points"],
         hint=" ".join(data["hint"].split()),
         needs=tuple(data.get("needs", ())),
-        files=tuple(data.get("files", ())),
-        parts=tuple(_build_part(data["id"], part, {other["id"] for other in parts}) for part in parts),
+        files=tuple(name for name in needed if name in deliverables),
+        parts=tuple(
+            _build_part(data["id"], part, each, siblings)
+            for part, each in zip(parts, parameters, strict=True)
+        ),
     )
 
 
-def _build_part(criterion: str, data: Mapping[str, Any], siblings: set[str]) -> Part:
+def _build_part(criterion: str, data: Mapping[str, Any], parameters: Parameters, siblings: set[str]) -> Part:
     needs = data.get("needs", ())
     return Part(
         id=data["id"],
         title=data["title"],
         points=data["points"],
         check=data["check"],
-        parameters=data.get("with", {}),
+        parameters={name: getattr(parameters, name) for name in type(parameters).model_fields},
         needs=tuple(f"{criterion}/{need}" if need in siblings else need for need in needs),
     )

@@ -51,7 +51,7 @@ class Criterion:
     parts: tuple[Part, ...]
     needs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    """Ids of deliverables of the task without which it earns nothing."""
+    """Ids of deliverables of the task that its checks read, and without which it earns nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

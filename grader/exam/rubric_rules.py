@@ -1,4 +1,4 @@
-"""What must hold in rubrics beyond their schema: sums, names, parameters, needs."""
+"""What must hold in rubrics beyond their schema and their checks' parameters: sums, names, needs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.exam import parameters as parameter_types
-from grader.exam.diagnostics import Complaint, Sheet, unknown
+from grader.check import unknown
+from grader.exam.diagnostics import Complaint, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from grader.check import Check
 
 Place = tuple[Any, ...]
-DELIVERABLE_PARAMETER = "file"
-"""By convention, the parameter that takes the id of the deliverable that a check reads."""
 
 
 def complaints(rubrics: Mapping[str, Sheet], checks: Mapping[str, Check], *, whole: bool) -> list[Complaint]:
@@ -26,12 +24,11 @@ def complaints(rubrics: Mapping[str, Sheet], checks: Mapping[str, Check], *, who
         whole: all tasks' rubrics are here, so that a name that none of them has does not exist.
     """
     found: list[Complaint] = []
-    deliverables = {name for sheet in rubrics.values() for name in sheet.data.get("deliverables", {})}
     for task, sheet in rubrics.items():
         found += _names(task, sheet)
         found += _sums(sheet)
         found += _files(sheet)
-        found += _decided(sheet, checks, deliverables if whole else None)
+        found += _decided(sheet, checks)
     found += _twice(rubrics)
     if whole:
         found += _needs(rubrics)
@@ -50,6 +47,12 @@ def parts(place: Place, criterion: dict[str, Any]) -> Iterator[tuple[Place, dict
         yield place, criterion
     for index, part in enumerate(criterion.get("parts", ())):
         yield (*place, "parts", index), part
+
+
+def all_parts(sheet: Sheet) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Each part of each criterion."""
+    for place, criterion in criteria(sheet):
+        yield from parts(place, criterion)
 
 
 def _names(task: str, sheet: Sheet) -> Iterator[Complaint]:
@@ -92,46 +95,17 @@ def _sums(sheet: Sheet) -> Iterator[Complaint]:
 
 
 def _files(sheet: Sheet) -> Iterator[Complaint]:
-    known = sheet.data.get("deliverables", {})
-    for name, deliverable in known.items():
+    for name, deliverable in sheet.data.get("deliverables", {}).items():
         if not deliverable.keys() & {"path", "accept", "calls"}:
             yield sheet.complain("nothing says where it is: path, accept or calls", "deliverables", name)
         if deliverable.keys() & {"unless", "prefer"} and "calls" not in deliverable:
             yield sheet.complain("unless and prefer choose among files found by calls", "deliverables", name)
-    for place, criterion in criteria(sheet):
-        for index, name in enumerate(criterion.get("files", ())):
-            if name not in known:
-                yield sheet.complain(unknown("deliverable of this task", name, known), *place, "files", index)
 
 
-def _decided(sheet: Sheet, checks: Mapping[str, Check], deliverables: set[str] | None) -> Iterator[Complaint]:
-    for criterion_place, criterion in criteria(sheet):
-        for place, part in parts(criterion_place, criterion):
-            if "check" not in part:
-                continue
-            check = checks.get(part["check"])
-            if check is None:
-                yield sheet.complain(unknown("check", part["check"], checks), *place, "check")
-                continue
-            yield from _parameters(sheet, check, part.get("with", {}), place, deliverables)
-
-
-def _parameters(
-    sheet: Sheet, check: Check, given: Mapping[str, Any], place: Place, deliverables: set[str] | None
-) -> Iterator[Complaint]:
-    for name, parameter in check.parameters.items():
-        if parameter.required and name not in given:
-            yield sheet.complain(f"{check.name} needs the parameter {name!r}", *place, "with")
-    for name, value in given.items():
-        if name not in check.parameters:
-            said = unknown(f"parameter of {check.name}", name, check.parameters)
-            yield sheet.complain(said, *place, "with", name)
-            continue
-        for inner, said in parameter_types.mismatches(value, check.parameters[name].type):
-            yield sheet.complain(said, *place, "with", name, *inner)
-        names_one = name == DELIVERABLE_PARAMETER and isinstance(value, str) and deliverables is not None
-        if names_one and value not in (deliverables or ()):
-            yield sheet.complain(unknown("deliverable", value, deliverables or ()), *place, "with", name)
+def _decided(sheet: Sheet, checks: Mapping[str, Check]) -> Iterator[Complaint]:
+    for place, part in all_parts(sheet):
+        if "check" in part and part["check"] not in checks:
+            yield sheet.complain(unknown("check", part["check"], checks), *place, "check")
 
 
 def _needs(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:

@@ -6,9 +6,10 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from grader.check import unknown
 from grader.documents import Problem, parse_yaml
 from grader.exam.bundled import SCHEMAS
-from grader.exam.diagnostics import Complaint, Sheet, unknown
+from grader.exam.diagnostics import Complaint, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator

@@ -11,8 +11,9 @@ import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from grader.check import unknown
 from grader.documents import Problem
-from grader.exam.diagnostics import Complaint, Sheet, unknown
+from grader.exam.diagnostics import Complaint, Sheet
 from grader.exam.schema import against_schema
 from grader.results import Finding
 from grader.submission.model import Manifest, Submission

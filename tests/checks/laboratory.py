@@ -7,12 +7,11 @@ import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from grader.checks import ALL
 from grader.context import Context
 from grader.exam.bundled import RUBRICS
-from grader.exam.model import EnvironmentSpec
+from grader.exam.loader import load_exam
+from grader.exam.model import Exam, Part
 from grader.results import Outcome, Verdict
 from grader.runtime.shared_runtime import Workshop
 from grader.runtime.submission_runtime import Lab
@@ -43,10 +42,9 @@ def laboratory(
     root: Path, files: Mapping[str, str | bytes], *, deliverables: Mapping[str, str], seed: int = 0
 ) -> Iterator[Context]:
     """A context whose checks run code for real, in the exam's own environment."""
-    spec = yaml.safe_load((RUBRICS / "exam.yaml").read_text(encoding="utf-8"))
-    given = {path: (RUBRICS / source).resolve() for path, source in spec["data"].items()}
-    environment = {**spec["environment"], "fallback": RUBRICS / spec["environment"]["fallback"]}
-    exam = replace(EXAM, directory=RUBRICS, data=given, environment=EnvironmentSpec(**environment))
+    bundled = bundled_exam()
+    given = {path: source.resolve() for path, source in bundled.data.items()}
+    exam = replace(EXAM, directory=RUBRICS, data=given, environment=bundled.environment)
     submission = replace(make_submission(root, files, deliverables=deliverables), given=given)
     with Lab(submission, exam, workshop=workshop()) as lab:
         yield Context(submission=submission, exam=exam, tools=Tools(), seed=seed, lab=lab)
@@ -56,7 +54,7 @@ def lost(context: Context, task: str) -> dict[str, Outcome]:
     """Every criterion and part of a task that its check does not pass, asked as its rubric asks."""
     found = {}
     for name, part in _parts(task):
-        outcome = ALL[part["check"]].function(context, **part.get("with", {}))
+        outcome = ALL[part.check].function(context, **part.parameters)
         if outcome.verdict is not Verdict.PASSED:
             found[name] = outcome
     return found
@@ -70,14 +68,24 @@ def names(task: str) -> list[str]:
 def parameters(task: str, check: str, **chosen: Any) -> dict[str, Any]:
     """What the rubric of a task gives to a check; `chosen` tells several uses of it apart."""
     for _, part in _parts(task):
-        given: dict[str, Any] = part.get("with", {})
-        if part["check"] == check and chosen.items() <= given.items():
-            return given
+        if part.check == check and all(part.parameters[name] == value for name, value in chosen.items()):
+            return dict(part.parameters)
     raise KeyError(check)
 
 
-def _parts(task: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    rubric = yaml.safe_load((RUBRICS / f"{task}.yaml").read_text(encoding="utf-8"))
-    for criterion in rubric["criteria"]:
-        for part in criterion.get("parts", [criterion]):
-            yield criterion["id"] if part is criterion else f"{criterion['id']}/{part['id']}", part
+def _parts(task: str) -> Iterator[tuple[str, Part]]:
+    chosen = next(each for each in bundled_exam().tasks if each.id == task)
+    for criterion in chosen.criteria:
+        for part in criterion.parts:
+            yield f"{criterion.id}/{part.id}" if part.id else criterion.id, part
+
+
+def parts(task: str) -> list[Part]:
+    """Every part of a task's criteria, as the bundled exam has it."""
+    return [part for _, part in _parts(task)]
+
+
+@functools.cache
+def bundled_exam() -> Exam:
+    """The exam that comes with the grader."""
+    return load_exam(RUBRICS, ALL)

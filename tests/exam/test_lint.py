@@ -57,7 +57,7 @@ def test_a_clean_exam_has_no_complaints(folder: Path) -> None:
 def test_a_criterion_without_files_hides_the_cause(folder: Path) -> None:
     edit(
         folder,
-        "    files: [notes]\n    check: text.words\n    with: {file: notes, words: [hello]}\n",
+        "    check: text.words\n    with: {file: notes, words: [hello]}\n",
         NOTHING,
     )
     assert warnings_of(folder) == [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from grader.check import Check, check, table
+from grader.check import Check, Deliverable, check, table
 from grader.errors import RubricError, UsageError
 from grader.exam.loader import examine, load_exam
 from grader.results import Outcome, passed
@@ -22,7 +22,12 @@ RESOURCES = Path(__file__).parents[1] / "resources"
 
 @check("text.words")
 def words(
-    context: Context, *, file: str, words: list[str], times: int = 1, case: Literal["same", "any"] = "same"
+    context: Context,
+    *,
+    file: Deliverable,
+    words: tuple[str, ...],
+    times: int = 1,
+    case: Literal["same", "any"] = "same",
 ) -> Outcome:
     """A file has words."""
     return passed()
@@ -51,31 +56,30 @@ def complaints(name: str) -> list[str]:
 
 BROKEN = {
     "points_that_do_not_add_up": [
-        "1.1.yaml:14: criteria[1].points: the parts come to 2.5 points, not 2",
+        "1.1.yaml:13: criteria[1].points: the parts come to 2.5 points, not 2",
         "exam.yaml:4: points: the sections without bonus come to 4 points, not 3",
         "exam.yaml:9: sections[0].tasks[0].points: the criteria of task 1.1 come to 4 points, not 3",
     ],
     "unknown_check": [
-        "1.1.yaml:11: criteria[0].check: unknown check 'text.word'; did you mean 'text.words'?",
+        "1.1.yaml:10: criteria[0].check: unknown check 'text.word'; did you mean 'text.words'?",
     ],
     "unknown_parameter": [
-        "1.1.yaml:12: criteria[0].with: text.words needs the parameter 'words'",
-        "1.1.yaml:12: criteria[0].with.word: unknown parameter of text.words 'word'; did you mean 'words'?",
+        "1.1.yaml:11: criteria[0].with: text.words needs the parameter 'words'",
+        "1.1.yaml:11: criteria[0].with.word: unknown parameter of text.words 'word'; did you mean 'words'?",
     ],
     "wrong_parameter_types": [
-        "1.1.yaml:12: criteria[0].with.words[1]: expected str, not 2",
-        "1.1.yaml:26: criteria[1].parts[1].with.times: expected int, not '2'",
+        "1.1.yaml:11: criteria[0].with.words[1]: expected a string, not 2",
+        "1.1.yaml:24: criteria[1].parts[1].with.times: expected an integer, not '2'",
     ],
     "needs_in_a_circle": [
         (
-            "1.1.yaml:11: criteria[0].needs[0]: needs go round in a circle: "
+            "1.1.yaml:10: criteria[0].needs[0]: needs go round in a circle: "
             "1.1.there -> 1.1.twice/second -> 1.1.there"
         ),
     ],
     "unknown_names": [
-        "1.1.yaml:10: criteria[0].files[0]: unknown deliverable of this task 'note'; did you mean 'notes'?",
-        "1.1.yaml:18: criteria[1].needs[0]: unknown criterion or part '1.1.their'; did you mean '1.1.there'?",
-        "1.1.yaml:26: criteria[1].parts[1].with.file: unknown deliverable 'nots'; did you mean 'notes'?",
+        "1.1.yaml:16: criteria[1].needs[0]: unknown criterion or part '1.1.their'; did you mean '1.1.there'?",
+        "1.1.yaml:24: criteria[1].parts[1].with.file: unknown deliverable 'nots'; did you mean 'notes'?",
     ],
     "duplicate_key": ["1.1.yaml:9: the key 'title' stands twice in one mapping"],
     "missing_and_stray_file": [
@@ -84,15 +88,15 @@ BROKEN = {
     ],
     "no_hint": [
         "1.1.yaml:6: criteria[0]: 'hint' is a required property",
-        "1.1.yaml:12: criteria[1]: 'points' is a required property",
-        "1.1.yaml:13: criteria[1].pionts: unknown key 'pionts'; did you mean 'points'?",
+        "1.1.yaml:11: criteria[1]: 'points' is a required property",
+        "1.1.yaml:12: criteria[1].pionts: unknown key 'pionts'; did you mean 'points'?",
     ],
     "broken_yaml": [
         "1.1.yaml:5: not valid YAML: while parsing a flow sequence did not find expected ',' or ']'"
     ],
     "two_of_a_name": [
-        "1.1.yaml:13: criteria[1].id: the criterion '1.1.there' stands twice (in 1.1.yaml)",
-        "1.1.yaml:20: criteria[1].parts[1].id: the part 'first' stands twice",
+        "1.1.yaml:12: criteria[1].id: the criterion '1.1.there' stands twice (in 1.1.yaml)",
+        "1.1.yaml:18: criteria[1].parts[1].id: the part 'first' stands twice",
     ],
 }
 
@@ -173,7 +177,7 @@ def test_a_valid_exam_is_built_with_full_names() -> None:
     there, twice = task.criteria
     assert (exam.points, exam.pass_mark, task.points) == (3, 2, 3)
     assert [part.id for part in there.parts] == [""]
-    assert there.parts[0].parameters == {"file": "notes", "words": ["hello"]}
+    assert there.parts[0].parameters == {"file": "notes", "words": ("hello",), "times": 1, "case": "same"}
     assert twice.needs == ("1.1.there",)
     assert [part.needs for part in twice.parts] == [(), ("1.1.twice/first",)]
     assert exam.environment.fallback.is_file()

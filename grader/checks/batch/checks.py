@@ -16,42 +16,42 @@ if TYPE_CHECKING:
 
 
 @check("batch.chunks", evidence=Evidence.RUNS, falls_back=True)
-def chunks(context: Context, *, file: str, how: Batch, rows: int) -> Outcome:
+def chunks(context: Context, *, scenario: Batch, rows: int) -> Outcome:
     """The input is read so many rows at a time."""
-    if context.lab is None or context.submission.deliverable(file) is None:
-        return batch_source.chunks.function(context, file=file, rows=rows)
-    seen = scored(context, file, how)
+    if context.lab is None or context.submission.deliverable(scenario.script) is None:
+        return batch_source.chunks.function(context, file=scenario.script, rows=rows)
+    seen = scored(context, scenario)
     judged = judge_chunks(seen, rows)
     if judged is not None:
         return judged
-    told = batch_source.chunks.function(context, file=file, rows=rows)
+    told = batch_source.chunks.function(context, file=scenario.script, rows=rows)
     if told.verdict is Verdict.UNVERIFIED and seen.output is None:
         return _nothing(seen, brief=True)  # it ran, and neither the run nor the source shows any reading
     return told
 
 
 @check("batch.registry", evidence=Evidence.RUNS)
-def registry(context: Context, *, file: str, how: Batch, stage: str) -> Outcome:
+def registry(context: Context, *, scenario: Batch, stage: str) -> Outcome:
     """The predictions are those of the registered model's version in a stage."""
-    return judge_registry(scored(context, file, how), how, stage)
+    return judge_registry(scored(context, scenario), scenario, stage)
 
 
 @check("batch.rows", evidence=Evidence.RUNS)
-def every_row(context: Context, *, file: str, how: Batch) -> Outcome:
+def every_row(context: Context, *, scenario: Batch) -> Outcome:
     """Every input row is scored once, with the prediction of the model that was loaded."""
-    return judge_rows(scored(context, file, how), how)
+    return judge_rows(scored(context, scenario), scenario)
 
 
 @check("batch.columns", evidence=Evidence.RUNS)
-def columns(context: Context, *, file: str, how: Batch, time: str) -> Outcome:
+def columns(context: Context, *, scenario: Batch, time: str) -> Outcome:
     """The output has a column of predictions and one of times."""
-    return judge_columns(scored(context, file, how), how["prediction"], time)
+    return judge_columns(scored(context, scenario), scenario.prediction, time)
 
 
 @check("batch.output", evidence=Evidence.RUNS)
-def output(context: Context, *, file: str, how: Batch) -> Outcome:
+def output(context: Context, *, scenario: Batch) -> Outcome:
     """The result is a CSV file that keeps the input's columns."""
-    return judge_output(scored(context, file, how))
+    return judge_output(scored(context, scenario))
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
@@ -77,13 +77,13 @@ def judge_chunks(seen: Scored, rows: int) -> Outcome | None:
     )
 
 
-def judge_registry(seen: Scored, how: Batch, stage: str) -> Outcome:
+def judge_registry(seen: Scored, scenario: Batch, stage: str) -> Outcome:
     """The model is the one in the stage."""
-    right = next(version["run"] for version in how["versions"] if version.get("stage") == stage)
-    used = loaded(seen, how)
+    right = next(version.run for version in scenario.versions if version.stage == stage)
+    used = loaded(seen, scenario)
     if used == right:
         return passed()
-    expected = f"the version of {how['model']} in stage {stage}"
+    expected = f"the version of {scenario.model} in stage {stage}"
     if not used:
         if not seen.column:
             return _nothing(seen, brief=True)
@@ -93,24 +93,23 @@ def judge_registry(seen: Scored, how: Batch, stage: str) -> Outcome:
         Finding(
             message="another model made the predictions",
             expected=expected,
-            actual=f"that of {_version(how, used)}",
+            actual=f"that of {_version(scenario, used)}",
             where=seen.called.shown,
         )
     )
 
 
-def _version(how: Batch, run: str) -> str:
-    for number, version in enumerate(how["versions"], start=1):
-        if version["run"] == run:
-            stage = version.get("stage")
-            label = next(each.get("model") for each in how["world"]["runs"] if each["name"] == run)
-            files = [path for path, said in how["world"]["files"].items() if said == label]
+def _version(scenario: Batch, run: str) -> str:
+    for number, version in enumerate(scenario.versions, start=1):
+        if version.run == run:
+            stage, label = version.stage, scenario.world.run(run).model
+            files = [path for path, said in scenario.world.files.items() if said == label]
             registered = f"version {number}, " + (f"in stage {stage}" if stage else "in no stage, the latest")
             return " and of ".join([registered, *files])
     return run
 
 
-def judge_rows(seen: Scored, how: Batch) -> Outcome:
+def judge_rows(seen: Scored, scenario: Batch) -> Outcome:
     """None missing, none twice, each with the loaded model's prediction."""
     if seen.output is None or seen.comparison is None or not seen.column:
         return _nothing(seen)
@@ -125,8 +124,8 @@ def judge_rows(seen: Scored, how: Batch) -> Outcome:
         actual = f"{compared.empty:,} rows have none"
         message = "rows are left without a prediction"
         return failed(Finding(message=message, expected=expected, actual=actual, where=where))
-    used = loaded(seen, how)
-    share = agreement_with(seen, how, used) if used else float(compared.values > 1)
+    used = loaded(seen, scenario)
+    share = agreement_with(seen, scenario, used) if used else float(compared.values > 1)
     if share == 1:
         return passed()
     message = "rows have other predictions than the model gives them"

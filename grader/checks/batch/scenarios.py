@@ -7,11 +7,12 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from grader.check import Deliverable, Scenario
 from grader.checks.batch.tables import Comparison, Output, compare, parse
 from grader.checks.mlflow.local_stores import LocalStore, local_store
-from grader.checks.mlflow.world import Seeds, Version, World, register_versions, seeds
+from grader.checks.mlflow.world import Seeds, TrackedRuns, Version, register_versions, seeds
 from grader.checks.scripts.call import Called, Script, call, script
 from grader.errors import GraderFault
 from grader.readers.python.module import modules
@@ -34,18 +35,21 @@ _SURE = 0.995
 """Two forests that learned the same data agree on most rows, but not on so many."""
 
 
-class Batch(TypedDict):
+class Batch(Scenario):
     """How a batch scoring is run; the same mapping for every check, so that they share its run."""
 
-    world: World
+    kind: ClassVar[str] = "batch"
+
+    script: Deliverable
+    world: TrackedRuns
     model: str
-    versions: list[Version]
+    versions: tuple[Version, ...]
     """In the registry, numbered in this order."""
     prediction: str
     """The column of predictions."""
-    inputs: list[str]
+    inputs: tuple[str, ...]
     """Where the input may be looked for."""
-    labelled: list[str]
+    labelled: tuple[str, ...]
     """The same, where files have the target too."""
     arguments: dict[str, str]
     cpu_seconds: float
@@ -107,66 +111,69 @@ class _Recording(Cell):
         return run
 
 
-def scored(context: Context, file: str, how: Batch) -> Scored:
+def scored(context: Context, scenario: Batch) -> Scored:
     """The script on the input."""
-    key = ("batch", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _score(context, file, how))
+    key = ("batch", scenario)
+    return context.memo.once(key, lambda: _score(context, scenario))
 
 
-def _score(context: Context, file: str, how: Batch) -> Scored:
-    what, source = script(context.submission, file), context.submission.deliverable(file)
+def _score(context: Context, scenario: Batch) -> Scored:
+    what, source = (
+        script(context.submission, scenario.script),
+        context.submission.deliverable(scenario.script),
+    )
     if what is None or source is None:
-        raise GraderFault(f"there is no {file} to run")
+        raise GraderFault(f"there is no {scenario.script} to run")
     plan = _Plan(
         what=what,
         places={
-            **dict.fromkeys(how["inputs"], False),
-            **dict.fromkeys(how["labelled"], True),
-            **dict.fromkeys(named_tables(context, file), False),
+            **dict.fromkeys(scenario.inputs, False),
+            **dict.fromkeys(scenario.labelled, True),
+            **dict.fromkeys(named_tables(context, scenario.script), False),
         },
-        models=(how["model"],),
+        models=(scenario.model,),
     )
-    seen = _attempt(context, plan, how)
+    seen = _attempt(context, plan, scenario)
     for _ in range(MOST_ATTEMPTS - 1):
-        better = _better(plan, seen, how, local_store(context.submission, source))
+        better = _better(plan, seen, scenario, local_store(context.submission, source))
         if seen.called.run.ok or better == plan:
             break
-        plan, seen = better, _attempt(context, better, how)
+        plan, seen = better, _attempt(context, better, scenario)
     return seen
 
 
-def _attempt(context: Context, plan: _Plan, how: Batch) -> Scored:
+def _attempt(context: Context, plan: _Plan, scenario: Batch) -> Scored:
     lab = context.require_lab()
     files: dict[str, Any] = {}
     if plan.store is not None:
-        made = seeds(context, how["world"], store=plan.store, registry={how["model"]: how["versions"]})
-        files |= {**plan.store.files(made.seeded), **_tables(plan, made, how)}
+        made = seeds(context, scenario.world, store=plan.store, registry={scenario.model: scenario.versions})
+        files |= {**plan.store.files(made.seeded), **_tables(plan, made, scenario)}
         with lab.cell(files=files) as cell:
-            return _call(cell, plan, made, how)
-    made = seeds(context, how["world"])
-    files |= _tables(plan, made, how)
+            return _call(cell, plan, made, scenario)
+    made = seeds(context, scenario.world)
+    files |= _tables(plan, made, scenario)
     # A script that takes its model from there has not lost more than the registry.
-    files |= {path: made.seeded.files / path for path in how["world"]["files"]}
+    files |= {path: made.seeded.files / path for path in scenario.world.files}
     with lab.mlflow("batch", seeded=made.seeded.store) as server:
         for model in plan.models:
-            register_versions(server, made, model, how["versions"])
+            register_versions(server, made, model, scenario.versions)
         with lab.cell(mlflow=server, files=files) as cell:
-            seen = _call(cell, plan, made, how)
+            seen = _call(cell, plan, made, scenario)
         return replace(
             seen,
             contacted=bool(server.requests()),
-            downloaded=tuple(_downloaded(server, made, how)),
-            asked=tuple(_asked(server, how)),
+            downloaded=tuple(_downloaded(server, made, scenario)),
+            asked=tuple(_asked(server, scenario)),
         )
 
 
-def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+def _call(cell: Cell, plan: _Plan, made: Seeds, scenario: Batch) -> Scored:
+    limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
     before = cell.snapshot()
     recording = _Recording(cell)
-    called = call(recording, plan.what, arguments=how["arguments"], limits=limits)
+    called = call(recording, plan.what, arguments=scenario.arguments, limits=limits)
     wrote = cell.changed(before)
-    found, column, comparison = _best_output(cell, wrote, made, how)
+    found, column, comparison = _best_output(cell, wrote, made, scenario)
     return Scored(
         called=called,
         columns=made.columns,
@@ -179,15 +186,15 @@ def _call(cell: Cell, plan: _Plan, made: Seeds, how: Batch) -> Scored:
     )
 
 
-def _tables(plan: _Plan, made: Seeds, how: Batch) -> dict[str, Any]:
-    return {path: _table(made, how, labelled=labelled) for path, labelled in plan.places.items()}
+def _tables(plan: _Plan, made: Seeds, scenario: Batch) -> dict[str, Any]:
+    return {path: _table(made, scenario, labelled=labelled) for path, labelled in plan.places.items()}
 
 
-def _table(made: Seeds, how: Batch, *, labelled: bool) -> bytes:
+def _table(made: Seeds, scenario: Batch, *, labelled: bool) -> bytes:
     """The input; where a file of the exam has labels, with a column of them."""
     header, rows = list(made.columns), [list(row) for row in made.rows]
     if labelled:
-        header.append(how["world"]["target"])
+        header.append(scenario.world.target)
         rows = [[*row, str(n % 2)] for n, row in enumerate(rows)]
     return write_table([header, *rows])
 
@@ -210,19 +217,21 @@ def named_tables(context: Context, file: str) -> Iterator[str]:
     yield from (str(each.path) for each in submission.matching("*.csv") if each.path.name in words)
 
 
-def _better(plan: _Plan, seen: Scored, how: Batch, store: LocalStore | None) -> _Plan:
+def _better(plan: _Plan, seen: Scored, scenario: Batch, store: LocalStore | None) -> _Plan:
     """What a script that failed would have needed: a file, a column, a name; else the same plan."""
     if plan.store is None and store is not None and not seen.contacted:
         return replace(plan, store=store)
     names = tuple(name for name in dict.fromkeys(seen.asked) if name not in plan.models)
-    return replace(plan, places={**plan.places, **_wanted(plan, seen, how)}, models=(*plan.models, *names))
+    return replace(
+        plan, places={**plan.places, **_wanted(plan, seen, scenario)}, models=(*plan.models, *names)
+    )
 
 
-def _wanted(plan: _Plan, seen: Scored, how: Batch) -> dict[str, bool]:
+def _wanted(plan: _Plan, seen: Scored, scenario: Batch) -> dict[str, bool]:
     """Where it looked for its input, or that it wanted the target in it."""
     error = seen.called.traceback
     said = error.message if error is not None else seen.called.run.tail(15)
-    if error is not None and error.exception == "KeyError" and how["world"]["target"] in said:
+    if error is not None and error.exception == "KeyError" and scenario.world.target in said:
         return dict.fromkeys(plan.places, True)
     found = [path.removeprefix(WORKSPACE + "/").removeprefix("./") for path in _paths(said)]
     return {path: False for path in found if path not in plan.places and _inside(path)}
@@ -240,7 +249,7 @@ def _inside(path: str) -> bool:
 
 
 def _best_output(
-    cell: Cell, wrote: Sequence[str], made: Seeds, how: Batch
+    cell: Cell, wrote: Sequence[str], made: Seeds, scenario: Batch
 ) -> tuple[Output | None, str, Comparison | None]:
     """The table that most looks like the predictions, by its column and its rows."""
     found: list[tuple[Output, str, Comparison]] = []
@@ -248,7 +257,7 @@ def _best_output(
         data = cell.read(path, _MOST_OUTPUT_BYTES)
         output = parse(path, data) if data is not None else None
         if output is not None:
-            found.append((output, *_predictions(output, made, how)))
+            found.append((output, *_predictions(output, made, scenario)))
     return max(found, key=_rank) if found else (None, "", None)
 
 
@@ -257,14 +266,14 @@ def _rank(found: tuple[Output, str, Comparison]) -> tuple[bool, bool, int]:
     return bool(column), output.path.endswith(".csv"), -comparison.missing - comparison.extra
 
 
-def _predictions(output: Output, made: Seeds, how: Batch) -> tuple[str, Comparison]:
+def _predictions(output: Output, made: Seeds, scenario: Batch) -> tuple[str, Comparison]:
     """The column of predictions: the one of that name, else the new one that a model agrees with most."""
 
     def compared(name: str) -> Comparison:
         return compare(output, output.column(name), made.columns, made.rows, made.predicted)
 
-    if how["prediction"] in output.header:
-        return how["prediction"], compared(how["prediction"])
+    if scenario.prediction in output.header:
+        return scenario.prediction, compared(scenario.prediction)
     new = [name for name in output.header if name not in made.columns][:8]
     tried = {name: compared(name) for name in new}
     name = max(tried, key=lambda name: max(tried[name].agreement.values(), default=0), default="")
@@ -286,7 +295,7 @@ def _reads(data: bytes, root: str, places: Mapping[str, bool]) -> Iterator[int]:
                     yield rows
 
 
-def _downloaded(server: MlflowServer, made: Seeds, how: Batch) -> Iterator[str]:
+def _downloaded(server: MlflowServer, made: Seeds, scenario: Batch) -> Iterator[str]:
     """Runs whose model files were fetched, by the ids in the paths of the requests."""
     paths = {
         part
@@ -294,25 +303,25 @@ def _downloaded(server: MlflowServer, made: Seeds, how: Batch) -> Iterator[str]:
         if request.method == "GET" and "/artifacts/" in request.path and request.status == 200
         for part in request.path.split("/")
     }
-    for version in how["versions"]:
-        name = version["run"]
+    for version in scenario.versions:
+        name = version.run
         if {made.ids[name], made.models[name].rpartition("/")[2]} & paths - {"model"}:
             yield name
 
 
-def _asked(server: MlflowServer, how: Batch) -> Iterator[str]:
+def _asked(server: MlflowServer, scenario: Batch) -> Iterator[str]:
     """Names of other registered models that it asked for in vain."""
     for request in server.requests():
         body = request.body if isinstance(request.body, dict) else {}
         names = [body.get("name"), *request.query.get("name", ())]
         of_registry = "/registered-models/" in request.path or "/model-versions/" in request.path
         if request.status == 404 and of_registry:
-            yield from (name for name in names if isinstance(name, str) and name not in ("", how["model"]))
+            yield from (name for name in names if isinstance(name, str) and name not in ("", scenario.model))
 
 
-def loaded(seen: Scored, how: Batch) -> str:
+def loaded(seen: Scored, scenario: Batch) -> str:
     """Which run's model it predicted with, as the predictions tell, else the downloads; empty if neither."""
-    labels = {version["run"]: _label(how, version["run"]) for version in how["versions"]}
+    labels = {version.run: _label(scenario, version.run) for version in scenario.versions}
     agreement = seen.comparison.agreement if seen.comparison is not None and seen.column else {}
     sure = [name for name, label in labels.items() if agreement.get(label, 0) >= _SURE]
     if sure:
@@ -320,10 +329,10 @@ def loaded(seen: Scored, how: Batch) -> str:
     return seen.downloaded[0] if len(seen.downloaded) == 1 else ""
 
 
-def agreement_with(seen: Scored, how: Batch, run: str) -> float:
+def agreement_with(seen: Scored, scenario: Batch, run: str) -> float:
     """The share of rows that have the prediction of a run's model."""
-    return seen.comparison.agreement.get(_label(how, run), 0) if seen.comparison is not None else 0
+    return seen.comparison.agreement.get(_label(scenario, run), 0) if seen.comparison is not None else 0
 
 
-def _label(how: Batch, name: str) -> str:
-    return next(run.get("model", "") for run in how["world"]["runs"] if run["name"] == name)
+def _label(scenario: Batch, name: str) -> str:
+    return scenario.world.run(name).model or ""

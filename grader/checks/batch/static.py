@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.documents import Problem
 from grader.readers.python.module import Call, Module, modules
 from grader.readers.python.nodes import UNKNOWN
@@ -28,7 +28,7 @@ _READ = Finding(message="the script was read, not run")
 
 
 @check("batch.chunks")
-def chunks(context: Context, *, file: str, rows: int) -> Outcome:
+def chunks(context: Context, *, file: Deliverable, rows: int) -> Outcome:
     """The script reads its input so many rows at a time."""
     source = context.submission.deliverable(file)
     if source is None:

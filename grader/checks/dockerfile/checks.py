@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.dockerfile import build as image_build
 from grader.checks.dockerfile import facts as dockerfile_facts
 from grader.checks.dockerfile import programs as dockerfile_programs
@@ -17,7 +17,7 @@ from grader.errors import ToolMissing
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from grader.checks.dockerfile.facts import Dockerfile, Stage
     from grader.context import Context
@@ -37,7 +37,9 @@ def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome])
 
 
 @check("dockerfile.base")
-def base(context: Context, *, file: str, repositories: list[str], tag: str, shown: str = "") -> Outcome:
+def base(
+    context: Context, *, file: Deliverable, repositories: tuple[str, ...], tag: str, shown: str = ""
+) -> Outcome:
     """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
 
     Args:
@@ -73,7 +75,7 @@ def _from_outside(dockerfile: Dockerfile, stage: Stage) -> bool:
     return bool(stage.instructions) or last or used or len(dockerfile.stages) == 1
 
 
-def _is_image(image: str, repositories: list[str], tag: str) -> bool:
+def _is_image(image: str, repositories: Sequence[str], tag: str) -> bool:
     name, _, _digest = image.partition("@")
     head, slash, last = name.rpartition("/")
     last, _, found = last.partition(":")
@@ -82,7 +84,7 @@ def _is_image(image: str, repositories: list[str], tag: str) -> bool:
 
 
 @check("dockerfile.multistage")
-def multistage(context: Context, *, file: str) -> Outcome:
+def multistage(context: Context, *, file: Deliverable) -> Outcome:
     """It has two stages or more, and the final one takes something out of an earlier one."""
 
     def judge(dockerfile: Dockerfile) -> Outcome:
@@ -140,7 +142,7 @@ def _path_of(context: Context, deliverable: str, path: str) -> str:
 
 
 @check("dockerfile.installs")
-def installs(context: Context, *, file: str, lock: str, path: str) -> Outcome:
+def installs(context: Context, *, file: Deliverable, lock: Deliverable, path: str) -> Outcome:
     """Some stage installs from the lock file, which is there when it does."""
 
     def judge(dockerfile: Dockerfile) -> Outcome:
@@ -183,7 +185,7 @@ def included_files(text: str) -> list[str]:
 
 
 @check("dockerfile.copies")
-def copies(context: Context, *, file: str, script: str, path: str) -> Outcome:
+def copies(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
     """The final stage has the script: copied by itself, with its folder, or out of another stage."""
 
     def judge(dockerfile: Dockerfile) -> Outcome:
@@ -203,7 +205,7 @@ def copies(context: Context, *, file: str, script: str, path: str) -> Outcome:
 
 
 @check("dockerfile.starts")
-def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
+def starts(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
     """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to."""
 
     def judge(dockerfile: Dockerfile) -> Outcome:
@@ -234,7 +236,14 @@ def starts(context: Context, *, file: str, script: str, path: str) -> Outcome:
 
 
 @check("dockerfile.builds", tools=("docker",), falls_back=True)
-def builds(context: Context, *, file: str, images: list[str], keep: list[str], control: list[str]) -> Outcome:
+def builds(
+    context: Context,
+    *,
+    file: Deliverable,
+    images: tuple[str, ...],
+    keep: tuple[str, ...],
+    control: tuple[str, ...],
+) -> Outcome:
     """The image builds on a Docker engine; read without one: stages and COPY sources are there.
 
     Args:
@@ -262,7 +271,7 @@ def builds(context: Context, *, file: str, images: list[str], keep: list[str], c
     return _decide(context, file, judge)
 
 
-def _read(context: Context, dockerfile: Dockerfile, images: list[str]) -> Outcome:
+def _read(context: Context, dockerfile: Dockerfile, images: Sequence[str]) -> Outcome:
     """What a builder would stumble over, as far as reading tells."""
     findings = [problem.finding() for problem in dockerfile.problems]
     build_context = _build_context(context, dockerfile)
@@ -273,7 +282,7 @@ def _read(context: Context, dockerfile: Dockerfile, images: list[str]) -> Outcom
     return failed(*findings) if findings else passed()
 
 
-def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: list[str]) -> Iterator[Finding]:
+def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: Sequence[str]) -> Iterator[Finding]:
     for source, line in image_build.sources(stage):
         image = re.search(r"[/:.@]", source) or source in images
         if not image and dockerfile.stage(source, before=stage.index) is None:

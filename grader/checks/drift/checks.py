@@ -24,53 +24,53 @@ if TYPE_CHECKING:
 
 
 @check("drift.runs", evidence=Evidence.RUNS)
-def runs(context: Context, *, file: str, how: Drift) -> Outcome:
+def runs(context: Context, *, scenario: Drift) -> Outcome:
     """The script works with both files in place, and fails clearly without either."""
-    with_files = (on_quiet(context, file, how), on_drifted(context, file, how))
-    outcome = judge_works(with_files, how)
+    with_files = (on_quiet(context, scenario), on_drifted(context, scenario))
+    outcome = judge_works(with_files, scenario)
     if outcome is not None:
         return outcome
     missing = {
-        how["reference"]: without_reference(context, file, how),
-        how["current"]: without_current(context, file, how),
+        scenario.reference: without_reference(context, scenario),
+        scenario.current: without_current(context, scenario),
     }
     return judge_missing(missing)
 
 
 @check("drift.preset", evidence=Evidence.RUNS, falls_back=True)
-def preset(context: Context, *, file: str, how: Drift, library: str, name: str) -> Outcome:
+def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Outcome:
     """The report is the preset's, by its content; where none was written, by the script's source."""
     if context.lab is not None:
-        outcome = judge_preset((on_quiet(context, file, how), on_drifted(context, file, how)), how, name)
+        outcome = judge_preset((on_quiet(context, scenario), on_drifted(context, scenario)), scenario, name)
         if outcome is not None:
             return outcome
-    return judge_source(context, file, library, name)
+    return judge_source(context, scenario.script, library, name)
 
 
 @check("drift.html", evidence=Evidence.RUNS)
-def html(context: Context, *, file: str, how: Drift) -> Outcome:
+def html(context: Context, *, scenario: Drift) -> Outcome:
     """The library's report is written as HTML, on quiet data as on drifted ones."""
-    return judge_html(on_quiet(context, file, how), on_drifted(context, file, how), how)
+    return judge_html(on_quiet(context, scenario), on_drifted(context, scenario), scenario)
 
 
 @check("drift.quiet", evidence=Evidence.RUNS)
-def quiet(context: Context, *, file: str, how: Drift, status: int) -> Outcome:
+def quiet(context: Context, *, scenario: Drift, status: int) -> Outcome:
     """The script ends with the status where nothing drifted."""
-    return judge_quiet(on_quiet(context, file, how), on_drifted(context, file, how), status)
+    return judge_quiet(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
 
 @check("drift.drifted", evidence=Evidence.RUNS)
-def drifted(context: Context, *, file: str, how: Drift, status: int) -> Outcome:
+def drifted(context: Context, *, scenario: Drift, status: int) -> Outcome:
     """The script ends with the status, by its own decision, where the data drifted, and only there."""
-    return judge_drifted(on_quiet(context, file, how), on_drifted(context, file, how), status)
+    return judge_drifted(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
 
 
-def judge_works(runs: Sequence[Detected], how: Drift) -> Outcome | None:
+def judge_works(runs: Sequence[Detected], scenario: Drift) -> Outcome | None:
     """None where one of the runs came to its end: whether it fails without its files is left to ask."""
-    if any(_works(each, how["library_marks"]) for each in runs):
+    if any(_works(each, scenario.library_marks) for each in runs):
         return None
     return failed(runs[0].called.finding(expected="with both files in place, it comes to its end"))
 
@@ -83,10 +83,10 @@ def _works(seen: Detected, marks: Sequence[str]) -> bool:
     return ended and not seen.called.crashed and bool(seen.reports(marks))
 
 
-def judge_preset(runs: Sequence[Detected], how: Drift, name: str) -> Outcome | None:
+def judge_preset(runs: Sequence[Detected], scenario: Drift, name: str) -> Outcome | None:
     """By what stands in the reports of the library; None where there is none."""
-    saved = [path for each in runs for path in each.reports(how["library_marks"])]
-    if any(each.reports([*how["library_marks"], *how["preset_marks"]]) for each in runs):
+    saved = [path for each in runs for path in each.reports(scenario.library_marks)]
+    if any(each.reports([*scenario.library_marks, *scenario.preset_marks]) for each in runs):
         return passed()
     if not saved:
         return None
@@ -140,12 +140,12 @@ def judge_source(context: Context, file: str, library: str, name: str) -> Outcom
     )
 
 
-def judge_html(quiet: Detected, drifted: Detected, how: Drift) -> Outcome:
+def judge_html(quiet: Detected, drifted: Detected, scenario: Drift) -> Outcome:
     """In both."""
     if _stops_at_once(quiet, drifted):
         return _same_cause(quiet, "no HTML report was saved", "the library's report as an HTML file")
     for data, seen in (("nothing drifted", quiet), ("the data drifted", drifted)):
-        if not seen.reports(how["library_marks"]):
+        if not seen.reports(scenario.library_marks):
             return failed(_no_report(seen, data))
     return passed()
 

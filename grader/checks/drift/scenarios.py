@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, ClassVar
 
+from grader.check import Deliverable, GivenFile, Scenario
 from grader.checks.drift.data import drifted, resampled
 from grader.checks.scripts.call import Called, call, script
 from grader.errors import GraderFault
@@ -23,20 +23,23 @@ _TRACKING = "mlflow"
 MOST_REPORT_BYTES = 64 * 2**20
 
 
-class Drift(TypedDict):
-    """How a drift script is run; the same mapping for every check, so that they share its runs."""
+class Drift(Scenario):
+    """How a drift script is run."""
 
-    reference: str
+    kind: ClassVar[str] = "drift"
+
+    script: Deliverable
+    reference: GivenFile
     """Where the reference data belong."""
-    current: str
+    current: GivenFile
     """Where the current data belong."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
-    report_files: list[str]
+    report_files: tuple[str, ...]
     """Endings of names of what a report is saved as."""
-    library_marks: list[str]
+    library_marks: tuple[str, ...]
     """What stands in every report of the library; all of them must."""
-    preset_marks: list[str]
+    preset_marks: tuple[str, ...]
     """What stands in a report of the preset and in no other; all of them must."""
     cpu_seconds: float
     wall_seconds: float
@@ -55,48 +58,50 @@ class Detected:
         return [path for path, found in self.written.items() if found.issuperset(marks)]
 
 
-def on_quiet(context: Context, file: str, how: Drift) -> Detected:
+def on_quiet(context: Context, scenario: Drift) -> Detected:
     """The script where the current data are another sample of the reference's."""
-    return _once(context, file, how, "drift_quiet")
+    return _once(context, scenario, "drift_quiet")
 
 
-def on_drifted(context: Context, file: str, how: Drift) -> Detected:
+def on_drifted(context: Context, scenario: Drift) -> Detected:
     """The script where every column of the current data moved far away."""
-    return _once(context, file, how, "drift_drifted")
+    return _once(context, scenario, "drift_drifted")
 
 
-def without_reference(context: Context, file: str, how: Drift) -> Detected:
+def without_reference(context: Context, scenario: Drift) -> Detected:
     """The script without its reference data."""
-    return _once(context, file, how, "drift_without_reference")
+    return _once(context, scenario, "drift_without_reference")
 
 
-def without_current(context: Context, file: str, how: Drift) -> Detected:
+def without_current(context: Context, scenario: Drift) -> Detected:
     """The script without its current data."""
-    return _once(context, file, how, "drift_without_current")
+    return _once(context, scenario, "drift_without_current")
 
 
-def _once(context: Context, file: str, how: Drift, scenario: str) -> Detected:
-    key = (scenario, file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _detect(context, file, how, scenario))
+def _once(context: Context, scenario: Drift, situation: str) -> Detected:
+    key = (situation, scenario)
+    return context.memo.once(key, lambda: _detect(context, scenario, situation))
 
 
-def _detect(context: Context, file: str, how: Drift, scenario: str) -> Detected:
-    lab, what = context.require_lab(), script(context.submission, file)
+def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
+    lab, what = context.require_lab(), script(context.submission, scenario.script)
     if what is None:
-        raise GraderFault(f"there is no {file} to run")
+        raise GraderFault(f"there is no {scenario.script} to run")
     # The form of the call was found out on good data; a missing file must not change it.
-    like = None if scenario == "drift_quiet" else on_quiet(context, file, how).called
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
-    files = _files(context, how, scenario)
-    without = [path for path in (how["reference"], how["current"]) if path not in files]
+    like = None if situation == "drift_quiet" else on_quiet(context, scenario).called
+    limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
+    files = _files(context, scenario, situation)
+    without = [path for path in (scenario.reference, scenario.current) if path not in files]
     with contextlib.ExitStack() as stack:
         # Not asked for, but a script that also logs what it found must find where.
-        server = stack.enter_context(lab.mlflow(scenario)) if _tracks(context, file) else None
+        server = stack.enter_context(lab.mlflow(situation)) if _tracks(context, scenario.script) else None
         cell = stack.enter_context(lab.cell(mlflow=server, files=files, without=without))
         before = cell.snapshot()
-        called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
-        changed = [path for path in cell.changed(before) if path.lower().endswith(tuple(how["report_files"]))]
-        marks = (*how["library_marks"], *how["preset_marks"])
+        called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
+        changed = [
+            path for path in cell.changed(before) if path.lower().endswith(tuple(scenario.report_files))
+        ]
+        marks = (*scenario.library_marks, *scenario.preset_marks)
         return Detected(
             called=called,
             written={path: _marks(cell.read(path, MOST_REPORT_BYTES), marks) for path in changed},
@@ -108,19 +113,19 @@ def _tracks(context: Context, file: str) -> bool:
     return source is not None and imports(context.submission, source, _TRACKING)
 
 
-def _files(context: Context, how: Drift, scenario: str) -> dict[str, bytes]:
-    given = context.submission.given.get(how["reference"]) or context.exam.data.get(how["reference"])
+def _files(context: Context, scenario: Drift, situation: str) -> dict[str, bytes]:
+    given = context.submission.given.get(scenario.reference) or context.exam.data.get(scenario.reference)
     if given is None:
-        raise GraderFault(f"the exam gives no {how['reference']}")
+        raise GraderFault(f"the exam gives no {scenario.reference}")
     table = read_table(given.read_bytes())
-    # Of one sample in every scenario, so that nothing but the values can tell them apart; and of one that
+    # Of one sample in every situation, so that nothing but the values can tell them apart; and of one that
     # nobody can make beforehand, whatever the seed.
     current = resampled(table, str(context.seed))
-    if scenario == "drift_drifted":
+    if situation == "drift_drifted":
         current = drifted(current)
-    files = {how["reference"]: write_table(table), how["current"]: write_table(current)}
-    missing = {"drift_without_reference": how["reference"], "drift_without_current": how["current"]}
-    return {path: data for path, data in files.items() if path != missing.get(scenario)}
+    files = {scenario.reference: write_table(table), scenario.current: write_table(current)}
+    missing = {"drift_without_reference": scenario.reference, "drift_without_current": scenario.current}
+    return {path: data for path, data in files.items() if path != missing.get(situation)}
 
 
 def _marks(data: bytes | None, marks: Sequence[str]) -> frozenset[str]:

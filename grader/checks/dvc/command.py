@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
+from grader.check import Scenario
 from grader.checks.dvc.config import configuration
 from grader.checks.scripts.call import Called
 from grader.errors import ToolMissing
@@ -34,10 +35,10 @@ _IN_AN_EMPTY_FOLDER = 'cd "$(mktemp -d)" && dvc init --no-scm && dvc status'
 _VERDICT = "\nERROR: failed to reproduce"
 
 
-class Limited(TypedDict):
+class Limited(Scenario):
     """What DVC takes to run."""
 
-    packages: list[str]
+    packages: tuple[str, ...]
     """What the environment must have for it; where it has not, nothing is decided."""
     cpu_seconds: float
     wall_seconds: float
@@ -51,21 +52,21 @@ class NoDvc(ToolMissing):
         self.args = (reason,)
 
 
-def require(context: Context, how: Limited) -> None:
+def require(context: Context, scenario: Limited) -> None:
     """Raise NoDvc where the environment lacks what DVC needs."""
     packages = context.require_lab().environment.packages
-    missing = [name for name in how["packages"] if name not in packages]
+    missing = [name for name in scenario.packages if name not in packages]
     if missing:
         raise NoDvc(f"{', '.join(missing)} cannot be installed beside what the submission locks")
 
 
-def first(cell: Cell, how: Limited, *words: str) -> Called:
+def first(cell: Cell, scenario: Limited, *words: str) -> Called:
     """Run a command of DVC's before any other.
 
     Raises:
         NoDvc: it fails, and so does DVC where there is nothing of the candidate's.
     """
-    called = dvc(cell, how, *words)
+    called = dvc(cell, scenario, *words)
     if called.run.ended is Ended.EXITED and not called.run.ok:
         alive = cell.run(("sh", "-c", _IN_AN_EMPTY_FOLDER))
         if not alive.ok:
@@ -79,9 +80,9 @@ def _complaint(run: Run) -> str:
     return errors[-1][:300] if errors else run.describe()
 
 
-def dvc(cell: Cell, how: Limited, *words: str) -> Called:
+def dvc(cell: Cell, scenario: Limited, *words: str) -> Called:
     """Run a command of DVC's."""
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+    limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
     keys = f"{cell.root}/{_KEYS}"
     environment = {
         "AWS_CONFIG_FILE": keys,

@@ -7,7 +7,7 @@ import posixpath
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.dvc.filesystem import MOST_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
@@ -23,14 +23,14 @@ _ANOTHER_REMOTE = "remote://"
 
 
 @check("dvc.config_valid")
-def config_valid(context: Context, *, file: str) -> Outcome:
+def config_valid(context: Context, *, file: Deliverable) -> Outcome:
     """The DVC directory has a configuration that DVC reads."""
     config = configuration(context, file)
     return failed(config) if isinstance(config, Finding) else passed()
 
 
 @check("dvc.remote_url")
-def remote_url(context: Context, *, file: str, url: str) -> Outcome:
+def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
     """A remote in the configuration has this URL."""
     config = configuration(context, file)
     if isinstance(config, Finding):
@@ -50,7 +50,7 @@ def remote_url(context: Context, *, file: str, url: str) -> Outcome:
 
 
 @check("dvc.default_remote")
-def default_remote(context: Context, *, file: str) -> Outcome:
+def default_remote(context: Context, *, file: Deliverable) -> Outcome:
     """The configuration names a default remote, and that remote exists."""
     config = configuration(context, file)
     if isinstance(config, Finding):
@@ -71,7 +71,7 @@ def default_remote(context: Context, *, file: str) -> Outcome:
 
 
 @check("dvc.tracks")
-def tracks(context: Context, *, file: str, path: str) -> Outcome:
+def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
     """It is a valid DVC file and the data file at a path is its output."""
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
@@ -89,7 +89,7 @@ def tracks(context: Context, *, file: str, path: str) -> Outcome:
 
 
 @check("dvc.tracked_hash")
-def tracked_hash(context: Context, *, file: str, path: str) -> Outcome:
+def tracked_hash(context: Context, *, file: Deliverable, path: str) -> Outcome:
     """The DVC file has the hash of the exam's own data at that path."""
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):

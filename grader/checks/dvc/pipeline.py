@@ -9,7 +9,7 @@ from math import prod
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.dvc.filesystem import SubmissionFiles, filling_in, reading, refusal
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
@@ -52,7 +52,7 @@ class Pipeline:
 
 
 @check("dvc_pipeline.depends")
-def depends(context: Context, *, file: str, stage: str, path: str) -> Outcome:
+def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
     """A stage depends on a file, or on a folder that holds it."""
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
@@ -72,7 +72,7 @@ def depends(context: Context, *, file: str, stage: str, path: str) -> Outcome:
 
 
 @check("dvc_pipeline.outputs")
-def outputs(context: Context, *, file: str, stage: str, path: str) -> Outcome:
+def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
     """A stage has a file among its outputs (metrics and plots are outputs too)."""
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
@@ -92,7 +92,7 @@ def outputs(context: Context, *, file: str, stage: str, path: str) -> Outcome:
 
 
 @check("dvc_pipeline.params_hold")
-def params_hold(context: Context, *, file: str, names: list[str]) -> Outcome:
+def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, ...]) -> Outcome:
     """The parameters file holds a value for each name, at any nesting."""
     data = _params(context, file)
     if isinstance(data, Finding):
@@ -108,7 +108,9 @@ def params_hold(context: Context, *, file: str, names: list[str]) -> Outcome:
 
 
 @check("dvc_pipeline.params_taken")
-def params_taken(context: Context, *, file: str, params: str, names: list[str]) -> Outcome:
+def params_taken(
+    context: Context, *, file: DeliverableIfAny, params: DeliverableIfAny, names: tuple[str, ...]
+) -> Outcome:
     """The stages take each name as a parameter from the parameters file."""
     data, pipeline = _params(context, params), resolved_pipeline(context, file)
     if isinstance(data, Finding):

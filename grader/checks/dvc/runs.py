@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from grader.check import check
+from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.dvc.command import PUT_ASIDE, Limited, dvc, first, require, settings_files
 from grader.checks.dvc.config import configuration, remotes_of, tracked_outputs, url_of
 from grader.checks.dvc.edit import Change, Place, change
@@ -49,24 +48,40 @@ with open(path, "w", encoding="utf-8", newline="") as file:
 """
 
 
-class Reproducing(Limited):
-    """How a pipeline is run; the same mapping for every check, so that they share its runs."""
+class Push(Limited):
+    """`dvc push` to a live S3 endpoint, and `dvc pull` from it."""
 
-    config: str
+    kind: ClassVar[str] = "dvc_push"
+
+    tracked: Deliverable
+    """What `dvc add` wrote."""
+    config: Deliverable
+    path: str
+    """The data that are pushed."""
+    url: str
+    """The remote to which they are pushed."""
+
+
+class Reproducing(Limited):
+    """`dvc repro`, again, and once more after a change."""
+
+    kind: ClassVar[str] = "dvc_repro"
+
+    pipeline: Deliverable
+    config: DeliverableIfAny
     """DVC's configuration; where it is missing or broken, an empty one serves."""
-    params: str
-    changed: str
+    params: DeliverableIfAny
+    param: str
     """The parameter that is changed before the last run."""
     reruns: str
     """The stage that takes it."""
 
 
 @check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
-def push_round_trip(
-    context: Context, *, file: str, config: str, path: str, url: str, how: Limited
-) -> Outcome:
+def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
     """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` brings the same bytes back."""
-    settings, outputs = configuration(context, config), tracked_outputs(context, file)
+    settings, outputs = configuration(context, scenario.config), tracked_outputs(context, scenario.tracked)
+    path, url = scenario.path, scenario.url
     if isinstance(settings, Finding):
         return failed(settings, evidence=Evidence.STATIC)
     if isinstance(outputs, Finding):
@@ -75,31 +90,32 @@ def push_round_trip(
     impossible = _impossible(path, outputs, remote, url)
     if impossible is not None or remote is None:
         return failed(impossible or Finding(message="there is no remote"), evidence=Evidence.STATIC)
-    require(context, how)
-    key = ("dvc push", file, config, path, remote.name, json.dumps(how, sort_keys=True))
-    seen = context.memo.once(key, lambda: _push(context, file, config, path, remote, how))
+    require(context, scenario)
+    seen = context.memo.once(("dvc push", remote.name, scenario), lambda: _push(context, remote, scenario))
     return failed(seen) if isinstance(seen, Finding) else judge_push(seen, path)
 
 
 @check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
-def repro(context: Context, *, file: str, how: Reproducing, filled: list[str]) -> Outcome:
+def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
     """`dvc repro` on the given raw data makes every declared output; of these, some must not be empty."""
-    pipeline = resolved_pipeline(context, file)
+    pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)
-    require(context, how)
-    return judge_outputs(_reproduced(context, pipeline, how), _outs(pipeline.stages), filled)
+    require(context, scenario)
+    return judge_outputs(_reproduced(context, pipeline, scenario), _outs(pipeline.stages), filled)
 
 
 @check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
-def repro_again(context: Context, *, file: str, how: Reproducing) -> Outcome:
+def repro_again(context: Context, *, scenario: Reproducing) -> Outcome:
     """Run again it does nothing; a changed parameter reruns its stage, and none that it does not concern."""
-    pipeline = resolved_pipeline(context, file)
+    pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)
-    require(context, how)
-    seen = _reproduced(context, pipeline, how)
-    return judge_again(seen, pipeline.stages, how["reruns"], _params_name(context, how), how["changed"])
+    require(context, scenario)
+    seen = _reproduced(context, pipeline, scenario)
+    return judge_again(
+        seen, pipeline.stages, scenario.reruns, _params_name(context, scenario), scenario.param
+    )
 
 
 # --- push -----------------------------------------------------------------------------------------
@@ -155,15 +171,13 @@ def _impossible(path: str, outputs: Mapping[str, Any], remote: _Remote | None, u
     return None
 
 
-def _push(
-    context: Context, file: str, config: str, path: str, remote: _Remote, how: Limited
-) -> Pushed | Finding:
-    track = context.submission.deliverable(file)
-    settings = settings_files(context, config, remote.name, remote.settings)
+def _push(context: Context, remote: _Remote, scenario: Push) -> Pushed | Finding:
+    path, track = scenario.path, context.submission.deliverable(scenario.tracked)
+    settings = settings_files(context, scenario.config, remote.name, remote.settings)
     if isinstance(settings, Finding):
         return settings
     if track is None:
-        raise GraderFault(f"there is no {file} to push")
+        raise GraderFault(f"there is no {scenario.tracked} to push")
     data = (context.submission.given.get(path) or context.exam.data[path]).read_bytes()
     lab = context.require_lab()
     with lab.object_store() as store:
@@ -172,25 +186,25 @@ def _push(
                 message=f"no bucket of S3's can have the name {remote.bucket!r}", actual=remote.url
             )
         with lab.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
-            seen = _pushed(cell, store, track, data, remote, how)
+            seen = _pushed(cell, store, track, data, remote, scenario)
             tracked = cell.read(track.name) or track.absolute.read_bytes()
         if not seen.stored:
             return seen
         # As another machine would: from nothing but what went into git, and the remote.
         files, without = {**settings, track.name: tracked}, (*_WITHOUT, path)
         with lab.cell(objects=store, without=without, files=files, git=True) as cell:
-            pulled = dvc(cell, how, "pull", f"--remote={remote.name}", "--", track.name)
+            pulled = dvc(cell, scenario, "pull", f"--remote={remote.name}", "--", track.name)
             return replace(seen, pulled=pulled, returned=cell.read(path, len(data)) == data)
 
 
 def _pushed(
-    cell: Cell, store: ObjectStore, track: SourceFile, data: bytes, remote: _Remote, how: Limited
+    cell: Cell, store: ObjectStore, track: SourceFile, data: bytes, remote: _Remote, scenario: Limited
 ) -> Pushed:
     """Committed first: what is not in the cache is not pushed, and DVC says nothing of it."""
-    committed = first(cell, how, "commit", "--force", "--", track.name)
+    committed = first(cell, scenario, "commit", "--force", "--", track.name)
     if not committed.run.ok:
         return Pushed(url=remote.url, committed=committed)
-    pushed = dvc(cell, how, "push", f"--remote={remote.name}", "--", track.name)
+    pushed = dvc(cell, scenario, "push", f"--remote={remote.name}", "--", track.name)
     keys = store.keys(remote.bucket)
     # Where an object lies under the URL is DVC's affair: its versions differ.
     stored = any(store.read(remote.bucket, key) == data for key in keys if remote.holds(key))
@@ -200,15 +214,15 @@ def _pushed(
 # --- repro ----------------------------------------------------------------------------------------
 
 
-def _reproduced(context: Context, pipeline: Pipeline, how: Reproducing) -> Reproduced:
-    key = ("dvc repro", pipeline.file.name, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _reproduce(context, pipeline, how))
+def _reproduced(context: Context, pipeline: Pipeline, scenario: Reproducing) -> Reproduced:
+    key = ("dvc repro", pipeline.file.name, scenario)
+    return context.memo.once(key, lambda: _reproduce(context, pipeline, scenario))
 
 
-def _reproduce(context: Context, pipeline: Pipeline, how: Reproducing) -> Reproduced:
+def _reproduce(context: Context, pipeline: Pipeline, scenario: Reproducing) -> Reproduced:
     outs = _outs(pipeline.stages)
     given = context.submission.given or context.exam.data
-    local = settings_files(context, how["config"])
+    local = settings_files(context, scenario.config)
     if isinstance(local, Finding):
         raise GraderFault(local.message)
     # An output that is a folder of given data is emptied by DVC itself, if at all.
@@ -219,43 +233,43 @@ def _reproduce(context: Context, pipeline: Pipeline, how: Reproducing) -> Reprod
         lab.mlflow("dvc-repro") as server,
         lab.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
     ):
-        return _three_runs(context, cell, pipeline, outs, how)
+        return _three_runs(context, cell, pipeline, outs, scenario)
 
 
 def _three_runs(
-    context: Context, cell: Cell, pipeline: Pipeline, outs: Sequence[str], how: Reproducing
+    context: Context, cell: Cell, pipeline: Pipeline, outs: Sequence[str], scenario: Reproducing
 ) -> Reproduced:
     words = ("repro", *([] if pipeline.file.name == "dvc.yaml" else [pipeline.file.name]))
-    begun = Repro(called=first(cell, how, *words))
+    begun = Repro(called=first(cell, scenario, *words))
     made = _stamps(cell, outs)
     seen = Reproduced(first=begun, sizes=_sizes(made, outs))
     if not begun.called.run.ok or len(seen.sizes) < len(outs):
         return seen
-    called, before, made = dvc(cell, how, *words), made, _stamps(cell, outs)
+    called, before, made = dvc(cell, scenario, *words), made, _stamps(cell, outs)
     again = Repro(called=called, rewritten=_rewritten(before, made))
-    params, edit = _change(context, cell, pipeline.stages, how) if again.called.run.ok else ("", None)
+    params, edit = _change(context, cell, pipeline.stages, scenario) if again.called.run.ok else ("", None)
     if edit is None:
         return replace(seen, again=again)
     cell.python("-I", "-c", _REWRITE, params, str(edit.start), str(edit.end), edit.new)
-    changed = Repro(called=dvc(cell, how, *words), rewritten=_rewritten(made, _stamps(cell, outs)))
+    changed = Repro(called=dvc(cell, scenario, *words), rewritten=_rewritten(made, _stamps(cell, outs)))
     return replace(seen, again=again, params=params, change=edit, changed=changed)
 
 
-def _change(context: Context, cell: Cell, stages: Stages, how: Reproducing) -> tuple[str, Change | None]:
+def _change(context: Context, cell: Cell, stages: Stages, scenario: Reproducing) -> tuple[str, Change | None]:
     """What to write, into the file as it is now: where the stage takes it, if it takes it anywhere.
 
     Where the file of parameters has no such number, another that the stage names may: that it is another is
     paid for elsewhere.
     """
-    members = stages.get(how["reruns"], ())
+    members = stages.get(scenario.reruns, ())
     others = (path for each in members for path in each.params if PurePosixPath(path).suffix in _YAML)
-    for params in dict.fromkeys((_params_name(context, how), *others)):
+    for params in dict.fromkeys((_params_name(context, scenario), *others)):
         try:
             text = (cell.read(params) or b"").decode()
         except UnicodeDecodeError:
             continue
         taken = partial(_taken, members, params)
-        if (edit := change(text, how["changed"], taken)) is not None:
+        if (edit := change(text, scenario.param, taken)) is not None:
             return params, edit
     return "", None
 
@@ -264,8 +278,8 @@ def _taken(members: Sequence[Stage], params: str, place: Place) -> bool:
     return any(takes(each, params, [place]) for each in members)
 
 
-def _params_name(context: Context, how: Reproducing) -> str:
-    source = context.submission.deliverable(how["params"])
+def _params_name(context: Context, scenario: Reproducing) -> str:
+    source = context.submission.deliverable(scenario.params)
     return source.name if source is not None else DEFAULT_PARAMS
 
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.kubernetes.quantity import parse_quantity
 from grader.checks.kubernetes.selector import selects
 from grader.documents import Problem, SourceFile, YamlDocument
@@ -119,7 +119,7 @@ def _in_container(
 
 
 @check("kubernetes.deployment")
-def deployment(context: Context, *, file: str, name: str, api_version: str) -> Outcome:
+def deployment(context: Context, *, file: Deliverable, name: str, api_version: str) -> Outcome:
     """A Deployment, valid for Kubernetes' own schemas, has this name and selects its own pods."""
 
     def judge(found: _Resource) -> Outcome:
@@ -205,7 +205,7 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
 
 
 @check("kubernetes.image")
-def image(context: Context, *, file: str, name: str, image: str) -> Outcome:
+def image(context: Context, *, file: Deliverable, name: str, image: str) -> Outcome:
     """A container of the Deployment has this image; no tag means `latest`, a digest may be added."""
 
     def judge(container: _Container) -> Outcome:
@@ -227,7 +227,7 @@ def _normal(image: str) -> str:
 
 
 @check("kubernetes.replicas")
-def replicas(context: Context, *, file: str, name: str, replicas: int) -> Outcome:
+def replicas(context: Context, *, file: Deliverable, name: str, replicas: int) -> Outcome:
     """The Deployment asks for this many replicas."""
 
     def judge(found: _Resource) -> Outcome:
@@ -242,7 +242,7 @@ def replicas(context: Context, *, file: str, name: str, replicas: int) -> Outcom
 
 @check("kubernetes.quantity")
 def quantity(
-    context: Context, *, file: str, name: str, image: str, kind: str, resource: str, quantity: str
+    context: Context, *, file: Deliverable, name: str, image: str, kind: str, resource: str, quantity: str
 ) -> Outcome:
     """The container's `requests` or `limits` of a resource is this quantity, in any equal form."""
     wanted = parse_quantity(quantity)
@@ -258,7 +258,7 @@ def quantity(
 
 
 @check("kubernetes.probe")
-def probe(context: Context, *, file: str, name: str, image: str, probe: str, path: str) -> Outcome:
+def probe(context: Context, *, file: Deliverable, name: str, image: str, probe: str, path: str) -> Outcome:
     """The container's probe is an HTTP GET of this path, on a port that the container has."""
 
     def judge(container: _Container) -> Outcome:
@@ -304,7 +304,7 @@ def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
 
 
 @check("kubernetes.env")
-def env(context: Context, *, file: str, name: str, image: str, variable: str) -> Outcome:
+def env(context: Context, *, file: Deliverable, name: str, image: str, variable: str) -> Outcome:
     """The container has an environment variable with a value, or with a reference to one."""
 
     def judge(container: _Container) -> Outcome:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.makefile import dry_run, patterns
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
@@ -24,18 +24,18 @@ _PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
 def runs(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     target: str,
-    commands: list[str],
+    commands: tuple[str, ...],
     every: bool = False,
-    idle: list[str] = [],  # noqa: B006
-    only: list[str] = [],  # noqa: B006
-    at: list[str] = [],  # noqa: B006
-    not_at: list[str] = [],  # noqa: B006
-    aims: list[str] = [],  # noqa: B006
-    values: list[str] = [],  # noqa: B006
+    idle: tuple[str, ...] = (),
+    only: tuple[str, ...] = (),
+    at: tuple[str, ...] = (),
+    not_at: tuple[str, ...] = (),
+    aims: tuple[str, ...] = (),
+    values: tuple[str, ...] = (),
     hooks: str = "",
-    tools: list[str] = [],  # noqa: B006
+    tools: tuple[str, ...] = (),
 ) -> Outcome:
     """A Makefile target would run one of these commands, or with `every` each of them.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import itertools
-import json
 import random
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
+from pydantic import Field, model_validator
+
+from grader.check import GivenFile, Parameters, World, require_name
 from grader.errors import GraderFault
 from grader.readers.python.module import modules
 from grader.readers.table import read_table
@@ -23,28 +26,40 @@ if TYPE_CHECKING:
     from grader.documents import SourceFile
     from grader.runtime.submission_runtime import Seeded
 
+SERVED = "served"
+"""The probe's label of a served model."""
 _MODEL_NAME = "model"
 _MOST_NAMES = 3
 _SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
 
 
-class _Measured(TypedDict):
+class ModelSpec(Parameters):
+    """How a model is fitted."""
+
+    labels: Literal["flipped", "shuffled"] | None = None
+    """What is done to the labels first, so that it predicts otherwise than the others."""
+    params: dict[str, float] = Field(default_factory=dict)
+
+    def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """What a probe is asked for, with parameters that this does not state."""
+        labels = {} if self.labels is None else {"labels": self.labels}
+        return {**labels, "params": {**params, **self.params}}
+
+
+class SeedRun(Parameters):
+    """One run of the world, told apart by its name."""
+
     experiment: str
     name: str
     metrics: dict[str, float]
-
-
-class SeedRun(_Measured, total=False):
-    """One run of the world, told apart by its name."""
-
-    exact: bool
+    exact: bool = False
     """Its metrics are exactly these, whatever the seed: a limit that candidates know."""
-    model: str
-    status: str
-    deleted: bool
+    model: str | None = None
+    status: Literal["FINISHED", "FAILED", "RUNNING", "KILLED", "SCHEDULED"] | None = None
+    deleted: bool = False
 
 
-class Asked(TypedDict):
+class Asked(Parameters):
     """What candidates are to find out."""
 
     run: str
@@ -52,49 +67,107 @@ class Asked(TypedDict):
     metric: str
 
 
-class World(TypedDict):
-    """What is on the server; the same mapping wherever it is used, so that it is made once.
+class TrackedRuns(World):
+    """What is on the server: experiments with runs whose metrics stand in known relations.
 
     It is public, and says what stands in which relation. What a program sees is drawn: who has which name,
     who takes whose turn, and the metric asked for, in its order of size and on its side of exact ones.
     """
 
-    recipe: str
-    data: str
+    kind: ClassVar[str] = "tracked_runs"
+
+    data: GivenFile
     target: str
-    models: dict[str, dict[str, Any]]
+    models: dict[str, ModelSpec]
     files: dict[str, str]
     """Models that are files beside the server: path -> label."""
-    params: dict[str, list[str]]
+    params: dict[str, tuple[str, ...]]
     """Values that a parameter of a run may have."""
-    jitter: float
+    jitter: Annotated[float, Field(ge=0, lt=0.01)]
     """How far above hundredths metrics may lie: at two places they are told apart, rounded or cut off."""
     asked: Asked
     """Any value that fits, less those that the submission names: none may have been written down before."""
-    turns: list[list[str]]
+    turns: tuple[tuple[str, ...], ...]
     """Runs that may be logged in each other's place."""
-    runs: list[SeedRun]
+    runs: tuple[SeedRun, ...]
     """In the order in which they are logged."""
-    rows: int
+    rows: Annotated[int, Field(gt=0)]
     """How many rows the models predict, at least."""
-    more_rows: int
+    more_rows: Annotated[int, Field(ge=0)]
     """How many more there may be, as the seed wants."""
-    repeated: float
+    repeated: Annotated[float, Field(ge=0, lt=1)]
     """The share of rows that stand there already."""
-    blank: float
+    blank: Annotated[float, Field(ge=0, lt=1)]
     """The share of rows with a blank, where the data have some and the environment's models take them."""
 
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        names = [run.name for run in self.runs]
+        if len(set(names)) < len(names):
+            raise ValueError("two runs have the same name")
+        for name in (self.asked.run, *itertools.chain.from_iterable(self.turns)):
+            require_name("run", name, names)
+        for label in (*self.files.values(), *(run.model for run in self.runs if run.model is not None)):
+            require_name("model", label, self.models)
+        if all(self.asked.metric not in run.metrics for run in self.runs if run.name == self.asked.run):
+            raise ValueError(f"the run {self.asked.run!r} has no metric {self.asked.metric!r}")
+        _draw_metrics_of(self, random.Random(0), ())  # noqa: S311
+        return self
 
-class _Sourced(TypedDict):
-    run: str
-    """The name of its run in the world."""
+    def run(self, name: str) -> SeedRun:
+        """The run of that name."""
+        return next(run for run in self.runs if run.name == name)
 
 
-class Version(_Sourced, total=False):
+class ServedRun(Parameters):
+    """The run that a served model comes from."""
+
+    experiment: str
+    name: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+
+
+class ServedVersion(Parameters):
+    """A version of a registered model; of the world's only run."""
+
+    name: str
+    stage: str | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class ServedModel(World):
+    """One model, registered on the server and as a file beside it."""
+
+    kind: ClassVar[str] = "served_model"
+
+    data: GivenFile
+    target: str
+    model: ModelSpec = ModelSpec()
+    run: ServedRun
+    versions: Annotated[tuple[ServedVersion, ...], Field(min_length=1)]
+    file: str
+    """Where the exam keeps the model as a file."""
+
+    def request(self, params: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """What the probe `seed_model` is asked for."""
+        return {
+            "data": {"file": self.data, "target": self.target},
+            "models": {SERVED: self.model.asked(params)},
+            "runs": [{**self.run.model_dump(), "model": SERVED}],
+            "versions": [{**version.model_dump(exclude_none=True), "run": 0} for version in self.versions],
+            "files": {PurePosixPath(self.file).name: SERVED},
+            **more,
+        }
+
+
+class Version(Parameters):
     """A version to register."""
 
-    stage: str
-    aliases: list[str]
+    run: str
+    """The name of its run in the world."""
+    stage: Literal["None", "Staging", "Production", "Archived"] | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +190,7 @@ class Seeds:
 
 def seeds(
     context: Context,
-    world: World,
+    world: TrackedRuns,
     *,
     store: LocalStore | None = None,
     deleted: Sequence[str] = (),
@@ -131,37 +204,57 @@ def seeds(
         registry: versions of registered models.
     """
     world = arranged(world, context.seed)
-    more: dict[str, Any] = {}
+    more = _Local()
     if store is not None:
-        numbers = {run["name"]: n for n, run in enumerate(world["runs"])}
+        numbers = {run.name: n for n, run in enumerate(world.runs)}
+        more = _Local(
+            uri=store.uri,
+            store=store.path,
+            registry=tuple(
+                (name, tuple((numbers[version.run], version) for version in versions))
+                for name, versions in (registry or {}).items()
+            ),
+        )
+        gone = tuple(run.changed(deleted=True) if run.name in deleted else run for run in world.runs)
+        world = world.changed(runs=gone)
+    key = ("seeds", context.seed, world, more)
+    return context.memo.once(key, lambda: _make(context, world, more.request()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Local:
+    """A world that is not made for a server but in a store of the candidate's."""
+
+    uri: str = ""
+    store: str = ""
+    registry: tuple[tuple[str, tuple[tuple[int, Version], ...]], ...] = ()
+
+    def request(self) -> dict[str, Any]:
+        """What the probe is asked for besides."""
+        if not self.uri:
+            return {}
         listed = {
-            name: [{**version, "run": numbers[version["run"]]} for version in versions]
-            for name, versions in (registry or {}).items()
+            name: [{**version.model_dump(exclude_none=True), "run": n} for n, version in versions]
+            for name, versions in self.registry
         }
-        more = {"uri": store.uri, "store": store.path, "registry": listed}
-        gone: list[SeedRun] = [
-            {**run, "deleted": True} if run["name"] in deleted else run for run in world["runs"]
-        ]
-        world = {**world, "runs": gone}
-    key = ("seeds", context.seed, json.dumps([world, more], sort_keys=True))
-    return context.memo.once(key, lambda: _make(context, world, more))
+        return {"uri": self.uri, "store": self.store, "registry": listed}
 
 
-def _make(context: Context, world: World, more: Mapping[str, Any]) -> Seeds:
-    columns, rows = input_rows(_given(context, world["data"]), world, context.seed)
+def _make(context: Context, world: TrackedRuns, more: Mapping[str, Any]) -> Seeds:
+    columns, rows = input_rows(_given(context, world.data), world, context.seed)
     runs = draw_runs(world, context.seed, named_hundredths(_register_texts(context)))
     parameters = {
-        "data": {"file": world["data"], "target": world["target"]},
-        "models": unforeseen(world["models"], context.seed),
-        "files": world["files"],
+        "data": {"file": world.data, "target": world.target},
+        "models": {label: spec.asked(unforeseen(context.seed)) for label, spec in world.models.items()},
+        "files": world.files,
         "names": model_names(context),
         "runs": runs,
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
         **more,
     }
-    made = context.require_lab().seeded(world["recipe"], parameters)
+    made = context.require_lab().seeded("seed_runs", parameters)
     answer = made.answer
-    names = [run["name"] for run in world["runs"]]
+    names = [run.name for run in world.runs]
     keep = _complete(rows, blanks=answer["blanks"] is True)
     return Seeds(
         seeded=made,
@@ -203,56 +296,61 @@ def _given(context: Context, path: str) -> bytes:
 # --- what is drawn: pure ---------------------------------------------------------------------------
 
 
-def unforeseen(models: Mapping[str, Mapping[str, Any]], seed: int) -> dict[str, dict[str, Any]]:
-    """The same models, grown from a state that nobody knows: the data that they learn from are public."""
-    drawn = {"random_state": random.Random(f"models {seed}").randrange(2**31)}  # noqa: S311
-    return {label: {**spec, "params": {**drawn, **spec.get("params", {})}} for label, spec in models.items()}
+def unforeseen(seed: int) -> dict[str, int]:
+    """Parameters that make a model grow from a state that nobody knows: what it learns from is public."""
+    return {"random_state": random.Random(f"models {seed}").randrange(2**31)}  # noqa: S311
 
 
-def arranged(world: World, seed: int) -> World:
+def arranged(world: TrackedRuns, seed: int) -> TrackedRuns:
     """The world with its runs in the order in which they are logged."""
     rng = random.Random(f"turns {seed}")  # noqa: S311
-    runs = list(world["runs"])
-    for group in world["turns"]:
-        places = [n for n, run in enumerate(runs) if run["name"] in group]
+    runs = list(world.runs)
+    for group in world.turns:
+        places = [n for n, run in enumerate(runs) if run.name in group]
         for place, run in zip(places, rng.sample([runs[n] for n in places], len(places)), strict=True):
             runs[place] = run
-    return {**world, "runs": runs}
+    return world.changed(runs=tuple(runs))
 
 
-def draw_runs(world: World, seed: int, named: Collection[int] = ()) -> list[dict[str, Any]]:
+def draw_runs(world: TrackedRuns, seed: int, named: Collection[int] = ()) -> list[dict[str, Any]]:
     """What is logged of each run.
 
     Args:
         named: hundredths that the asked metric must not have, if there are others.
     """
     rng = random.Random(f"runs {seed}")  # noqa: S311
-    asked, runs = world["asked"], world["runs"]
-    names = _draw_names([run["name"] for run in runs], asked["run"], rng)
-    values = [run["metrics"].get(asked["metric"]) for run in runs]
-    measured = [n for n, value in enumerate(values) if value is not None]
-    given = [
-        (value, runs[n].get("exact", False), runs[n]["name"] == asked["run"])
-        for n, value in enumerate(values)
-        if value is not None
-    ]
-    drawn = dict(zip(measured, _draw_metric(given, named, rng), strict=True))
+    names = _draw_names([run.name for run in world.runs], world.asked.run, rng)
+    drawn = _draw_metrics_of(world, rng, named)
     return [
         {
-            **run,
+            **run.model_dump(exclude_defaults=True),
             "name": f"{name}-{rng.randrange(100, 1000)}",
             "metrics": {
                 metric: round(
-                    (drawn[n] if metric == asked["metric"] else value)
-                    + (0 if run.get("exact") else rng.uniform(0, world["jitter"])),
+                    (drawn[n] if metric == world.asked.metric else value)
+                    + (0 if run.exact else rng.uniform(0, world.jitter)),
                     6,
                 )
-                for metric, value in run["metrics"].items()
+                for metric, value in run.metrics.items()
             },
-            "params": {param: rng.choice(choices) for param, choices in world["params"].items()},
+            "params": {param: rng.choice(choices) for param, choices in world.params.items()},
         }
-        for n, (run, name) in enumerate(zip(runs, names, strict=True))
+        for n, (run, name) in enumerate(zip(world.runs, names, strict=True))
     ]
+
+
+def _draw_metrics_of(world: TrackedRuns, rng: random.Random, named: Collection[int]) -> dict[int, float]:
+    """Another value of the asked metric for each run that has it.
+
+    Raises:
+        ValueError: the exam leaves no room for so many.
+    """
+    measured = {
+        n: (run.metrics[world.asked.metric], run.exact, run.name == world.asked.run)
+        for n, run in enumerate(world.runs)
+        if world.asked.metric in run.metrics
+    }
+    return dict(zip(measured, _draw_metric(tuple(measured.values()), named, rng), strict=True))
 
 
 def _draw_names(names: Sequence[str], asked: str, rng: random.Random) -> list[str]:
@@ -294,10 +392,10 @@ def _draw_between(
     """Some of the numbers in their order; any is as likely as another to be the asked one.
 
     Raises:
-        GraderFault: the rubric leaves no room for so many.
+        ValueError: there is no room for so many.
     """
     if count > len(room):
-        raise GraderFault(f"{count} runs do not fit between two limits")
+        raise ValueError(f"{count} runs do not fit between two exact ones: metrics differ by hundredths")
     if asked is None:
         return sorted(rng.sample(room, count))
     # What is named changes nothing else, so that most submissions share a world.
@@ -330,20 +428,20 @@ def _register_texts(context: Context) -> Iterator[str]:
 # --- rows to predict: pure ------------------------------------------------------------------------
 
 
-def input_rows(data: bytes, world: World, seed: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def input_rows(data: bytes, world: TrackedRuns, seed: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The columns and rows of an input: new combinations of the data's own cells, some repeated or blank."""
     header, *given = read_table(data)
     dice = random.Random(f"rows {seed}")  # noqa: S311
-    chosen = [n for n, name in enumerate(header) if name != world["target"]]
+    chosen = [n for n, name in enumerate(header) if name != world.target]
     pools = {n: [row[n] for row in given if row[n].strip()] for n in chosen}
     holes = [place for place, n in enumerate(chosen) if len(pools[n]) < len(given)]
     rows: list[tuple[str, ...]] = []
-    for _ in range(world["rows"] + dice.randrange(world["more_rows"])):
-        if rows and dice.random() < world["repeated"]:
+    for _ in range(world.rows + dice.randrange(world.more_rows)):
+        if rows and dice.random() < world.repeated:
             rows.append(dice.choice(rows))
             continue
         row = [dice.choice(pools[n]) for n in chosen]
-        if holes and dice.random() < world["blank"]:
+        if holes and dice.random() < world.blank:
             row[dice.choice(holes)] = ""
         rows.append(tuple(row))
     return tuple(header[n] for n in chosen), rows
@@ -394,16 +492,16 @@ def register_versions(server: MlflowServer, seeds: Seeds, model: str, versions: 
     server.ask("POST", "registered-models/create", name=model)
     runs = {run.id: run for run in server.runs(deleted=True)}
     for number, version in enumerate(versions, start=1):
-        run, uri = runs[seeds.ids[version["run"]]], seeds.models[version["run"]]
+        run, uri = runs[seeds.ids[version.run]], seeds.models[version.run]
         beside = uri.startswith("models:/")
         source = uri if beside else f"{run.artifact_uri}/{_MODEL_NAME}"
         more = {"model_id": uri.rpartition("/")[2]} if beside else {}
         server.ask("POST", "model-versions/create", name=model, source=source, run_id=run.id, **more)
-        if stage := version.get("stage"):
+        if stage := version.stage:
             server.ask(
                 "POST", "model-versions/transition-stage", name=model, version=str(number), stage=stage
             )
-        for alias in version.get("aliases", ()):
+        for alias in version.aliases:
             server.ask("POST", "registered-models/alias", name=model, alias=alias, version=str(number))
 
 

@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
 
 @check("registry.version_created", evidence=Evidence.RUNS)
-def version_created(context: Context, *, file: str, how: Registration) -> Outcome:
+def version_created(context: Context, *, scenario: Registration) -> Outcome:
     """The registration script gives a registered model a new version."""
-    return _judged(context, file, how, lambda seen: judge_created(seen, how["model"]))
+    return _judged(context, scenario, lambda seen: judge_created(seen, scenario.model))
 
 
 @check("registry.source_is_best", evidence=Evidence.RUNS)
-def source_is_best(context: Context, *, file: str, how: Registration) -> Outcome:
+def source_is_best(context: Context, *, scenario: Registration) -> Outcome:
     """The new version's source is the run of the experiment with the highest metric."""
-    return _judged(context, file, how, lambda seen: judge_best(seen, how["model"], how["metric"]))
+    return _judged(context, scenario, lambda seen: judge_best(seen, scenario.model, scenario.metric))
 
 
 @check("registry.stage", evidence=Evidence.RUNS)
-def stage_is(context: Context, *, file: str, how: Registration, stage: str) -> Outcome:
+def stage_is(context: Context, *, scenario: Registration, stage: str) -> Outcome:
     """The new version is in a stage."""
-    return _judged(context, file, how, lambda seen: judge_stage(seen, how["model"], stage))
+    return _judged(context, scenario, lambda seen: judge_stage(seen, scenario.model, stage))
 
 
 @check("registry.description", evidence=Evidence.RUNS)
-def description(context: Context, *, file: str, how: Registration, text: str) -> Outcome:
+def description(context: Context, *, scenario: Registration, text: str) -> Outcome:
     """The version or the model has a description that begins so and gives the best run's metric."""
     return _judged(
-        context, file, how, lambda seen: judge_description(seen, how["model"], how["metric"], text)
+        context,
+        scenario,
+        lambda seen: judge_description(seen, scenario.model, scenario.metric, text),
     )
 
 
-def _judged(
-    context: Context, file: str, how: Registration, judge: Callable[[Registered], Outcome]
-) -> Outcome:
-    seen = registered(context, file, how)
+def _judged(context: Context, scenario: Registration, judge: Callable[[Registered], Outcome]) -> Outcome:
+    seen = registered(context, scenario)
     return unverified("the registration is no program that can be started") if seen is None else judge(seen)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from grader.check import Deliverable, DeliverableIfAny, GivenFile, Scenario
 from grader.checks.mlflow.local_stores import LocalStore, local_store
-from grader.checks.mlflow.world import Version, World, arranged, best, register_versions, seeds
+from grader.checks.mlflow.world import TrackedRuns, Version, arranged, best, register_versions, seeds
 from grader.checks.scripts.entry_points import Answered, answer
 from grader.errors import GraderFault
 from grader.readers.python.module import modules
@@ -27,20 +27,23 @@ MOST_FILES = 3
 _RUNNABLE = (".py", ".sh", ".bash", ".zsh")
 
 
-class Registration(TypedDict):
+class Registration(Scenario):
     """How a registration is run; the same mapping for every check, so that they share its run."""
 
-    world: World
+    kind: ClassVar[str] = "registration"
+
+    script: Deliverable
+    world: TrackedRuns
     model: str
     experiment: str
     metric: str
-    calls: list[str]
+    calls: tuple[str, ...]
     """Functions that register."""
-    raw: str
+    raw: GivenFile
     """The given data that the grader cleans, for a registration at the end of a training."""
     data: str
     """Where the cleaned data belong."""
-    training: str
+    training: DeliverableIfAny
     """The deliverable that may have registered its models already."""
     registers: str
     """The parameter by which logging a model registers it too."""
@@ -80,121 +83,122 @@ class Registered:
         return found or version.run_id
 
 
-def registered(context: Context, file: str, how: Registration) -> Registered | None:
+def registered(context: Context, scenario: Registration) -> Registered | None:
     """The registry after the first file that registers anything; after the likeliest one where none does.
 
     None where there is no file that could be started.
     """
-    key = ("registration", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _first(context, file, how))
+    key = ("registration", scenario)
+    return context.memo.once(key, lambda: _first(context, scenario))
 
 
-def _first(context: Context, file: str, how: Registration) -> Registered | None:
+def _first(context: Context, scenario: Registration) -> Registered | None:
     runs: list[Registered] = []
-    for source in _files(context, file):
-        runs.append(_run(context, file, source, how, trained=False))
+    for source in _files(context, scenario.script):
+        runs.append(_run(context, source, scenario, trained=False))
         if runs[-1].versions:
             return runs[-1]
-        if _registers_in_training(context, how):
-            runs.append(_run(context, file, source, how, trained=True))
+        if _registers_in_training(context, scenario):
+            runs.append(_run(context, source, scenario, trained=True))
             if any(version.stage != "None" for version in runs[-1].versions):
                 return runs[-1]
     return runs[0] if runs else None
 
 
-def _files(context: Context, file: str) -> Iterator[SourceFile]:
+def _files(context: Context, script: str) -> Iterator[SourceFile]:
     submission = context.submission
-    main = submission.deliverable(file)
+    main = submission.deliverable(script)
     paths = [main.path] if main is not None else []
-    for path in dict.fromkeys([*paths, *submission.alternatives.get(file, ())[:MOST_FILES]]):
+    for path in dict.fromkeys([*paths, *submission.alternatives.get(script, ())[:MOST_FILES]]):
         source = submission.file(path)
         if source is not None and path.suffix in _RUNNABLE:
             yield source
 
 
-def _registers_in_training(context: Context, how: Registration) -> bool:
+def _registers_in_training(context: Context, scenario: Registration) -> bool:
     """Whether training logs its model with the name under which it is registered."""
-    source = context.submission.deliverable(how["training"])
+    source = context.submission.deliverable(scenario.training)
     found = () if source is None else modules(context.submission, source)
-    return any(call.value(how["registers"]) == how["model"] for module in found for call in module.calls())
+    return any(
+        call.value(scenario.registers) == scenario.model for module in found for call in module.calls()
+    )
 
 
-def _run(context: Context, file: str, source: SourceFile, how: Registration, *, trained: bool) -> Registered:
-    lab, made = context.require_lab(), seeds(context, how["world"])
-    scenario = "registration_after_training" if trained else "registration"
-    with lab.mlflow(scenario, seeded=made.seeded.store) as server:
+def _run(context: Context, source: SourceFile, scenario: Registration, *, trained: bool) -> Registered:
+    lab, made = context.require_lab(), seeds(context, scenario.world)
+    situation = "registration_after_training" if trained else "registration"
+    with lab.mlflow(situation, seeded=made.seeded.store) as server:
         if trained:
-            register_versions(server, made, how["model"], _all_versions(context, how))
-        with lab.cell(mlflow=server, files=_data(context, how)) as cell:
-            answered = _answer(context, cell, file, source, how, lambda: _asked(server))
+            register_versions(server, made, scenario.model, _all_versions(context, scenario))
+        with lab.cell(mlflow=server, files=_data(context, scenario)) as cell:
+            answered = _answer(context, cell, source, scenario, lambda: _asked(server))
         if not server.requests() and (store := local_store(context.submission, source)):
-            return _run_locally(context, file, source, how, store, trained=trained)
-        return _registry(server, source, answered, how, trained=trained)
+            return _run_locally(context, source, scenario, store, trained=trained)
+        return _registry(server, source, answered, scenario, trained=trained)
 
 
 def _run_locally(
-    context: Context, file: str, source: SourceFile, how: Registration, store: LocalStore, *, trained: bool
+    context: Context, source: SourceFile, scenario: Registration, store: LocalStore, *, trained: bool
 ) -> Registered:
     """The same for a script that registers in a store of its own, whatever it is told."""
-    registry = {how["model"]: _all_versions(context, how)} if trained else {}
-    made = seeds(context, how["world"], store=store, registry=registry)
-    files = {**_data(context, how), **store.files(made.seeded)}
+    registry = {scenario.model: _all_versions(context, scenario)} if trained else {}
+    made = seeds(context, scenario.world, store=store, registry=registry)
+    files = {**_data(context, scenario), **store.files(made.seeded)}
     with context.require_lab().cell(files=files) as cell:
-        answered = _answer(context, cell, file, source, how, lambda: False)
-        asked = {"uri": store.uri, "experiment": how["experiment"], "model": how["model"]}
+        answered = _answer(context, cell, source, scenario, lambda: False)
+        asked = {"uri": store.uri, "experiment": scenario.experiment, "model": scenario.model}
         _, told = cell.probe("read_store", asked)
-    return from_store(told, source, answered, how, trained=trained)
+    return from_store(told, source, answered, scenario, trained=trained)
 
 
 def _answer(
     context: Context,
     cell: Cell,
-    file: str,
     source: SourceFile,
-    how: Registration,
+    scenario: Registration,
     asked: Callable[[], bool],
 ) -> Answered:
     return answer(
         cell,
         context.submission,
         source,
-        deliverable=file,
-        wanted=how["calls"],
+        deliverable=scenario.script,
+        wanted=scenario.calls,
         enough=lambda _: asked(),
-        arguments=how["arguments"],
-        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
+        arguments=scenario.arguments,
+        limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
     )
 
 
 def _registry(
-    server: MlflowServer, source: SourceFile, answered: Answered, how: Registration, *, trained: bool
+    server: MlflowServer, source: SourceFile, answered: Answered, scenario: Registration, *, trained: bool
 ) -> Registered:
     models = {each.name: each for each in server.registered_models()}
     return Registered(
         file=source.name,
         answered=answered,
-        versions=tuple(server.versions(how["model"])),
-        model=models[how["model"]].description if how["model"] in models else "",
-        others=tuple(name for name in models if name != how["model"]),
-        best=best(server.runs(how["experiment"]), how["metric"]),
+        versions=tuple(server.versions(scenario.model)),
+        model=models[scenario.model].description if scenario.model in models else "",
+        others=tuple(name for name in models if name != scenario.model),
+        best=best(server.runs(scenario.experiment), scenario.metric),
         sources={each.id: each.run_id for each in server.logged_models()},
         trained=trained,
     )
 
 
 def from_store(
-    told: object, source: SourceFile, answered: Answered, how: Registration, *, trained: bool
+    told: object, source: SourceFile, answered: Answered, scenario: Registration, *, trained: bool
 ) -> Registered:
     """What a probe says of a store that candidate code wrote: anything may stand in there."""
     answer: dict[str, Any] = told if isinstance(told, dict) else {}
-    versions = [_version(each, how["model"]) for each in _dicts(answer.get("versions"))]
+    versions = [_version(each, scenario.model) for each in _dicts(answer.get("versions"))]
     models = answer.get("models")
     return Registered(
         file=source.name,
         answered=answered,
         versions=tuple(sorted(versions, key=lambda each: each.version.zfill(9))),
         model=str(answer.get("description", "")),
-        best=best([_run_info(each, how) for each in _dicts(answer.get("runs"))], how["metric"]),
+        best=best([_run_info(each, scenario) for each in _dicts(answer.get("runs"))], scenario.metric),
         sources={str(model): str(run) for model, run in models.items()} if isinstance(models, dict) else {},
         trained=trained,
     )
@@ -216,14 +220,14 @@ def _version(entry: Mapping[str, Any], model: str) -> ModelVersion:
     )
 
 
-def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
+def _run_info(entry: Mapping[str, Any], scenario: Registration) -> RunInfo:
     metrics = entry.get("metrics")
     numbers = metrics.items() if isinstance(metrics, dict) else ()
     return RunInfo(
         id=str(entry.get("id", "")),
         name=str(entry.get("name", "")),
         status="FINISHED",
-        experiment=how["experiment"],
+        experiment=scenario.experiment,
         experiment_id="",
         params={},
         metrics={str(name): float(number) for name, number in numbers if isinstance(number, int | float)},
@@ -232,12 +236,12 @@ def _run_info(entry: Mapping[str, Any], how: Registration) -> RunInfo:
     )
 
 
-def _all_versions(context: Context, how: Registration) -> list[Version]:
+def _all_versions(context: Context, scenario: Registration) -> list[Version]:
     """A version of every run of the experiment, as a training that registers what it logs leaves them."""
     return [
-        {"run": run["name"]}
-        for run in arranged(how["world"], context.seed)["runs"]
-        if run["experiment"] == how["experiment"] and run.get("model") and not run.get("deleted")
+        Version(run=run.name)
+        for run in arranged(scenario.world, context.seed).runs
+        if run.experiment == scenario.experiment and run.model and not run.deleted
     ]
 
 
@@ -248,9 +252,9 @@ def _asked(server: MlflowServer) -> bool:
     )
 
 
-def _data(context: Context, how: Registration) -> dict[str, Any]:
-    given = context.submission.given.get(how["raw"]) or context.exam.data.get(how["raw"])
+def _data(context: Context, scenario: Registration) -> dict[str, Any]:
+    given = context.submission.given.get(scenario.raw) or context.exam.data.get(scenario.raw)
     if given is None:
-        raise GraderFault(f"the exam gives no {how['raw']}")
+        raise GraderFault(f"the exam gives no {scenario.raw}")
     table = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
-    return {how["data"]: write_table(table)}
+    return {scenario.data: write_table(table)}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.command import Completed, run
 from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed, passed
@@ -47,17 +47,17 @@ class Rule:
 
 
 @check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
-def ignores(context: Context, *, paths: list[str]) -> Outcome:
+def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
     """Git ignores every one of these files."""
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
         return failed(rules)
-    findings = _tracked(rules, paths)
+    findings = _tracked(rules, paths, _name(context, file))
     return failed(*findings) if findings else passed()
 
 
 @check("gitignore.ignores_any", evidence=Evidence.RUNS, tools=("git",))
-def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
+def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
     """Git ignores at least one of these files."""
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
@@ -65,16 +65,19 @@ def ignores_any(context: Context, *, paths: list[str]) -> Outcome:
     if any(_ignored(rules, path) for path in paths):
         return passed()
     some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
-    return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them"))
+    where = _name(context, file)
+    return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them", where=where))
 
 
 @check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
-def tracks(context: Context, *, paths: list[str], while_ignoring: list[str]) -> Outcome:
+def tracks(
+    context: Context, *, file: Deliverable, paths: tuple[str, ...], while_ignoring: tuple[str, ...]
+) -> Outcome:
     """Git ignores some files and still tracks these."""
     rules = _rules(context, [*while_ignoring, *paths])
     if isinstance(rules, Finding):
         return failed(rules)
-    findings = _tracked(rules, while_ignoring)
+    findings = _tracked(rules, while_ignoring, _name(context, file))
     for path in paths:
         rule = rules[path]
         if rule is not None and rule.ignores:
@@ -94,24 +97,28 @@ def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:
     return rule is not None and rule.ignores
 
 
-def _tracked(rules: Mapping[str, Rule | None], paths: Sequence[str]) -> list[Finding]:
+def _name(context: Context, deliverable: str) -> str:
+    source = context.submission.deliverable(deliverable)
+    return "" if source is None else source.name
+
+
+def _tracked(rules: Mapping[str, Rule | None], paths: Sequence[str], file: str) -> list[Finding]:
     """The files that are not ignored, those together for which the same pattern, or none, decides."""
     tracked: dict[Rule | None, list[str]] = {}
     for path in paths:
         if not _ignored(rules, path):
             tracked.setdefault(rules[path], []).append(path)
-    return [_not_ignored(rule, same) for rule, same in tracked.items()]
+    return [_not_ignored(rule, same, file) for rule, same in tracked.items()]
 
 
-def _not_ignored(rule: Rule | None, paths: Sequence[str]) -> Finding:
+def _not_ignored(rule: Rule | None, paths: Sequence[str], file: str) -> Finding:
     first, *others = paths
     message = f"{first} is not ignored"
     if others:
         message += f", nor {'is' if len(others) == 1 else 'are'} {', '.join(others)}"
     if rule is None:
-        return Finding(
-            message=message, actual="no pattern matches it" if not others else "no pattern matches"
-        )
+        actual = "no pattern matches it" if not others else "no pattern matches"
+        return Finding(message=message, actual=actual, where=file)
     taken = "it" if not others else "them"
     return Finding(
         message=message, actual=f"the pattern {rule.pattern!r} takes {taken} out again", where=rule.where

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from grader.check import check
+from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.project.pyproject import Needed, runtime, target_environment
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
@@ -22,13 +22,13 @@ MOST_SHOWN = 5
 
 
 @check("lockfile.pinned")
-def pinned(context: Context, *, file: str) -> Outcome:
+def pinned(context: Context, *, file: Deliverable) -> Outcome:
     """Every requirement of the lock file is pinned with `==`."""
     lines = _lines(context, file)
     if isinstance(lines, Finding):
         return failed(lines)
     source = context.submission.deliverable(file)
-    assert source is not None  # noqa: S101  (_lines has looked)
+    assert source is not None  # noqa: S101
     asked = (line for line in lines if line.option is None or line.reference is not None)
     wanted = [line for line in asked if not line.itself]
     if not wanted:
@@ -40,7 +40,9 @@ def pinned(context: Context, *, file: str) -> Outcome:
 
 
 @check("lockfile.agrees")
-def agrees(context: Context, *, file: str, project: str, packages: list[str]) -> Outcome:
+def agrees(
+    context: Context, *, file: Deliverable, project: DeliverableIfAny, packages: tuple[str, ...]
+) -> Outcome:
     """The named packages are in the lock file, at versions inside the project file's ranges."""
     lines = _lines(context, file)
     if isinstance(lines, Finding):
@@ -58,7 +60,7 @@ def agrees(context: Context, *, file: str, project: str, packages: list[str]) ->
 
 
 @check("lockfile.complete", evidence=Evidence.RUNS)
-def complete(context: Context, *, file: str) -> Outcome:
+def complete(context: Context, *, file: Deliverable) -> Outcome:
     """The lock file installs, and nothing that an installed package needs is missing from it."""
     source = context.submission.deliverable(file)
     if source is None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from grader.context import Context
 
@@ -33,7 +33,14 @@ class Hook:
 
 
 @check("precommit.hook")
-def hook(context: Context, *, file: str, ids: list[str], repos: list[str], commands: list[str]) -> Outcome:
+def hook(
+    context: Context,
+    *,
+    file: Deliverable,
+    ids: tuple[str, ...],
+    repos: tuple[str, ...],
+    commands: tuple[str, ...],
+) -> Outcome:
     """The configuration is valid and has one of these hooks, from such a repo or as a local command."""
     source = context.submission.deliverable(file)
     if source is None:
@@ -53,7 +60,7 @@ def hook(context: Context, *, file: str, ids: list[str], repos: list[str], comma
     )
 
 
-def _is(hook: Hook, ids: list[str], repos: list[str], commands: list[str]) -> bool:
+def _is(hook: Hook, ids: Sequence[str], repos: Sequence[str], commands: Sequence[str]) -> bool:
     if hook.repo != "local":
         return hook.id in ids and any(fnmatch(hook.repo.lower(), pattern) for pattern in repos)
     words = tuple(_words(hook.entry))

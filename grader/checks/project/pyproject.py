@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
 from grader.readers.version_ranges import MOST_CHARACTERS, Range, pep440, poetry
@@ -44,7 +44,7 @@ class Needed:
 
 
 @check("pyproject.metadata")
-def metadata(context: Context, *, file: str) -> Outcome:
+def metadata(context: Context, *, file: Deliverable) -> Outcome:
     """It is valid TOML and valid project metadata with a name and a version (PEP 621 or Poetry's table)."""
     source = context.submission.deliverable(file)
     if source is None:
@@ -56,7 +56,7 @@ def metadata(context: Context, *, file: str) -> Outcome:
 
 
 @check("pyproject.requires")
-def requires(context: Context, *, file: str, package: str, at_least: str) -> Outcome:
+def requires(context: Context, *, file: Deliverable, package: str, at_least: str) -> Outcome:
     """A runtime dependency admits no version under a floor and at least one above it."""
     source = context.submission.deliverable(file)
     expected = f"{package}>={at_least}"

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import DeliverableIfAny, check
 from grader.readers.shell.parser import Command
 from grader.readers.shell.parser import commands as read_commands
 from grader.readers.shell.sources import notes, of, scripts
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from grader.context import Context
     from grader.submission.model import Submission
 
@@ -25,7 +27,7 @@ class Recorded:
     command: Command
     folder: str
 
-    def is_call(self, words: list[str], arguments: list[str]) -> bool:
+    def is_call(self, words: Sequence[str], arguments: Sequence[str]) -> bool:
         """Whether it is this command, options aside, and is given these arguments."""
         if self.command.program != words[0] or self.command.has("-h", "--help"):
             return False
@@ -42,7 +44,9 @@ class Recorded:
 
 
 @check("commands.recorded")
-def recorded(context: Context, *, file: str, command: str, arguments: list[str] = []) -> Outcome:  # noqa: B006
+def recorded(
+    context: Context, *, file: DeliverableIfAny, command: str, arguments: tuple[str, ...] = ()
+) -> Outcome:
     """A command is recorded with these arguments, in a script, a recipe, a README or other notes."""
     words = command.split()
     known = context.memo.once(

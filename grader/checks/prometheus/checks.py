@@ -5,16 +5,16 @@ With promtool an alert is tried on series made for its expression; without, the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
-from grader.check import check
+from pydantic import model_validator
+
+from grader.check import Deliverable, Parameters, check
 from grader.checks.prometheus import facts as alert_rules
-from grader.checks.prometheus import promql
 from grader.checks.prometheus.judgement import Verdict, verdict
 from grader.checks.prometheus.promtool import check_rules
-from grader.checks.prometheus.scenarios import Spec
+from grader.checks.prometheus.scenarios import Alert
 from grader.documents import Problem, SourceFile
-from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _READ = Finding(message="promtool is not on this machine: the rules were read, n
 
 
 @check("prometheus.valid", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
-def valid(context: Context, *, file: str) -> Outcome:
+def valid(context: Context, *, file: Deliverable) -> Outcome:
     """A rule file that Prometheus loads, with at least one alert in it."""
     source = context.submission.deliverable(file)
     if source is None:
@@ -53,58 +53,33 @@ def valid(context: Context, *, file: str) -> Outcome:
     )
 
 
-@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
-def alert_does(
-    context: Context,
-    *,
-    file: str,
-    alert: str,
-    shows: str,
-    kind: str,
-    threshold: float,
-    duration: str,
-    metric: str = "",
-    quantile: float = 0.95,
-    good: float = 1.0,
-    bad: float = 0.0,
-    near: float = 1.5,
-    far: float = 4.0,
-    burst: float = 40.0,
-    slack: float = 180.0,
-) -> Outcome:
-    """An alert on a `rate`, `latency` or `value` shows that it `fires`, stays `quiet`, takes the `quantile`.
+class Shown(Parameters):
+    """The rules between the two parameters of `prometheus.alert`."""
+
+    @model_validator(mode="after")
+    def _has_a_quantile(self) -> Self:
+        scenario: Alert = getattr(self, "scenario")  # noqa: B009  # fields come from the check's keywords
+        if getattr(self, "shows") == "quantile" and scenario.watches != "latency":  # noqa: B009
+            raise ValueError(
+                f"an alert on a {scenario.watches} takes no quantile: only one on a latency does"
+            )
+        return self
+
+
+@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True, parameters=Shown)
+def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "quiet", "quantile"]) -> Outcome:
+    """An alert `fires` when it should, stays `quiet` when it should, or takes the `quantile` asked for.
 
     It fires well over the threshold once that has lasted its time; it stays quiet well under it and until
-    then. `near` is the factor of well over and well under, `far` the one for ratios of several counters,
-    `burst` one that every window notices at once, `slack` the seconds that windows may add.
+    then.
     """
-    after = promql.seconds(duration)
-    if (
-        shows not in ("fires", "quiet", "quantile")
-        or kind not in ("rate", "latency", "value")
-        or after is None
-    ):
-        raise GraderFault(f"the rubric asks {alert} for {shows} of a {kind} after {duration}: no such thing")
-    spec = Spec(
-        alert=alert,
-        kind=kind,
-        metric=metric,
-        threshold=threshold,
-        after=after,
-        near=near,
-        far=far,
-        burst=burst,
-        slack=slack,
-        quantile=quantile,
-        good=good,
-        bad=bad,
-    )
-    found = context.memo.once(("prometheus.verdict", file, spec), lambda: _verdict(context, file, spec))
+    key = ("prometheus.verdict", scenario)
+    found = context.memo.once(key, lambda: _verdict(context, scenario))
     return found if isinstance(found, Outcome) else _outcome(found, shows)
 
 
-def _verdict(context: Context, file: str, spec: Spec) -> Verdict | Outcome:
-    source = context.submission.deliverable(file)
+def _verdict(context: Context, spec: Alert) -> Verdict | Outcome:
+    source = context.submission.deliverable(spec.file)
     if source is None:
         return failed(Finding(message="the file with the alert rules is missing"))
     rules = _rules(context, source)

@@ -10,7 +10,7 @@ from grader.checks.prometheus import promql
 from grader.checks.prometheus import static as alert_reading
 from grader.checks.prometheus.clock import draw_clock
 from grader.checks.prometheus.promtool import Promtool, check_rules
-from grader.checks.prometheus.scenarios import Spec, Tried, quantile_scenarios, scenarios, worlds
+from grader.checks.prometheus.scenarios import Alert, Tried, quantile_scenarios, scenarios, worlds
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Verdict:
         return int(self.fires is True), int(self.quiet is True) + int(self.quantile is True)
 
 
-def verdict(rule: Rule, file: RuleFile, spec: Spec, promtool: Path | None, *, valid: bool) -> Verdict:
+def verdict(rule: Rule, file: RuleFile, spec: Alert, promtool: Path | None, *, valid: bool) -> Verdict:
     """Try an alert, or read it where there is no promtool.
 
     Args:
@@ -51,7 +51,7 @@ def verdict(rule: Rule, file: RuleFile, spec: Spec, promtool: Path | None, *, va
     refused = "" if valid or promtool is None else _refused(promtool, rule)
     if refused:
         lost = _lost(rule, Finding(message=f"{spec.alert} is no valid rule", actual=_last(refused)))
-        if not rule.duration or spec.kind != "latency":
+        if not rule.duration or spec.watches != "latency":
             return lost
         # How long it waits has no say in which quantile it takes.
         at_once = verdict(replace(rule, duration=""), file, spec, promtool, valid=False)
@@ -75,7 +75,7 @@ def verdict(rule: Rule, file: RuleFile, spec: Spec, promtool: Path | None, *, va
 def _tried(
     rule: Rule,
     file: RuleFile,
-    spec: Spec,
+    spec: Alert,
     promtool: Path,
     selectors: Sequence[promql.Selector],
     *,
@@ -104,7 +104,7 @@ def _tried(
     )
 
 
-def _in_worlds(tool: Promtool, spec: Spec, tried: Tried) -> Iterator[dict[str, bool]]:
+def _in_worlds(tool: Promtool, spec: Alert, tried: Tried) -> Iterator[dict[str, bool]]:
     """For each world, which questions were answered as they should be, up to the first that is all right."""
     for world in worlds(spec, tried.selectors):
         asked = scenarios(spec, tried, world)
@@ -123,9 +123,9 @@ def _best(found: Iterator[dict[str, bool]]) -> dict[str, bool]:
     return max(found, key=lambda each: (each["lasting 0"] and each["burst 1"], sum(each.values())))
 
 
-def _wrong_quantile(tool: Promtool, spec: Spec, at_once: Tried) -> str | None:
+def _wrong_quantile(tool: Promtool, spec: Alert, at_once: Tried) -> str | None:
     """Why it does not take the wanted quantile of buckets; how long it waits is another question."""
-    if spec.kind != "latency":
+    if spec.watches != "latency":
         return None
     if not _has_buckets(at_once.selectors):
         return "looks at no histogram bucket (a `_bucket` series)"
@@ -142,7 +142,7 @@ def _wrong_quantile(tool: Promtool, spec: Spec, at_once: Tried) -> str | None:
     return wrong
 
 
-def _read(rule: Rule, file: RuleFile, spec: Spec) -> Verdict:
+def _read(rule: Rule, file: RuleFile, spec: Alert) -> Verdict:
     expression = promql.read(rule.expr)
     if isinstance(expression, promql.Unreadable):
         return _lost(rule, Finding(message=f"the expression of {spec.alert} cannot be read"))
@@ -192,31 +192,31 @@ def _open(rule: Rule, reason: str) -> Verdict:
     return Verdict(where=rule.where, fires=None, quiet=None, quantile=None, why=why, tried=True)
 
 
-def _other_metric(spec: Spec, selectors: Sequence[promql.Selector]) -> Finding:
+def _other_metric(spec: Alert, selectors: Sequence[promql.Selector]) -> Finding:
     seen = ", ".join(sorted({each.metric for each in selectors} - {""})) or "no metric"
     return Finding(message=f"{spec.alert} does not look at {spec.metric}", expected=spec.metric, actual=seen)
 
 
-def _asked(spec: Spec) -> str:
+def _asked(spec: Alert) -> str:
     level = {
         "rate": f"a rate of {spec.metric} over {spec.threshold:g} per second",
         "latency": f"a {spec.quantile:.0%} quantile over {spec.threshold:g} s",
         "value": f"{spec.metric} == {spec.bad:g}",
-    }[spec.kind]
+    }[spec.watches]
     return f"{level} for {spec.after:g} s"
 
 
-def _why(name: str, rule: Rule, spec: Spec, found: dict[str, bool], refusal: str) -> Finding:
+def _why(name: str, rule: Rule, spec: Alert, found: dict[str, bool], refusal: str) -> Finding:
     bad = {
         "rate": f"{spec.metric} grows by {spec.over:g} a second",
         "latency": f"every request takes {spec.over:g} s",
         "value": f"{spec.metric} is {spec.bad:g}",
-    }[spec.kind]
+    }[spec.watches]
     good = {
         "rate": f"{spec.metric} grows by {spec.under:.2g} a second",
         "latency": f"every request takes {spec.under:.2g} s",
         "value": f"{spec.metric} is {spec.good:g}",
-    }[spec.kind]
+    }[spec.watches]
     if refusal:
         message = f"{spec.alert} cannot be evaluated on the series that it asks for"
     elif name == "fires":
@@ -234,7 +234,7 @@ def _why(name: str, rule: Rule, spec: Spec, found: dict[str, bool], refusal: str
     )
 
 
-def _why_no_quantile(rule: Rule, spec: Spec, wrong: str) -> Finding:
+def _why_no_quantile(rule: Rule, spec: Alert, wrong: str) -> Finding:
     wanted = f"the {spec.quantile:.0%} quantile of the rates of a histogram's buckets"
     return Finding(message=f"{spec.alert} {wrong}", expected=wanted, actual=rule.expr[:300], where=rule.where)
 

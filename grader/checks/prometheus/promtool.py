@@ -38,7 +38,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scenario:
+class Trial:
     """Some series, and what is asked about them."""
 
     name: str
@@ -76,11 +76,11 @@ class Promtool:
     """What it said when it could not evaluate the rule, which is then not tried again."""
     _timed_out: bool = field(default=False, init=False)
 
-    def ask(self, scenarios: Sequence[Scenario]) -> Answers:
+    def ask(self, scenarios: Sequence[Trial]) -> Answers:
         """Answer every question."""
         if self.refusal:
             return Answers({})
-        claims: Sequence[Scenario] = scenarios
+        claims: Sequence[Trial] = scenarios
         right = self._holds(claims)
         if not right and not self._timed_out:
             claims = self._corrected(scenarios)
@@ -94,7 +94,7 @@ class Promtool:
             }
         )
 
-    def _corrected(self, scenarios: Sequence[Scenario]) -> list[Scenario]:
+    def _corrected(self, scenarios: Sequence[Trial]) -> list[Trial]:
         """The scenarios as promtool has just found them to be; only another run makes that an answer."""
         return [
             replace(
@@ -107,7 +107,7 @@ class Promtool:
             for each in scenarios
         ]
 
-    def _answer(self, scenario: Scenario, question: Question) -> bool | None:
+    def _answer(self, scenario: Trial, question: Question) -> bool | None:
         for claimed in (question.expected, not question.expected):
             only = replace(scenario, questions=(replace(question, expected=claimed),))
             if not self.refusal and not self._timed_out and self._holds([only]):
@@ -117,7 +117,7 @@ class Promtool:
             self._control(only)
         return None
 
-    def _control(self, scenario: Scenario) -> None:
+    def _control(self, scenario: Trial) -> None:
         """Make sure that it is the candidate's rule that cannot be evaluated, and not our test.
 
         Raises:
@@ -129,7 +129,7 @@ class Promtool:
         if not self._holds([replace(scenario, rules=always, questions=questions)]):
             raise GraderFault("promtool fails on the grader's own rule", log_tail=self.complaint)
 
-    def _holds(self, scenarios: Sequence[Scenario]) -> bool:
+    def _holds(self, scenarios: Sequence[Trial]) -> bool:
         with temporary_directory() as directory:
             names = []
             for number, scenario in enumerate(scenarios):
@@ -144,7 +144,7 @@ class Promtool:
             self.complaint = f"promtool was stopped after {SECONDS} s" if ended.timed_out else ended.output
         return ended.returncode == 0 and not ended.timed_out
 
-    def _test(self, scenario: Scenario, rules: str) -> dict[str, Any]:
+    def _test(self, scenario: Trial, rules: str) -> dict[str, Any]:
         return {
             "rule_files": [rules],
             "evaluation_interval": f"{STEP}s",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
+from pydantic import Field, field_validator, model_validator
+
+from grader.check import Deliverable, Scenario
 from grader.checks.prometheus import promql
 from grader.checks.prometheus import series as alert_series
-from grader.checks.prometheus.promtool import Question, Scenario, after
+from grader.checks.prometheus.promtool import Question, Trial, after
 from grader.checks.prometheus.series import HISTORY, STEP, Course, Latencies, Signal, World
 
 if TYPE_CHECKING:
@@ -20,28 +23,62 @@ _TELLS_UNIT = re.compile(r"second|_s(?:_|$)|milli|_ms(?:_|$)", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"milli|_ms(?:_|$)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """What the exam asks of one alert."""
+class Alert(Scenario):
+    """What the exam asks of one alert, which is tried on series that are made for its expression."""
 
+    kind: ClassVar[str] = "alert"
+
+    file: Deliverable
+    """The rule file."""
     alert: str
-    kind: str
-    """`rate`, `latency` or `value`"""
-    metric: str
-    threshold: float
-    after: float
-    """Seconds that the bad state has to last."""
-    near: float
+    watches: Literal["rate", "latency", "value"]
+    """Errors a second, a quantile of latencies, or a gauge."""
+    metric: str = ""
+    threshold: Annotated[float, Field(ge=0)]
+    duration: str
+    """How long the bad state has to last, as Prometheus writes it: `5m`."""
+    near: Annotated[float, Field(gt=1)] = 1.5
     """Factor by which a lasting state is over or under the threshold."""
-    far: float
+    far: Annotated[float, Field(gt=1)] = 4.0
     """The same where an expression divides by several counters, so that its readings differ."""
-    burst: float
+    burst: Annotated[float, Field(gt=1)] = 40.0
     """Factor of a state that every window notices at once."""
-    slack: float
+    slack: Annotated[float, Field(ge=0)] = 180.0
     """Seconds that an alert may take longer, for windows and evaluation."""
-    quantile: float = 0.95
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
     good: float = 1.0
+    """A good value of a gauge."""
     bad: float = 0.0
+    """A bad value of a gauge."""
+
+    @field_validator("duration")
+    @classmethod
+    def _is_a_duration(cls, value: str) -> str:
+        if promql.seconds(value) is None:
+            raise ValueError(f"{value!r} is no duration of Prometheus's: write 5m, 90s or 1h30m")
+        return value
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.watches != "latency" and not self.metric:
+            raise ValueError(f"an alert on a {self.watches} needs the metric that it watches")
+        if self.watches == "value" and self.good == self.bad:
+            raise ValueError("a good value and a bad one must differ, or no alert can tell them apart")
+        if self.watches == "value" and not min(self.good, self.bad) <= self.threshold <= max(
+            self.good, self.bad
+        ):
+            raise ValueError(
+                f"no alert on {self.threshold:g} can tell {self.good:g} (good) from {self.bad:g} (bad): "
+                "the threshold lies between them, or is one of them"
+            )
+        if self.watches != "value" and not self.threshold:
+            raise ValueError(f"a {self.watches} is never under 0: the threshold must be more")
+        return self
+
+    @property
+    def after(self) -> float:
+        """Seconds that the bad state has to last."""
+        return promql.seconds(self.duration) or 0.0
 
     @property
     def over(self) -> float:
@@ -66,10 +103,10 @@ class Spec:
     @property
     def signal(self) -> Signal:
         """What is watched."""
-        return Signal(kind=self.kind, metric=self.metric, scale=self.threshold)
+        return Signal(kind=self.watches, metric=self.metric, scale=self.threshold)
 
 
-def worlds(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool = False) -> tuple[World, ...]:
+def worlds(spec: Alert, selectors: Sequence[promql.Selector], *, any_unit: bool = False) -> tuple[World, ...]:
     """The worlds in which an expression may be meant; it has to be right in one of them."""
     found = tuple(_usual(spec, selectors, any_unit=any_unit))
     if len(alert_series.without_exceptions(selectors, spec.metric)) < len(selectors):
@@ -77,9 +114,9 @@ def worlds(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool =
     return found
 
 
-def _usual(spec: Spec, selectors: Sequence[promql.Selector], *, any_unit: bool) -> Iterator[World]:
+def _usual(spec: Alert, selectors: Sequence[promql.Selector], *, any_unit: bool) -> Iterator[World]:
     counters = [each for each in selectors if each.metric != spec.metric and alert_series.counts(each)]
-    match spec.kind:
+    match spec.watches:
         case "latency":
             names = " ".join(each.metric for each in selectors)
             told = _TELLS_UNIT.search(names) is not None and not any_unit
@@ -101,7 +138,7 @@ class Tried:
     grouping: frozenset[str]
 
 
-def scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
+def scenarios(spec: Alert, tried: Tried, world: World) -> list[Trial]:
     """What tells whether an alert fires (`lasting` 0, `burst` 1) and stays quiet (`burst` 0, `under` 0)."""
     courses = _courses(spec, tried)
     late = after(spec.after + 2 * STEP + spec.slack)
@@ -117,7 +154,7 @@ def scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
     return [_scenario(name, asked[name], course, spec, tried, world) for name, course in courses.items()]
 
 
-def quantile_scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]:
+def quantile_scenarios(spec: Alert, tried: Tried, world: World) -> list[Trial]:
     """What tells the wanted quantile (`slow` 0, `few` 0) from a higher one, a lower one and the mean."""
     fast: Latencies = {spec.threshold / 25: 1.0}
     slow: Latencies = {spec.threshold / 25: 1 - spec.slow, spec.threshold * 4: spec.slow}
@@ -131,13 +168,13 @@ def quantile_scenarios(spec: Spec, tried: Tried, world: World) -> list[Scenario]
     ]
 
 
-def _courses(spec: Spec, tried: Tried) -> dict[str, Course]:
-    if spec.kind == "value":
+def _courses(spec: Alert, tried: Tried) -> dict[str, Course]:
+    if spec.watches == "value":
         bad = Course(healthy=spec.good, then=spec.bad, seconds=LASTING)
         good = Course(healthy=spec.good, then=spec.good, seconds=LASTING)
         return {"lasting": bad, "burst": bad, "under": good}
     counters = {each.metric for each in tried.selectors if alert_series.counts(each)} - {spec.metric}
-    factor = spec.far if spec.kind == "rate" and len(counters) > 1 else spec.near
+    factor = spec.far if spec.watches == "rate" and len(counters) > 1 else spec.near
     healthy = spec.threshold / spec.near / 5
     levels = {"lasting": factor, "burst": spec.burst, "under": 1 / factor}
     return {
@@ -147,7 +184,7 @@ def _courses(spec: Spec, tried: Tried) -> dict[str, Course]:
 
 
 def _scenario(
-    name: str, questions: tuple[Question, ...], course: Course, spec: Spec, tried: Tried, world: World
-) -> Scenario:
+    name: str, questions: tuple[Question, ...], course: Course, spec: Alert, tried: Tried, world: World
+) -> Trial:
     made = alert_series.series(tried.selectors, tried.grouping, spec.signal, world, course)
-    return Scenario(name=name, rules=tried.rules, series=made, questions=questions)
+    return Trial(name=name, rules=tried.rules, series=made, questions=questions)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.prometheus import promql
-from grader.checks.prometheus.scenarios import Spec, worlds
+from grader.checks.prometheus.scenarios import Alert, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Reading:
     quantile: bool | None = None
 
 
-def read(expression: promql.Expression, duration: str, spec: Spec) -> Reading:
+def read(expression: promql.Expression, duration: str, spec: Alert) -> Reading:
     """When an alert with this expression and `for` fires."""
     compared = expression.comparison()
     if compared is None:
@@ -54,14 +54,14 @@ def read(expression: promql.Expression, duration: str, spec: Spec) -> Reading:
     )
 
 
-def _sides(compared: promql.Comparison, spec: Spec) -> tuple[bool | None, bool | None, bool | None]:
+def _sides(compared: promql.Comparison, spec: Alert) -> tuple[bool | None, bool | None, bool | None]:
     """Whether it holds on the bad side and on the good one, and whether it is the right quantile."""
     node, holds = _folded(compared.left), _COMPARE[compared.operator]
 
     def both(low: float, high: float) -> tuple[bool, bool]:
         return holds(high, compared.threshold), holds(low, compared.threshold)
 
-    match spec.kind:
+    match spec.watches:
         case "value" if type(node).__name__ == "VectorSelector" and node.name == spec.metric:
             return holds(spec.bad, compared.threshold), holds(spec.good, compared.threshold), None
         case "rate" if (scale := _per_second(_numerator(node), spec.metric)) is not None:

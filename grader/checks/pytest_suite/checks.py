@@ -22,32 +22,32 @@ _LIBRARIES = "site-packages"
 
 
 @check("tests.pass", evidence=Evidence.RUNS)
-def suite_passes(context: Context, *, file: str, how: Suite) -> Outcome:
+def suite_passes(context: Context, *, scenario: Suite) -> Outcome:
     """pytest collects at least one test of the file, and passes, with a model to be had or without."""
-    alone = without_model(context, file, how)
+    alone = without_model(context, scenario)
     if alone.clean.green:
         return passed(*alone.remarks)
-    return judge_passes(with_model(context, file, how), _where(context, file))
+    return judge_passes(with_model(context, scenario), _where(context, scenario.script))
 
 
 @check("tests.pass_without_model", evidence=Evidence.RUNS)
-def suite_passes_without_model(context: Context, *, file: str, how: Suite) -> Outcome:
+def suite_passes_without_model(context: Context, *, scenario: Suite) -> Outcome:
     """The tests pass and skip nothing where there is no model file and no tracking server."""
-    alone = without_model(context, file, how)
+    alone = without_model(context, scenario)
     # What is expected to fail here, and does not with a model, was not mocked either.
-    other = with_model(context, file, how) if alone.clean.those("xfailed") else None
-    return judge_mocks(alone, other, _where(context, file))
+    other = with_model(context, scenario) if alone.clean.those("xfailed") else None
+    return judge_mocks(alone, other, _where(context, scenario.script))
 
 
 @check("tests.notice", evidence=Evidence.RUNS)
-def suite_notices(context: Context, *, file: str, how: Suite, fault: str) -> Outcome:
+def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
     """A test that passed fails while the answers that the fault speaks of are changed."""
-    alone = without_model(context, file, how)
-    where = _where(context, file)
-    outcome = judge_notices(alone, how, fault, where)
+    alone = without_model(context, scenario)
+    where = _where(context, scenario.script)
+    outcome = judge_notices(alone, scenario, fault, where)
     if alone.clean.plain or not outcome.findings:
         return outcome
-    return judge_notices(with_model(context, file, how), how, fault, where)
+    return judge_notices(with_model(context, scenario), scenario, fault, where)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
@@ -92,21 +92,21 @@ def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
     return passed()
 
 
-def judge_notices(seen: Observed, how: Suite, name: str, where: str) -> Outcome:
+def judge_notices(seen: Observed, scenario: Suite, name: str, where: str) -> Outcome:
     """A test that passed, and fails after an answer was changed."""
-    fault, clean = how["faults"][name], seen.clean
+    fault, clean = scenario.faults[name], seen.clean
     good, noticed = clean.those("passed"), seen.noticed(name)
     if not noticed.isdisjoint(seen.steady()):
         return passed()
     if not good:
         return failed(Finding(message="no test passes, so none can notice", actual=brief(clean), where=where))
-    asked = f"{how['method']} {how['path']}"
-    answered = [answer for answer in clean.answers if answer.status == fault["answered"] and not answer.own]
+    asked = f"{scenario.method} {scenario.path}"
+    answered = [answer for answer in clean.answers if answer.status == fault.answered and not answer.own]
     if not answered:
         return failed(
             Finding(
-                message=f"no test sends a {asked} that the application answers with {fault['answered']}",
-                expected=f"a test client sends the request to the application of {how['path']}",
+                message=f"no test sends a {asked} that the application answers with {fault.answered}",
+                expected=f"a test client sends the request to the application of {scenario.path}",
                 actual=_statuses(clean, asked),
                 where=where,
             )
@@ -183,9 +183,9 @@ def brief(clean: SuiteRun) -> str:
 
 def _told(fault: Fault, asked: str) -> str:
     """What a fault does, to follow "when"."""
-    before, after = fault["answered"], fault["status"]
-    if "drop" in fault:
-        return f"the answer of {asked} lacks {fault['drop']}"
+    before, after = fault.answered, fault.status
+    if fault.drop is not None:
+        return f"the answer of {asked} lacks {fault.drop}"
     return f"{asked} answers {after} to what it answered {before} before"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from grader.check import Deliverable, Parameters, Scenario
+from grader.checks.mlflow.world import ServedModel
 from grader.checks.pytest_suite.events import SuiteRun, read_events
 from grader.errors import GraderFault
 from grader.results import Finding
@@ -27,35 +28,36 @@ _USAGE_ERROR, _NO_TESTS = 4, 5
 _CONFTEST = "conftest.py"
 
 
-class Answered(TypedDict):
+class Answered(Parameters):
     """Which answers a fault changes, and into what."""
 
     answered: int
     status: int
 
 
-class Fault(Answered, total=False):
+class Fault(Answered):
     """How an application is broken."""
 
-    body: str
+    body: str | None = None
     """What its answers hold instead."""
-    drop: str
+    drop: str | None = None
     """The key that its answers lack."""
 
 
-class Suite(TypedDict):
-    """How a suite is run; the same mapping for every check, so that they share its runs."""
+class Suite(Scenario):
+    """How a suite is run."""
 
+    kind: ClassVar[str] = "pytest_suite"
+
+    script: Deliverable
     method: str
     path: str
     """The endpoint that faults speak of."""
     faults: dict[str, Fault]
-    without: list[str]
+    without: tuple[str, ...]
     """Globs of what is not there when there is no model."""
-    recipe: str
-    """The probe that makes a model, for suites that need one."""
-    seed: dict[str, Any]
-    model_file: str
+    world: ServedModel
+    """For suites that need a model."""
     idle_seconds: float
     """Longest time without a sign of life: one test's, or that of collecting them."""
     cpu_seconds: float
@@ -114,28 +116,28 @@ class Observed:
         return replace(self, controls=self.controls + controls, broken=broken)
 
 
-def without_model(context: Context, file: str, how: Suite) -> Observed:
+def without_model(context: Context, scenario: Suite) -> Observed:
     """The suite where there is neither a model nor a tracking server."""
-    key = ("suite without model", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _World(context, file, how).observe())
+    key = ("suite without model", scenario)
+    return context.memo.once(key, lambda: _World(context, scenario).observe())
 
 
-def with_model(context: Context, file: str, how: Suite) -> Observed:
+def with_model(context: Context, scenario: Suite) -> Observed:
     """The suite where a model is in the registry and in the file."""
-    before = without_model(context, file, how)
-    key = ("suite with model", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _World(context, file, how, before).observe())
+    before = without_model(context, scenario)
+    key = ("suite with model", scenario)
+    return context.memo.once(key, lambda: _World(context, scenario, before).observe())
 
 
 class _World:
     """What is around the suite while it runs: a model if it ran without one before."""
 
-    def __init__(self, context: Context, file: str, how: Suite, before: Observed | None = None) -> None:
-        path = context.submission.deliverables.get(file)
+    def __init__(self, context: Context, scenario: Suite, before: Observed | None = None) -> None:
+        path = context.submission.deliverables.get(scenario.script)
         if path is None:
-            raise GraderFault(f"there is no {file} to run")
-        self._context, self._how, self._path, self._before = context, how, path, before
-        self._command = context.submission.manifest.commands.get(file, ())
+            raise GraderFault(f"there is no {scenario.script} to run")
+        self._context, self._scenario, self._path, self._before = context, scenario, path, before
+        self._command = context.submission.manifest.commands.get(scenario.script, ())
 
     def observe(self) -> Observed:
         """Every run, in one process where that is as good as in many."""
@@ -163,7 +165,9 @@ class _World:
 
         Which fault such a run has, if any, is drawn where it runs: nothing that the suite can read tells.
         """
-        useful = [name for name, fault in self._how["faults"].items() if _changes_anything(seen.clean, fault)]
+        useful = [
+            name for name, fault in self._scenario.faults.items() if _changes_anything(seen.clean, fault)
+        ]
         missing = [name for name in useful if name not in seen.broken]
         for _ in range(MAX_DRAWS if missing else 0):
             seen = seen.add([self._one(seen.form, (*(missing or useful), None))])
@@ -221,28 +225,28 @@ class _World:
         self, form: Form, choose: Sequence[str | None] | None = None
     ) -> tuple[Run, list[tuple[str | None, SuiteRun]]]:
         """Runs in a fresh workspace, each with its fault."""
-        how, lab = self._how, self._context.require_lab()
-        limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
+        scenario, lab = self._scenario, self._context.require_lab()
+        limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
         own = [self._path, *(path for path in self._context.submission.files if path.name == _CONFTEST)]
         request: dict[str, Any] = {
             "args": form.args,
             "paths": form.paths,
             "own": [str(path) for path in own],
-            "method": how["method"],
-            "path": how["path"],
-            "faults": how["faults"],
-            "idle_seconds": how["idle_seconds"],
+            "method": scenario.method,
+            "path": scenario.path,
+            "faults": {name: fault.model_dump(exclude_none=True) for name, fault in scenario.faults.items()},
+            "idle_seconds": scenario.idle_seconds,
             **({"choose": choose} if choose else {}),
         }
         with ExitStack() as stack:
             name = "suite"
             if self._before:
-                seed = lab.seeded(how["recipe"], how["seed"])
+                seed = lab.seeded("seed_model", scenario.world.request({}))
                 server = stack.enter_context(lab.mlflow(name, seeded=seed.store))
-                model = {how["model_file"]: Path(seed.files) / Path(how["model_file"]).name}
+                model = {scenario.world.file: Path(seed.files) / Path(scenario.world.file).name}
                 cell = stack.enter_context(lab.cell(mlflow=server, files=model))
             else:
-                cell = stack.enter_context(lab.cell(without=how["without"]))
+                cell = stack.enter_context(lab.cell(without=scenario.without))
             run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None, apart=True)
         return run, list(_runs(run, answer))
 
@@ -261,5 +265,5 @@ def _same(one: SuiteRun, other: SuiteRun) -> bool:
 
 def _changes_anything(clean: SuiteRun, fault: Fault) -> bool:
     return bool(clean.those("passed")) and any(
-        answer.status == fault["answered"] and not answer.own for answer in clean.answers
+        answer.status == fault.answered and not answer.own for answer in clean.answers
     )

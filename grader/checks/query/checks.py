@@ -25,47 +25,51 @@ Judge = Callable[[Shown, Sequence[RunInfo], Query], Finding | None]
 
 
 @check("query.experiment", evidence=Evidence.RUNS, falls_back=True)
-def experiment(context: Context, *, file: str, how: Query) -> Outcome:
+def experiment(context: Context, *, scenario: Query) -> Outcome:
     """No run of another experiment is shown."""
 
     def read() -> Outcome:
-        return query_source.experiment.function(context, file=file, experiment=how["experiment"])
+        return query_source.experiment.function(context, file=scenario.script, experiment=scenario.experiment)
 
-    return _decided(context, file, how, judge_experiment, read, tells_why=True)
+    return _decided(context, scenario, judge_experiment, read, tells_why=True)
 
 
 @check("query.filter", evidence=Evidence.RUNS, falls_back=True)
-def filtered(context: Context, *, file: str, how: Query) -> Outcome:
+def filtered(context: Context, *, scenario: Query) -> Outcome:
     """No run at the limit or under it is shown, also where few qualify."""
 
     def read() -> Outcome:
-        return query_source.filtered.function(context, file=file, metric=how["metric"], above=how["above"])
+        return query_source.filtered.function(
+            context, file=scenario.script, metric=scenario.metric, above=scenario.above
+        )
 
-    if context.lab is not None and (source := _first(context, file)) is not None:
-        on_few(context, source, how)  # beside the other one, which other checks wait for at the same time
-    return _decided(context, file, how, judge_filter, read, few=True)
+    if context.lab is not None and (source := _first(context, scenario.script)) is not None:
+        on_few(
+            context, source, scenario
+        )  # beside the other one, which other checks wait for at the same time
+    return _decided(context, scenario, judge_filter, read, few=True)
 
 
 @check("query.order", evidence=Evidence.RUNS, falls_back=True)
-def ordered(context: Context, *, file: str, how: Query) -> Outcome:
+def ordered(context: Context, *, scenario: Query) -> Outcome:
     """The best run comes first."""
 
     def read() -> Outcome:
-        return query_source.ordered.function(context, file=file, metric=how["metric"])
+        return query_source.ordered.function(context, file=scenario.script, metric=scenario.metric)
 
-    return _decided(context, file, how, judge_order, read)
+    return _decided(context, scenario, judge_order, read)
 
 
 @check("query.top", evidence=Evidence.RUNS, falls_back=True)
-def top(context: Context, *, file: str, how: Query) -> Outcome:
+def top(context: Context, *, scenario: Query) -> Outcome:
     """Exactly the best few are shown."""
 
     def read() -> Outcome:
         return query_source.top.function(
-            context, file=file, count=how["count"], metric=how["metric"], above=how["above"]
+            context, file=scenario.script, count=scenario.count, metric=scenario.metric, above=scenario.above
         )
 
-    return _decided(context, file, how, judge_top, read)
+    return _decided(context, scenario, judge_top, read)
 
 
 # --- from runs of the query to an outcome ----------------------------------------------------------
@@ -73,8 +77,7 @@ def top(context: Context, *, file: str, how: Query) -> Outcome:
 
 def _decided(
     context: Context,
-    file: str,
-    how: Query,
+    scenario: Query,
     judge: Judge,
     read: Callable[[], Outcome],
     *,
@@ -87,65 +90,65 @@ def _decided(
         few: also where few runs qualify.
         tells_why: where it shows nothing, say at length why; one criterion of a task is enough for that.
     """
-    if context.lab is None or (source := _first(context, file)) is None:
+    if context.lab is None or (source := _first(context, scenario.script)) is None:
         return read()
-    shown = _shown(context, file, source, how)
-    if not is_answer(shown, how):
-        why = shows_nothing(shown, how)
+    shown = _shown(context, source, scenario)
+    if not is_answer(shown, scenario):
+        why = shows_nothing(shown, scenario)
         return failed(why if tells_why else Finding(message="there is no answer to judge", where=why.where))
     if not shown.mentions.runs:
-        return _by_request(shown, how, judge, read)
+        return _by_request(shown, scenario, judge, read)
     remarks = () if shown.file == source.name else (Finding(message=f"{shown.file} is what answers"),)
-    finding = judge(shown, shown.mentions.runs, how)
+    finding = judge(shown, shown.mentions.runs, scenario)
     if finding is None and few:
         chosen = context.submission.file(shown.file)
-        again = shown if chosen is None else on_few(context, chosen, how)
-        finding = judge_few(again, how)
+        again = shown if chosen is None else on_few(context, chosen, scenario)
+        finding = judge_few(again, scenario)
     return passed(*remarks) if finding is None else failed(finding, *remarks)
 
 
-def _by_request(shown: Shown, how: Query, judge: Judge, read: Callable[[], Outcome]) -> Outcome:
+def _by_request(shown: Shown, scenario: Query, judge: Judge, read: Callable[[], Outcome]) -> Outcome:
     """What it asked the server for decides, if that is right as it is; else what the code does with it."""
     seen = Finding(message="it shows no run: what it asked the tracking server for was judged")
-    finding = judge(shown, shown.asked, how)
+    finding = judge(shown, shown.asked, scenario)
     if finding is None:
         return passed(seen)
     outcome = read()
     return failed(finding, seen) if outcome.verdict is Verdict.UNVERIFIED else outcome
 
 
-def _first(context: Context, file: str) -> SourceFile | None:
+def _first(context: Context, script: str) -> SourceFile | None:
     """The likeliest file, if it can be run."""
-    source = context.submission.deliverable(file)
+    source = context.submission.deliverable(script)
     return source if source is not None and source.path.suffix in _RUNNABLE else None
 
 
-def _shown(context: Context, file: str, source: SourceFile, how: Query) -> Shown:
+def _shown(context: Context, source: SourceFile, scenario: Query) -> Shown:
     """The run of the first file that answers; of the first one of all where none does."""
-    first = on_many(context, source, how)
-    if is_answer(first, how):
+    first = on_many(context, source, scenario)
+    if is_answer(first, scenario):
         return first
-    likeliest = islice(_others(context, file, source, how), MOST_FILES)
-    others = (on_many(context, other, how) for other in likeliest)
-    return next((shown for shown in others if is_answer(shown, how)), first)
+    likeliest = islice(_others(context, source, scenario), MOST_FILES)
+    others = (on_many(context, other, scenario) for other in likeliest)
+    return next((shown for shown in others if is_answer(shown, scenario)), first)
 
 
-def _others(context: Context, file: str, source: SourceFile, how: Query) -> Iterator[SourceFile]:
+def _others(context: Context, source: SourceFile, scenario: Query) -> Iterator[SourceFile]:
     """Other files that may be the query, but none that the exam has another job for.
 
     Those that register come last: a program may do both, and one that looks up its best run is no answer.
     """
     submission = context.submission
-    taken = {path for name, path in submission.deliverables.items() if name != file}
+    taken = {path for name, path in submission.deliverables.items() if name != scenario.script}
     registering: list[SourceFile] = []
-    for path in submission.alternatives.get(file, ()):
+    for path in submission.alternatives.get(scenario.script, ()):
         other = submission.file(path)
         if path == source.path or path.suffix not in _RUNNABLE or other is None:
             continue
         calls = (
             call.name.rpartition(".")[2] for module in modules(submission, other) for call in module.calls()
         )
-        if set(how["registers"]) & set(calls):
+        if set(scenario.registers) & set(calls):
             registering.append(other)
         elif path not in taken:
             yield other
@@ -155,35 +158,37 @@ def _others(context: Context, file: str, source: SourceFile, how: Query) -> Iter
 # --- judgements: pure -----------------------------------------------------------------------------
 
 
-def right_runs(shown: Shown, how: Query) -> list[RunInfo]:
+def right_runs(shown: Shown, scenario: Query) -> list[RunInfo]:
     """What the answer should be."""
-    qualified = [run for run in shown.there if _belongs(run, how) and _above(run, how)]
-    return sorted(qualified, key=lambda run: -run.metrics[how["metric"]])[: how["count"]]
+    qualified = [run for run in shown.there if _belongs(run, scenario) and _above(run, scenario)]
+    return sorted(qualified, key=lambda run: -run.metrics[scenario.metric])[: scenario.count]
 
 
-def _belongs(run: RunInfo, how: Query) -> bool:
-    return run.active and run.experiment == how["experiment"]
+def _belongs(run: RunInfo, scenario: Query) -> bool:
+    return run.active and run.experiment == scenario.experiment
 
 
-def _above(run: RunInfo, how: Query) -> bool:
-    return run.metrics.get(how["metric"], 0) > how["above"]
+def _above(run: RunInfo, scenario: Query) -> bool:
+    return run.metrics.get(scenario.metric, 0) > scenario.above
 
 
-def is_answer(shown: Shown, how: Query) -> bool:
+def is_answer(shown: Shown, scenario: Query) -> bool:
     """It shows one of the right runs at least, or asked for one; looking up what to register is no answer."""
     if not shown.contacted:
         return False
     runs = shown.mentions.runs or (shown.asked if shown.called.run.ok else ())
-    right = {run.id for run in right_runs(shown, how)}
+    right = {run.id for run in right_runs(shown, scenario)}
     if shown.registered and len(runs) < 2:
         return False
     return any(run.id in right for run in runs)
 
 
-def shows_nothing(shown: Shown, how: Query) -> Finding:
+def shows_nothing(shown: Shown, scenario: Query) -> Finding:
     """Why there is no answer to judge."""
     called = shown.called
-    expected = f"the best {how['count']} runs of {how['experiment']} with {how['metric']} > {how['above']:g}"
+    expected = (
+        f"the best {scenario.count} runs of {scenario.experiment} with {scenario.metric} > {scenario.above:g}"
+    )
     if not called.run.ok:
         return called.finding(expected=expected)
     if shown.registered:
@@ -197,78 +202,78 @@ def shows_nothing(shown: Shown, how: Query) -> Finding:
     return Finding(
         message=message,
         expected=expected,
-        actual=_listed(shown.mentions.runs, how) if shown.mentions.runs else "",
+        actual=_listed(shown.mentions.runs, scenario) if shown.mentions.runs else "",
         where=called.shown,
         detail=called.run.tail(15),
     )
 
 
-def judge_experiment(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | None:
+def judge_experiment(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> Finding | None:
     """None of another experiment."""
-    foreign = [run for run in runs if run.experiment != how["experiment"]]
+    foreign = [run for run in runs if run.experiment != scenario.experiment]
     if not foreign:
         return None
     return Finding(
         message="runs of other experiments are among the answer",
-        expected=f"only runs of {how['experiment']}",
+        expected=f"only runs of {scenario.experiment}",
         actual=", ".join(f"{run.name} of {run.experiment}" for run in foreign[:8]),
         where=shown.called.shown,
         detail=shown.called.run.tail(15),
     )
 
 
-def judge_filter(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | None:
+def judge_filter(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> Finding | None:
     """None at the limit or under it."""
-    low = [run for run in runs if not _above(run, how)]
+    low = [run for run in runs if not _above(run, scenario)]
     if not low:
         return None
     return Finding(
-        message=f"runs with {how['metric']} {how['above']:g} or less are among the answer",
-        expected=f"{how['metric']} > {how['above']:g}",
-        actual=_listed(low, how),
+        message=f"runs with {scenario.metric} {scenario.above:g} or less are among the answer",
+        expected=f"{scenario.metric} > {scenario.above:g}",
+        actual=_listed(low, scenario),
         where=shown.called.shown,
         detail=shown.called.run.tail(15),
     )
 
 
-def judge_few(shown: Shown, how: Query) -> Finding | None:
+def judge_few(shown: Shown, scenario: Query) -> Finding | None:
     """The same where fewer qualify than are wanted."""
     if shown.mentions.runs:
-        return judge_filter(shown, shown.mentions.runs, how)
-    right = len(right_runs(shown, how))
+        return judge_filter(shown, shown.mentions.runs, scenario)
+    right = len(right_runs(shown, scenario))
     message = f"where only {right} runs qualify, the query shows none"
     return shown.called.finding(message, expected=f"the {right} runs that qualify")
 
 
-def judge_order(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | None:
+def judge_order(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> Finding | None:
     """The best of what is shown comes first, and the best of all before the others of its experiment."""
-    values = [run.metrics.get(how["metric"], 0) for run in runs]
-    own = [run.id for run in runs if _belongs(run, how)]
-    if values[0] == max(values) and own[:1] == [right_runs(shown, how)[0].id]:
+    values = [run.metrics.get(scenario.metric, 0) for run in runs]
+    own = [run.id for run in runs if _belongs(run, scenario)]
+    if values[0] == max(values) and own[:1] == [right_runs(shown, scenario)[0].id]:
         return None
     return Finding(
         message="the best run does not come first",
-        expected=f"the highest {how['metric']} first: {_listed(right_runs(shown, how), how)}",
-        actual=_listed(runs, how),
+        expected=f"the highest {scenario.metric} first: {_listed(right_runs(shown, scenario), scenario)}",
+        actual=_listed(runs, scenario),
         where=shown.called.shown,
     )
 
 
-def judge_top(shown: Shown, runs: Sequence[RunInfo], how: Query) -> Finding | None:
+def judge_top(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> Finding | None:
     """The right ones, all of them and no others, in whatever order."""
-    right = right_runs(shown, how)
+    right = right_runs(shown, scenario)
     if {run.id for run in runs} == {run.id for run in right}:
         return None
     return Finding(
-        message=f"the answer is not the best {how['count']} runs",
-        expected=_listed(right, how),
-        actual=_listed(runs, how),
+        message=f"the answer is not the best {scenario.count} runs",
+        expected=_listed(right, scenario),
+        actual=_listed(runs, scenario),
         where=shown.called.shown,
     )
 
 
-def _listed(runs: Sequence[RunInfo], how: Query) -> str:
-    metric = how["metric"]
+def _listed(runs: Sequence[RunInfo], scenario: Query) -> str:
+    metric = scenario.metric
     shown = [f"{run.name} ({metric} {run.metrics.get(metric, 0):.4g})" for run in runs[:8]]
     return ", ".join(shown) + (f" and {len(runs) - 8} more" if len(runs) > 8 else "")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from grader.check import Deliverable, Scenario
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.mentions import Mentions, mentions
-from grader.checks.mlflow.world import World, delete_runs, seeds
+from grader.checks.mlflow.world import TrackedRuns, delete_runs, seeds
 from grader.checks.scripts.entry_points import Answered, answer
 from grader.errors import GraderFault
 from grader.runtime.sandbox.limits import Limits
@@ -26,19 +26,22 @@ _MOST_FILE_BYTES = 2**20
 _MOST_SEARCHES = 20
 
 
-class Query(TypedDict):
-    """How a query is run and what is asked; the same mapping for every check, so that they share its runs."""
+class Query(Scenario):
+    """How a query is run and what is asked."""
 
-    world: World
-    delete: list[str]
+    kind: ClassVar[str] = "query"
+
+    script: Deliverable
+    world: TrackedRuns
+    delete: tuple[str, ...]
     """Runs of the world that are not there the second time, so that fewer than `count` qualify."""
     experiment: str
     metric: str
     above: float
     count: int
-    calls: list[str]
+    calls: tuple[str, ...]
     """Functions that ask for runs."""
-    registers: list[str]
+    registers: tuple[str, ...]
     """Functions that register: a file that calls them is a query only if it shows more than its best run."""
     arguments: dict[str, str]
     cpu_seconds: float
@@ -68,31 +71,31 @@ class Shown:
         return self.answered.called
 
 
-def on_many(context: Context, file: SourceFile, how: Query) -> Shown:
+def on_many(context: Context, file: SourceFile, scenario: Query) -> Shown:
     """The query where more runs qualify than are wanted."""
-    return _once(context, file, how, "query")
+    return _once(context, file, scenario, "query")
 
 
-def on_few(context: Context, file: SourceFile, how: Query) -> Shown:
+def on_few(context: Context, file: SourceFile, scenario: Query) -> Shown:
     """The query where fewer runs qualify than are wanted."""
-    return _once(context, file, how, "query_of_few")
+    return _once(context, file, scenario, "query_of_few")
 
 
-def _once(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
-    key = (scenario, file.name, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _run(context, file, how, scenario))
+def _once(context: Context, file: SourceFile, scenario: Query, situation: str) -> Shown:
+    key = (situation, file.name, scenario)
+    return context.memo.once(key, lambda: _run(context, file, scenario, situation))
 
 
-def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown:
-    lab, made = context.require_lab(), seeds(context, how["world"])
-    with lab.mlflow(scenario, seeded=made.seeded.store) as server:
-        if scenario != "query":
-            delete_runs(server, made, how["delete"])
+def _run(context: Context, file: SourceFile, scenario: Query, situation: str) -> Shown:
+    lab, made = context.require_lab(), seeds(context, scenario.world)
+    with lab.mlflow(situation, seeded=made.seeded.store) as server:
+        if situation != "query":
+            delete_runs(server, made, scenario.delete)
         there = tuple(server.runs(deleted=True))
         with lab.cell(mlflow=server) as cell:
-            shown = _ask(context, cell, file, how, there, lambda: _searches(server))
+            shown = _ask(context, cell, file, scenario, there, lambda: _searches(server))
         if not server.requests() and (store := local_store(context.submission, file)):
-            return _run_locally(context, file, how, scenario, store)
+            return _run_locally(context, file, scenario, situation, store)
         return replace(
             shown,
             asked=replayed(server, there),
@@ -101,12 +104,14 @@ def _run(context: Context, file: SourceFile, how: Query, scenario: str) -> Shown
         )
 
 
-def _run_locally(context: Context, file: SourceFile, how: Query, scenario: str, store: LocalStore) -> Shown:
+def _run_locally(
+    context: Context, file: SourceFile, scenario: Query, situation: str, store: LocalStore
+) -> Shown:
     """The same for a script that looks into a store of its own, whatever it is told."""
-    deleted = [] if scenario == "query" else how["delete"]
-    made = seeds(context, how["world"], store=store, deleted=deleted)
+    deleted = [] if situation == "query" else scenario.delete
+    made = seeds(context, scenario.world, store=store, deleted=deleted)
     with context.require_lab().cell(files=store.files(made.seeded)) as cell:
-        shown = _ask(context, cell, file, how, made.runs, lambda: False)
+        shown = _ask(context, cell, file, scenario, made.runs, lambda: False)
     return replace(shown, contacted=True)
 
 
@@ -114,7 +119,7 @@ def _ask(
     context: Context,
     cell: Cell,
     file: SourceFile,
-    how: Query,
+    scenario: Query,
     there: tuple[RunInfo, ...],
     searches: Callable[[], bool],
 ) -> Shown:
@@ -124,29 +129,29 @@ def _ask(
         context.submission,
         file,
         deliverable="query",
-        wanted=how["calls"],
-        enough=lambda called: searches() or bool(_printed(called, there, how).runs),
-        arguments=how["arguments"],
-        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
-        unwanted=how["registers"],
+        wanted=scenario.calls,
+        enough=lambda called: searches() or bool(_printed(called, there, scenario).runs),
+        arguments=scenario.arguments,
+        limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
+        unwanted=scenario.registers,
     )
-    found = _mentioned(answered, _written(cell, before), there, how)
+    found = _mentioned(answered, _written(cell, before), there, scenario)
     return Shown(file=file.name, answered=answered, there=there, mentions=found)
 
 
 def _mentioned(
-    answered: Answered, written: Sequence[str], there: tuple[RunInfo, ...], how: Query
+    answered: Answered, written: Sequence[str], there: tuple[RunInfo, ...], scenario: Query
 ) -> Mentions:
     """What was returned, else what was printed, else what was written to a file or a log."""
     for text in (*answered.returned, answered.called.run.stdout, *written, answered.called.run.stderr):
-        found = mentions(text, there, how["metric"], how["above"])
+        found = mentions(text, there, scenario.metric, scenario.above)
         if found.runs:
             return found
     return Mentions(())
 
 
-def _printed(called: Called, there: tuple[RunInfo, ...], how: Query) -> Mentions:
-    return mentions(called.run.stdout, there, how["metric"], how["above"])
+def _printed(called: Called, there: tuple[RunInfo, ...], scenario: Query) -> Mentions:
+    return mentions(called.run.stdout, there, scenario.metric, scenario.above)
 
 
 def _written(cell: Cell, before: Mapping[str, str]) -> list[str]:

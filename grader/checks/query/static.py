@@ -9,7 +9,7 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.query.calls import Query, queries
 from grader.documents import Problem, SourceFile
 from grader.readers.python.nodes import known
@@ -27,7 +27,7 @@ _SLICERS = frozenset({"head", "nlargest", "islice"})
 
 
 @check("query.experiment")
-def experiment(context: Context, *, file: str, experiment: str) -> Outcome:
+def experiment(context: Context, *, file: Deliverable, experiment: str) -> Outcome:
     """The query looks at this experiment and at no other."""
 
     def answer(query: Query) -> bool | None:
@@ -41,7 +41,7 @@ def experiment(context: Context, *, file: str, experiment: str) -> Outcome:
 
 
 @check("query.filter")
-def filtered(context: Context, *, file: str, metric: str, above: float) -> Outcome:
+def filtered(context: Context, *, file: Deliverable, metric: str, above: float) -> Outcome:
     """The query keeps runs whose metric is strictly above a value."""
 
     def answer(query: Query) -> bool | None:
@@ -54,7 +54,7 @@ def filtered(context: Context, *, file: str, metric: str, above: float) -> Outco
 
 
 @check("query.order")
-def ordered(context: Context, *, file: str, metric: str) -> Outcome:
+def ordered(context: Context, *, file: Deliverable, metric: str) -> Outcome:
     """The query sorts by a metric, the highest first."""
 
     def answer(query: Query) -> bool | None:
@@ -70,7 +70,7 @@ def ordered(context: Context, *, file: str, metric: str) -> Outcome:
 
 
 @check("query.top")
-def top(context: Context, *, file: str, count: int, metric: str, above: float) -> Outcome:
+def top(context: Context, *, file: Deliverable, count: int, metric: str, above: float) -> Outcome:
     """The query takes just so many runs, once they are filtered and sorted."""
 
     def answer(query: Query) -> bool | None:

@@ -25,64 +25,64 @@ _OK = 200
 
 
 @check("serving.health", evidence=Evidence.RUNS)
-def health(context: Context, *, file: str, how: Serving, expect: dict[str, Any]) -> Outcome:
+def health(context: Context, *, scenario: Serving, expect: dict[str, Any]) -> Outcome:
     """The application boots, and answers 200 with at least these keys where it tells its health."""
-    return judge_health(served(context, file, how), expect)
+    return judge_health(served(context, scenario), expect)
 
 
 @check("serving.ready", evidence=Evidence.RUNS)
-def ready(context: Context, *, file: str, how: Serving) -> Outcome:
+def ready(context: Context, *, scenario: Serving) -> Outcome:
     """With a model to be had, it says within some seconds that it is ready."""
-    return judge_ready(served(context, file, how))
+    return judge_ready(served(context, scenario))
 
 
 @check("serving.not_ready", evidence=Evidence.RUNS)
-def not_ready(context: Context, *, file: str, how: Serving) -> Outcome:
+def not_ready(context: Context, *, scenario: Serving) -> Outcome:
     """With no model to be had, it never says that it is ready, or refuses to start."""
-    return judge_not_ready(served_without_model(context, file, how))
+    return judge_not_ready(served_without_model(context, scenario))
 
 
 @check("serving.counts", evidence=Evidence.RUNS)
-def counts(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+def counts(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
     """A prediction request is answered 200 with as many predictions as rows."""
-    return judge_counts(served(context, file, how), predictions)
+    return judge_counts(served(context, scenario), predictions)
 
 
 @check("serving.agrees", evidence=Evidence.RUNS)
-def agrees(context: Context, *, file: str, how: Serving, predictions: str) -> Outcome:
+def agrees(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
     """The predictions are the served model's own, in order."""
-    return judge_agrees(served(context, file, how), predictions)
+    return judge_agrees(served(context, scenario), predictions)
 
 
 @check("serving.version", evidence=Evidence.RUNS)
-def version(context: Context, *, file: str, how: Serving, key: str) -> Outcome:
+def version(context: Context, *, scenario: Serving, key: str) -> Outcome:
     """The answer names the model's version."""
-    return judge_version(served(context, file, how), key)
+    return judge_version(served(context, scenario), key)
 
 
 @check("serving.refuses", evidence=Evidence.RUNS)
-def refuses(context: Context, *, file: str, how: Serving, kind: str, status: int) -> Outcome:
+def refuses(context: Context, *, scenario: Serving, kind: str, status: int) -> Outcome:
     """Every wrong body of a kind is answered with the status."""
-    return judge_refuses(served(context, file, how), kind, status)
+    return judge_refuses(served(context, scenario), kind, status)
 
 
 @check("serving.schema", evidence=Evidence.RUNS)
-def schema(context: Context, *, file: str, how: Serving) -> Outcome:
+def schema(context: Context, *, scenario: Serving) -> Outcome:
     """The application's OpenAPI, or its source where it has none, describes the prediction request's body."""
-    seen, source = served(context, file, how), context.submission.deliverable(file)
+    seen, source = served(context, scenario), context.submission.deliverable(scenario.script)
     if seen.failure is None and seen.openapi.status != _OK and source is not None:
         # Closed, or at a path of its own: nothing was asked of the documentation.
-        where = serving_source.model_of(context.submission, source, how["field"])
+        where = serving_source.model_of(context.submission, source, scenario.field)
         if where:
             said = f"{seen.openapi.request} is not there; the model stands in the source"
             return passed(Finding(message=said, where=where), evidence=Evidence.STATIC)
-    return judge_schema(seen, how["predict"], how["field"])
+    return judge_schema(seen, scenario.predict, scenario.field)
 
 
 @check("serving.metrics", evidence=Evidence.RUNS)
-def metrics(context: Context, *, file: str, how: Serving, foreign: list[str]) -> Outcome:
+def metrics(context: Context, *, scenario: Serving, foreign: tuple[str, ...]) -> Outcome:
     """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none."""
-    return judge_metrics(served(context, file, how), foreign)
+    return judge_metrics(served(context, scenario), foreign)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------

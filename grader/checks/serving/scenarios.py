@@ -8,9 +8,10 @@ import random
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from grader.checks.mlflow.world import unforeseen
+from grader.check import Deliverable, Scenario
+from grader.checks.mlflow.world import SERVED, ServedModel, unforeseen
 from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi
 from grader.checks.serving.asgi import Answer
@@ -39,21 +40,15 @@ _AFTER_LOADING_SECONDS = 5
 """How long an application without a model may take to say so again, once it was asked for a prediction."""
 
 
-class Serving(TypedDict):
-    """How a service is booted and asked; the same mapping for every check, so that they share its boots."""
+class Serving(Scenario):
+    """How a service is booted and asked."""
 
-    recipe: str
-    """The probe that makes the model in the candidate's environment."""
-    seed: dict[str, Any]
-    """Its parameters: data, registered model, stages, aliases."""
-    data: str
-    """The given data from which rows are taken."""
-    target: str
-    model: str
-    """The recipe's label of the model that is served."""
-    model_file: str
-    """Where the exam keeps the model as a file."""
-    without: list[str]
+    kind: ClassVar[str] = "serving"
+
+    script: Deliverable
+    world: ServedModel
+    """The model that is served; rows are taken from the data that it learnt from."""
+    without: tuple[str, ...]
     """Globs of what is not there when there is no model."""
     rows: int
     """How many rows are predicted at once."""
@@ -66,7 +61,7 @@ class Serving(TypedDict):
     openapi: str
     field: str
     """The key of the request under which the rows stand."""
-    refused: dict[str, list[str]]
+    refused: dict[str, tuple[str, ...]]
     """Bodies that must be refused, by what is wrong with them."""
     boot_seconds: float
     ready_seconds: float
@@ -103,63 +98,66 @@ class Served:
         return ((self.predict, self.expected), (self.predict_alone, self.alone))
 
 
-def served(context: Context, file: str, how: Serving) -> Served:
+def served(context: Context, scenario: Serving) -> Served:
     """The service with one and the same model in the registry and in the file."""
-    key = ("serving", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _serve(context, file, how))
+    key = ("serving", scenario)
+    return context.memo.once(key, lambda: _serve(context, scenario))
 
 
-def served_without_model(context: Context, file: str, how: Serving) -> Served:
+def served_without_model(context: Context, scenario: Serving) -> Served:
     """The service with an empty registry and no file."""
-    key = ("serving without model", file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _serve_without(context, file, how))
+    key = ("serving without model", scenario)
+    return context.memo.once(key, lambda: _serve_without(context, scenario))
 
 
-def _serve(context: Context, file: str, how: Serving) -> Served:
+def _serve(context: Context, scenario: Serving) -> Served:
     lab = context.require_lab()
-    pool = _pool(context, how)
-    models = unforeseen(how["seed"]["models"], context.seed)
-    seed = lab.seeded(how["recipe"], {**how["seed"], "models": models, "rows": pool})
-    rows, expected = choose(pool, _predicted(seed.answer, how["model"], len(pool)), how["rows"], context.seed)
-    model = Path(seed.files) / Path(how["model_file"]).name
-    files = dict.fromkeys((how["model_file"], *_model_paths(context, file, how)), model)
+    pool = _pool(context, scenario)
+    world = scenario.world
+    seed = lab.seeded("seed_model", world.request(unforeseen(context.seed), rows=pool))
+    rows, expected = choose(pool, _predicted(seed.answer, SERVED, len(pool)), scenario.rows, context.seed)
+    model = Path(seed.files) / Path(world.file).name
+    files = dict.fromkeys((world.file, *_model_paths(context, scenario)), model)
     with (
         lab.mlflow("serving", seeded=seed.store) as server,
         lab.cell(mlflow=server, files=files) as cell,
     ):
-        return _boot(context, cell, file, how, lambda client: _ask_all(client, how, rows, expected))
+        return _boot(context, cell, scenario, lambda client: _ask_all(client, scenario, rows, expected))
 
 
-def _model_paths(context: Context, file: str, how: Serving) -> tuple[str, ...]:
+def _model_paths(context: Context, scenario: Serving) -> tuple[str, ...]:
     """Other places where the application keeps its model: the exam names none for it."""
-    source = context.submission.deliverable(file)
-    endings = [pattern.removeprefix("*") for pattern in how["without"] if pattern.startswith("*.")]
+    source = context.submission.deliverable(scenario.script)
+    endings = [pattern.removeprefix("*") for pattern in scenario.without if pattern.startswith("*.")]
     return () if source is None else model_paths(context.submission, source, endings)
 
 
-def _serve_without(context: Context, file: str, how: Serving) -> Served:
+def _serve_without(context: Context, scenario: Serving) -> Served:
     lab = context.require_lab()
     with (
         lab.mlflow("serving_without_model") as server,
-        lab.cell(mlflow=server, without=[*how["without"], *_model_paths(context, file, how)]) as cell,
+        lab.cell(mlflow=server, without=[*scenario.without, *_model_paths(context, scenario)]) as cell,
     ):
-        return _boot(context, cell, file, how, lambda client: _ask_ready(client, how))
+        return _boot(context, cell, scenario, lambda client: _ask_ready(client, scenario))
 
 
-def _boot(context: Context, cell: Cell, file: str, how: Serving, use: Callable[[Client], Served]) -> Served:
-    what, source = script(context.submission, file), context.submission.deliverable(file)
+def _boot(context: Context, cell: Cell, scenario: Serving, use: Callable[[Client], Served]) -> Served:
+    what, source = (
+        script(context.submission, scenario.script),
+        context.submission.deliverable(scenario.script),
+    )
     if what is None or source is None:
-        raise GraderFault(f"there is no {file} to serve")
+        raise GraderFault(f"there is no {scenario.script} to serve")
     tree = source.python
     outcome: Served | Called = asgi.serve(
         cell,
         what,
         asgi.Target() if isinstance(tree, Problem) else asgi.find(tree),
-        host=how["host"],
-        port=how["port"],
-        seconds=how["boot_seconds"],
-        limits=Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"]),
-        use=lambda app, shown: use(Client(app, shown, how, (cell.root, str(cell.workspace)))),
+        host=scenario.host,
+        port=scenario.port,
+        seconds=scenario.boot_seconds,
+        limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
+        use=lambda app, shown: use(Client(app, shown, scenario, (cell.root, str(cell.workspace)))),
     )
     return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
 
@@ -170,7 +168,7 @@ class Client:
 
     app: Server
     shown: str
-    how: Serving
+    scenario: Serving
     roots: tuple[str, ...]
     late: list[str] = field(default_factory=list)
     """Requests that took all the time they were given."""
@@ -181,15 +179,15 @@ class Client:
 
     def post(self, body: str) -> Answer:
         """One request for predictions."""
-        return self._ask("POST", self.how["predict"], body)
+        return self._ask("POST", self.scenario.predict, body)
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
         if len(self.late) >= _MAX_LATE:
             said = f"not asked after {', '.join(self.late)} had no answer in time"
             return Answer(request=f"{method} {path}", error=said)
         before, begun = len(self.app.output()), time.monotonic()
-        answer = asgi.ask(self.app.client, method, path, seconds=self.how["request_seconds"], body=body)
-        if answer.status is None and time.monotonic() - begun >= self.how["request_seconds"]:
+        answer = asgi.ask(self.app.client, method, path, seconds=self.scenario.request_seconds, body=body)
+        if answer.status is None and time.monotonic() - begun >= self.scenario.request_seconds:
             self.late.append(answer.request)
         if answer.status != _SERVER_ERROR:
             return answer
@@ -198,20 +196,20 @@ class Client:
         return answer if error is None else replace(answer, cause=error.text)
 
 
-def _ask_all(client: Client, how: Serving, rows: list[list[float]], expected: tuple[Any, ...]) -> Served:
-    body = json.dumps({how["field"]: rows})
-    health = client.get(how["health"])
-    ready = [client.get(how["ready"])]
+def _ask_all(client: Client, scenario: Serving, rows: list[list[float]], expected: tuple[Any, ...]) -> Served:
+    body = json.dumps({scenario.field: rows})
+    health = client.get(scenario.health)
+    ready = [client.get(scenario.ready)]
     predict = client.post(body)
-    until = time.monotonic() + how["ready_seconds"]
+    until = time.monotonic() + scenario.ready_seconds
     # Loading may be lazy, and then it was the prediction that began it.
     while ready[-1].status != 200 and time.monotonic() < until and client.app.alive():
         time.sleep(_POLL_SECONDS)
-        ready.append(client.get(how["ready"]))
+        ready.append(client.get(scenario.ready))
     if predict.status != 200:
         predict = client.post(body)
     if health.status != 200:
-        health = client.get(how["health"])
+        health = client.get(scenario.health)
     # A row of another class than the first: an answer that was kept from the first request is a wrong one.
     other = next(n for n, said in enumerate(expected) if said != expected[0])
     return Served(
@@ -221,23 +219,23 @@ def _ask_all(client: Client, how: Serving, rows: list[list[float]], expected: tu
         ready=tuple(ready),
         predict=predict,
         alone=expected[other : other + 1],
-        predict_alone=client.post(json.dumps({how["field"]: rows[other : other + 1]})),
+        predict_alone=client.post(json.dumps({scenario.field: rows[other : other + 1]})),
         refused={
             kind: tuple((wrong, client.post(wrong)) for wrong in bodies)
-            for kind, bodies in how["refused"].items()
+            for kind, bodies in scenario.refused.items()
         },
-        openapi=client.get(how["openapi"]),
+        openapi=client.get(scenario.openapi),
         # Last: metrics of traffic begin with traffic.
-        metrics=client.get(how["metrics"]),
+        metrics=client.get(scenario.metrics),
     )
 
 
-def _ask_ready(client: Client, how: Serving) -> Served:
-    ready = [client.get(how["ready"])]
-    client.post(json.dumps({how["field"]: [[0.0]]}))
+def _ask_ready(client: Client, scenario: Serving) -> Served:
+    ready = [client.get(scenario.ready)]
+    client.post(json.dumps({scenario.field: [[0.0]]}))
     until = time.monotonic() + _AFTER_LOADING_SECONDS
     while time.monotonic() < until and client.app.alive():
-        ready.append(client.get(how["ready"]))
+        ready.append(client.get(scenario.ready))
         if ready[-1].status == 200:
             break
         time.sleep(_POLL_SECONDS)
@@ -247,13 +245,13 @@ def _ask_ready(client: Client, how: Serving) -> Served:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _pool(context: Context, how: Serving) -> list[list[float]]:
+def _pool(context: Context, scenario: Serving) -> list[list[float]]:
     """Complete rows of the given data; always the same, so that the seeded model can be kept."""
-    given = context.submission.given.get(how["data"]) or context.exam.data.get(how["data"])
+    given = context.submission.given.get(scenario.world.data) or context.exam.data.get(scenario.world.data)
     if given is None:
-        raise GraderFault(f"the exam gives no {how['data']}")
+        raise GraderFault(f"the exam gives no {scenario.world.data}")
     header, *rows = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
-    target = header.index(how["target"])
+    target = header.index(scenario.world.target)
     return [[float(cell) for n, cell in enumerate(row) if n != target] for row in rows[:_POOL]]
 
 

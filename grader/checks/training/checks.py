@@ -29,60 +29,60 @@ _MOST_NAMED = 12
 
 
 @check("training.runs", evidence=Evidence.RUNS)
-def runs(context: Context, *, file: str, how: Training) -> Outcome:
+def runs(context: Context, *, scenario: Training) -> Outcome:
     """The script ends with status 0 on the cleaned data and leaves a finished run."""
-    return judge_runs(trained(context, file, how))
+    return judge_runs(trained(context, scenario))
 
 
 @check("training.data", evidence=Evidence.RUNS)
-def data(context: Context, *, file: str, how: Training) -> Outcome:
+def data(context: Context, *, scenario: Training) -> Outcome:
     """Without the cleaned data the script logs no finished run with results."""
-    good = trained(context, file, how)
-    return judge_data(good, trained_without_data(context, file, how) if good.logged else None, how["data"])
+    good = trained(context, scenario)
+    return judge_data(good, trained_without_data(context, scenario) if good.logged else None, scenario.data)
 
 
 @check("training.param", evidence=Evidence.RUNS)
-def param(context: Context, *, file: str, how: Training, names: list[str]) -> Outcome:
+def param(context: Context, *, scenario: Training, names: tuple[str, ...]) -> Outcome:
     """A run has a parameter of one of the names."""
-    return judge_param(trained(context, file, how), names)
+    return judge_param(trained(context, scenario), names)
 
 
 @check("training.metric", evidence=Evidence.RUNS)
 def metric(
-    context: Context, *, file: str, how: Training, names: list[str], low: float, high: float
+    context: Context, *, scenario: Training, names: tuple[str, ...], low: float, high: float
 ) -> Outcome:
     """A run has a metric of one of the names, with a value in the range."""
-    return judge_metric(trained(context, file, how), names, low, high)
+    return judge_metric(trained(context, scenario), names, low, high)
 
 
 @check("training.truth", evidence=Evidence.RUNS)
-def truth(context: Context, *, file: str, how: Training, names: list[str], tolerance: float) -> Outcome:
+def truth(context: Context, *, scenario: Training, names: tuple[str, ...], tolerance: float) -> Outcome:
     """On data with shuffled labels the metric falls to what guessing gives."""
-    good = trained(context, file, how)
+    good = trained(context, scenario)
     if not values(good, names):
         return _nothing(good) or failed(_missing("metric", good, names))
-    chance = majority_share(cleaned(context, how), how["target"])
-    return judge_truth(good, trained_on_noise(context, file, how), names, chance, tolerance)
+    chance = majority_share(cleaned(context, scenario), scenario.target)
+    return judge_truth(good, trained_on_noise(context, scenario), names, chance, tolerance)
 
 
 @check("training.model", evidence=Evidence.RUNS)
-def model(context: Context, *, file: str, how: Training, estimator: str) -> Outcome:
+def model(context: Context, *, scenario: Training, estimator: str) -> Outcome:
     """A logged model is of a class, bare or at the end of a pipeline."""
-    return judge_model(trained(context, file, how), estimator)
+    return judge_model(trained(context, scenario), estimator)
 
 
 @check("training.artifact", evidence=Evidence.RUNS)
-def artifact(context: Context, *, file: str, how: Training, through_mlflow: bool) -> Outcome:
+def artifact(context: Context, *, scenario: Training, through_mlflow: bool) -> Outcome:
     """A logged model loads and predicts: as an MLflow model, or any."""
-    return judge_artifact(trained(context, file, how), through_mlflow=through_mlflow)
+    return judge_artifact(trained(context, scenario), through_mlflow=through_mlflow)
 
 
 @check("training.picture", evidence=Evidence.RUNS)
 def picture(
-    context: Context, *, file: str, how: Training, words: list[str], other_words: list[str]
+    context: Context, *, scenario: Training, words: tuple[str, ...], other_words: tuple[str, ...]
 ) -> Outcome:
     """A real picture is among the artifacts, and its name does not say that it shows something else."""
-    return judge_picture(trained(context, file, how), words, other_words)
+    return judge_picture(trained(context, scenario), words, other_words)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from grader.check import Deliverable, GivenFile, Scenario
 from grader.checks.mlflow.logged import Logged, logged, stored_runs
 from grader.checks.mlflow.stores import workspace_runs
 from grader.checks.scripts.call import Called, call, script
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 
-class Training(TypedDict):
-    """How a training script is run; the same mapping for every check, so that they share its runs."""
+class Training(Scenario):
+    """How a training script is run."""
 
-    raw: str
+    kind: ClassVar[str] = "training"
+
+    script: Deliverable
+    raw: GivenFile
     """The given data that the grader cleans, so that a broken cleaning costs nothing here."""
     data: str
     """Where the cleaned data belong."""
@@ -34,8 +37,8 @@ class Training(TypedDict):
     """Values for the script's parameters, by words that name a parameter."""
     rows: int
     """How many rows a logged model is asked to predict."""
-    model_files: list[str]
-    picture_files: list[str]
+    model_files: tuple[str, ...]
+    picture_files: tuple[str, ...]
     cpu_seconds: float
     wall_seconds: float
 
@@ -53,43 +56,43 @@ class Trained:
         return tuple(each for each in self.logged if each.run.finished)
 
 
-def trained(context: Context, file: str, how: Training) -> Trained:
+def trained(context: Context, scenario: Training) -> Trained:
     """The script on the cleaned data."""
-    return _once(context, file, how, "training")
+    return _once(context, scenario, "training")
 
 
-def trained_without_data(context: Context, file: str, how: Training) -> Trained:
+def trained_without_data(context: Context, scenario: Training) -> Trained:
     """The same without the cleaned data."""
-    return _once(context, file, how, "training_without_data")
+    return _once(context, scenario, "training_without_data")
 
 
-def trained_on_noise(context: Context, file: str, how: Training) -> Trained:
+def trained_on_noise(context: Context, scenario: Training) -> Trained:
     """The same with shuffled labels, wherever the script may read labels from."""
-    return _once(context, file, how, "training_shuffled")
+    return _once(context, scenario, "training_shuffled")
 
 
-def _once(context: Context, file: str, how: Training, scenario: str) -> Trained:
-    key = (scenario, file, json.dumps(how, sort_keys=True))
-    return context.memo.once(key, lambda: _train(context, file, how, scenario))
+def _once(context: Context, scenario: Training, situation: str) -> Trained:
+    key = (situation, scenario)
+    return context.memo.once(key, lambda: _train(context, scenario, situation))
 
 
-def _train(context: Context, file: str, how: Training, scenario: str) -> Trained:
-    lab, what = context.require_lab(), script(context.submission, file)
+def _train(context: Context, scenario: Training, situation: str) -> Trained:
+    lab, what = context.require_lab(), script(context.submission, scenario.script)
     if what is None:
-        raise GraderFault(f"there is no {file} to run")
+        raise GraderFault(f"there is no {scenario.script} to run")
     # The form of the call was found out on good data; a missing file must not change it.
-    like = None if scenario == "training" else trained(context, file, how).called
-    limits = Limits(cpu_seconds=how["cpu_seconds"], wall_seconds=how["wall_seconds"])
-    files = _files(context, how, scenario)
-    without = () if how["data"] in files else (how["data"],)
+    like = None if situation == "training" else trained(context, scenario).called
+    limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
+    files = _files(context, scenario, situation)
+    without = () if scenario.data in files else (scenario.data,)
     with (
-        lab.mlflow(scenario) as server,
+        lab.mlflow(situation) as server,
         lab.cell(mlflow=server, files=files, without=without) as cell,
     ):
         before = [run.id for run in workspace_runs(cell)]
-        called = call(cell, what, arguments=how["arguments"], limits=limits, like=like)
+        called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
         runs = stored_runs(server, cell, before)
-        if scenario != "training":
+        if situation != "training":
             return Trained(called=called, logged=tuple(Logged(run=run) for run in runs))
         return Trained(
             called=called,
@@ -97,48 +100,48 @@ def _train(context: Context, file: str, how: Training, scenario: str) -> Trained
                 cell,
                 runs,
                 roots=(server.artifacts, cell.files),
-                model_files=how["model_files"],
-                picture_files=how["picture_files"],
-                sample=_sample(context, how),
+                model_files=scenario.model_files,
+                picture_files=scenario.picture_files,
+                sample=_sample(context, scenario),
             ),
         )
 
 
-def _files(context: Context, how: Training, scenario: str) -> dict[str, bytes]:
-    """What the workspace of a scenario holds besides the submission and the given data."""
-    clean = cleaned(context, how)
-    match scenario:
+def _files(context: Context, scenario: Training, situation: str) -> dict[str, bytes]:
+    """What the workspace of a situation holds besides the submission and the given data."""
+    clean = cleaned(context, scenario)
+    match situation:
         case "training_without_data":
             return {}
         case "training_shuffled":
             given = {path: read_table(data.read_bytes()) for path, data in context.submission.given.items()}
-            labelled = {path: table for path, table in given.items() if how["target"] in table[0]}
+            labelled = {path: table for path, table in given.items() if scenario.target in table[0]}
             return {
-                path: write_table(shuffled(table, how["target"], f"{context.seed} {path}"))
-                for path, table in (labelled | {how["data"]: clean}).items()
+                path: write_table(shuffled(table, scenario.target, f"{context.seed} {path}"))
+                for path, table in (labelled | {scenario.data: clean}).items()
             }
         case _:
-            return {how["data"]: write_table(clean)}
+            return {scenario.data: write_table(clean)}
 
 
 # --- data -----------------------------------------------------------------------------------------
 
 
-def cleaned(context: Context, how: Training) -> Table:
+def cleaned(context: Context, scenario: Training) -> Table:
     """The given data without the rows that nobody wants to learn from."""
-    source = context.submission.given.get(how["raw"]) or context.exam.data.get(how["raw"])
+    source = context.submission.given.get(scenario.raw) or context.exam.data.get(scenario.raw)
     if source is None:
-        raise GraderFault(f"the exam gives no {how['raw']}")
+        raise GraderFault(f"the exam gives no {scenario.raw}")
     table = read_table(source.read_bytes())
-    return clean(table, drop_duplicates=how["drop_duplicates"], drop_blanks=how["drop_blanks"])
+    return clean(table, drop_duplicates=scenario.drop_duplicates, drop_blanks=scenario.drop_blanks)
 
 
-def _sample(context: Context, how: Training) -> Mapping[str, Any]:
+def _sample(context: Context, scenario: Training) -> Mapping[str, Any]:
     """Some rows without their labels, for a logged model to predict."""
-    header, *rows = cleaned(context, how)
-    column = header.index(how["target"])
-    chosen = random.Random(context.seed).sample(rows, min(how["rows"], len(rows)))  # noqa: S311
+    header, *rows = cleaned(context, scenario)
+    column = header.index(scenario.target)
+    chosen = random.Random(context.seed).sample(rows, min(scenario.rows, len(rows)))  # noqa: S311
     return {
-        "columns": [name for name in header if name != how["target"]],
+        "columns": [name for name in header if name != scenario.target],
         "rows": [[float(cell) for n, cell in enumerate(row) if n != column] for row in chosen],
     }

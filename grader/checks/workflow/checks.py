@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import Deliverable, check
 from grader.checks.workflow import facts as workflow_facts
 from grader.checks.workflow import schema as workflow_schema
 from grader.checks.workflow import simulation
@@ -46,7 +46,7 @@ def _running(context: Context, workflow: Workflow, branch: str) -> list[Act]:
 
 
 @check("workflow.valid")
-def valid(context: Context, *, file: str) -> Outcome:
+def valid(context: Context, *, file: Deliverable) -> Outcome:
     """It is a valid GitHub workflow, and every `needs` names a job."""
 
     def judge(workflow: Workflow) -> Outcome:
@@ -57,7 +57,7 @@ def valid(context: Context, *, file: str) -> Outcome:
 
 
 @check("workflow.triggered")
-def triggered(context: Context, *, file: str, branch: str) -> Outcome:
+def triggered(context: Context, *, file: Deliverable, branch: str) -> Outcome:
     """It runs on a push to the branch."""
 
     def judge(workflow: Workflow) -> Outcome:
@@ -78,7 +78,13 @@ def triggered(context: Context, *, file: str, branch: str) -> Outcome:
 
 @check("workflow.job_runs")
 def job_runs(
-    context: Context, *, file: str, branch: str, commands: list[str], actions: list[str], idle: list[str]
+    context: Context,
+    *,
+    file: Deliverable,
+    branch: str,
+    commands: tuple[str, ...],
+    actions: tuple[str, ...],
+    idle: tuple[str, ...],
 ) -> Outcome:
     """A job runs one of these commands, or uses one of these actions.
 
@@ -104,12 +110,12 @@ def _these(
 def measures_coverage(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    commands: list[str],
-    idle: list[str],
+    commands: tuple[str, ...],
+    idle: tuple[str, ...],
     option: str,
-    measuring: list[str],
+    measuring: tuple[str, ...],
 ) -> Outcome:
     """A job runs the tests with this option, given or configured, or under one of the measuring programs."""
 
@@ -132,12 +138,12 @@ def measures_coverage(
 def scan_fails(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    commands: list[str],
-    actions: list[str],
-    idle: list[str],
-    severities: list[str],
+    commands: tuple[str, ...],
+    actions: tuple[str, ...],
+    idle: tuple[str, ...],
+    severities: tuple[str, ...],
 ) -> Outcome:
     """A Trivy scan fails the workflow on each of these severities, and nothing undoes it."""
 
@@ -163,13 +169,13 @@ def scan_fails(
 def builds_image(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    build: list[str],
-    push: list[str],
-    both: list[str],
-    actions: list[str],
-    pushing_actions: list[str],
+    build: tuple[str, ...],
+    push: tuple[str, ...],
+    both: tuple[str, ...],
+    actions: tuple[str, ...],
+    pushing_actions: tuple[str, ...],
 ) -> Outcome:
     """A job builds an image and pushes it.
 
@@ -198,15 +204,15 @@ def builds_image(
 def gated(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    tests: list[str],
-    idle: list[str],
-    build: list[str],
-    push: list[str],
-    both: list[str],
-    actions: list[str],
-    pushing_actions: list[str],
+    tests: tuple[str, ...],
+    idle: tuple[str, ...],
+    build: tuple[str, ...],
+    push: tuple[str, ...],
+    both: tuple[str, ...],
+    actions: tuple[str, ...],
+    pushing_actions: tuple[str, ...],
 ) -> Outcome:
     """Where the tests fail, no image is pushed (or built, where none is pushed)."""
     words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
@@ -235,14 +241,14 @@ def gated(
 def deploys_to(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    commands: list[str],
-    actions: list[str],
-    idle: list[str],
+    commands: tuple[str, ...],
+    actions: tuple[str, ...],
+    idle: tuple[str, ...],
     target: str,
-    naming: list[str],
-    setup: list[str],
+    naming: tuple[str, ...],
+    setup: tuple[str, ...],
 ) -> Outcome:
     """A job deploys, and its environment, namespace, overlay, cluster or host matches the target.
 
@@ -275,16 +281,16 @@ def deploys_to(
 def follows(
     context: Context,
     *,
-    file: str,
+    file: Deliverable,
     branch: str,
-    commands: list[str],
-    deploy_actions: list[str],
-    idle: list[str],
-    build: list[str],
-    push: list[str],
-    both: list[str],
-    actions: list[str],
-    pushing_actions: list[str],
+    commands: tuple[str, ...],
+    deploy_actions: tuple[str, ...],
+    idle: tuple[str, ...],
+    build: tuple[str, ...],
+    push: tuple[str, ...],
+    both: tuple[str, ...],
+    actions: tuple[str, ...],
+    pushing_actions: tuple[str, ...],
 ) -> Outcome:
     """A deployment (`commands`, `deploy_actions`) waits for the build of the image."""
     words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)

@@ -20,7 +20,9 @@ from tests.checks.laboratory import laboratory, lost, names, parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOW: dict[str, Any] = parameters("B1", "batch.rows")["how"]
+    from grader.checks.batch.scenarios import Batch
+
+ASKED: Batch = parameters("B1", "batch.rows")["scenario"]
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -131,14 +133,14 @@ def test_without_the_columns_the_order_decides() -> None:
 
 
 def test_input_rows() -> None:
-    world = {**HOW["world"], "rows": 300, "more_rows": 50}
+    world = ASKED.world.changed(rows=300, more_rows=50)
     data = b"a,b,target\n" + b"\n".join(b"%d,%d.5,1" % (n, n) for n in range(90)) + b"\n7,,0\n"
-    columns, rows = input_rows(data, world, 1)  # type: ignore[arg-type]
+    columns, rows = input_rows(data, world, 1)
     assert columns == ("a", "b")
     assert 300 <= len(rows) < 350
     assert 0 < len(rows) - len(set(rows)) < 40
     assert {row for row in rows if not all(row)} == {row for row in rows if not row[1]} != set()
-    assert input_rows(data, world, 1)[1] == rows != input_rows(data, world, 2)[1]  # type: ignore[arg-type]
+    assert input_rows(data, world, 1)[1] == rows != input_rows(data, world, 2)[1]
 
 
 # --- judgements -----------------------------------------------------------------------------------
@@ -186,10 +188,9 @@ def agreeing(straight: float, flipped: float = 0.1, shuffled: float = 0.5, **fie
 
 
 def losses(seen: Scored) -> set[str]:
-    how: Any = HOW
     outcomes: dict[str, Outcome] = {
-        "registry": batch.judge_registry(seen, how, "Production"),
-        "rows": batch.judge_rows(seen, how),
+        "registry": batch.judge_registry(seen, ASKED, "Production"),
+        "rows": batch.judge_rows(seen, ASKED),
         "columns": batch.judge_columns(seen, "prediction", "prediction_time"),
         "output": batch.judge_output(seen),
     }
@@ -231,10 +232,9 @@ def test_what_a_scoring_loses(seen: Scored, expected: set[str]) -> None:
 
 
 def test_which_model_was_loaded() -> None:
-    how: Any = HOW
-    assert loaded(wrote(agreeing(1.0)), how) == PRODUCTION
-    assert loaded(scored(downloaded=(STAGING, PRODUCTION)), how) == ""
-    assert loaded(scored(downloaded=(STAGING,)), how) == STAGING
+    assert loaded(wrote(agreeing(1.0)), ASKED) == PRODUCTION
+    assert loaded(scored(downloaded=(STAGING, PRODUCTION)), ASKED) == ""
+    assert loaded(scored(downloaded=(STAGING,)), ASKED) == STAGING
 
 
 def test_without_running_the_source_decides_on_chunks(root: Path) -> None:

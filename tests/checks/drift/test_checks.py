@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,8 +16,8 @@ from tests.checks.laboratory import laboratory, lost, parameters
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOW = cast("Drift", parameters("6.2", "drift.quiet")["how"])
-MARKS = frozenset([*HOW["library_marks"], *HOW["preset_marks"]])
+ASKED: Drift = parameters("6.2", "drift.quiet")["scenario"]
+MARKS = frozenset([*ASKED.library_marks, *ASKED.preset_marks])
 TRACEBACK = (
     "Traceback (most recent call last):\n  File \"/workspace/src/d.py\", line 2, in <module>\nKeyError: 'x'\n"
 )
@@ -42,7 +42,7 @@ def verdict(outcome: Outcome) -> str:
 def test_a_right_one() -> None:
     assert verdict(drift.judge_drifted(QUIET, ALARM, 1)) == "passed"
     assert verdict(drift.judge_quiet(QUIET, ALARM, 0)) == "passed"
-    assert verdict(drift.judge_html(QUIET, ALARM, HOW)) == "passed"
+    assert verdict(drift.judge_html(QUIET, ALARM, ASKED)) == "passed"
 
 
 @pytest.mark.parametrize(
@@ -74,31 +74,31 @@ def test_what_is_not_quiet(seen: Detected, said: str) -> None:
 
 
 def test_a_report_only_of_drift() -> None:
-    outcome = drift.judge_html(detected(0, marks=frozenset()), ALARM, HOW)
+    outcome = drift.judge_html(detected(0, marks=frozenset()), ALARM, ASKED)
     assert verdict(outcome) == "no HTML report was saved when nothing drifted"
 
 
 def test_a_report_of_another_preset() -> None:
-    other = detected(0, marks=frozenset(HOW["library_marks"]))
-    outcome = drift.judge_preset((other, other), HOW, "DataDriftPreset")
+    other = detected(0, marks=frozenset(ASKED.library_marks))
+    outcome = drift.judge_preset((other, other), ASKED, "DataDriftPreset")
     assert outcome is not None
     assert verdict(outcome) == "the report that was saved is not that of DataDriftPreset"
-    assert drift.judge_preset((CRASH, CRASH), HOW, "DataDriftPreset") is None
-    passing = drift.judge_preset((other, ALARM), HOW, "DataDriftPreset")
+    assert drift.judge_preset((CRASH, CRASH), ASKED, "DataDriftPreset") is None
+    passing = drift.judge_preset((other, ALARM), ASKED, "DataDriftPreset")
     assert passing is not None
     assert verdict(passing) == "passed"
 
 
 def test_html_of_somebody_elses() -> None:
-    outcome = drift.judge_html(QUIET, detected(1, marks=frozenset({"Dataset Drift"})), HOW)
+    outcome = drift.judge_html(QUIET, detected(1, marks=frozenset({"Dataset Drift"})), ASKED)
     assert outcome.findings[0].actual == "r.html, which is none of the library's"
 
 
 def test_works_and_fails_clearly() -> None:
-    assert drift.judge_works([ALARM, ALARM], HOW) is None
-    assert drift.judge_works([CRASH, CRASH], HOW) is not None
+    assert drift.judge_works([ALARM, ALARM], ASKED) is None
+    assert drift.judge_works([CRASH, CRASH], ASKED) is not None
     without_report = detected(1, "something is wrong", marks=frozenset())
-    assert drift.judge_works([without_report, without_report], HOW) is not None
+    assert drift.judge_works([without_report, without_report], ASKED) is not None
     assert verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": ALARM})) == "passed"
     assert "without b.csv" in verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": QUIET}))
     assert "without a.csv" in verdict(drift.judge_missing({"a.csv": HANGS}))

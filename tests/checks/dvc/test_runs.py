@@ -331,20 +331,20 @@ def test_a_stage_that_crashes_is_shown_where_it_does(root: Path) -> None:
 @pytest.mark.slow
 def test_a_stage_that_hangs_is_named(root: Path) -> None:
     files = PIPELINE | {"src/train.py": dedent("import time\ntime.sleep(100)")}
-    how = {**AGAIN["how"], "wall_seconds": 8}
+    hurried = AGAIN["scenario"].changed(wall_seconds=8)
     with laboratory(root, files, deliverables=ids(files)) as context:
-        (finding,) = decide(repro, context, **{**OUTPUTS, "how": how}).findings
+        (finding,) = decide(repro, context, **{**OUTPUTS, "scenario": hurried}).findings
     assert finding.message == "`dvc repro` fails at stage train (was stopped after 8 s (wall limit))"
 
 
 @pytest.mark.slow
 def test_an_environment_without_dvc_decides_nothing(root: Path) -> None:
-    how = {**AGAIN["how"], "packages": ["dvc", "no-such-package"]}
+    wanting = AGAIN["scenario"].changed(packages=("dvc", "no-such-package"))
     with (
         laboratory(root, PIPELINE, deliverables=ids(PIPELINE)) as context,
         pytest.raises(ToolMissing, match="no-such-package cannot be installed"),
     ):
-        decide(repro, context, **{**OUTPUTS, "how": how})
+        decide(repro, context, **{**OUTPUTS, "scenario": wanting})
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from grader import command as process
 from grader.checks.makefile import dry_run
@@ -19,7 +18,7 @@ from grader.results import Finding, Outcome
 from grader.runtime.sandbox.model import Ended, Run
 from grader.tools import Tools
 from tests.builders import decide, make_context
-from tests.checks.laboratory import laboratory, lost
+from tests.checks.laboratory import laboratory, lost, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,8 +65,7 @@ class BareLab:
 
 
 def parameters() -> dict[str, dict[str, Any]]:
-    rubric = yaml.safe_load((RUBRICS / "B2.yaml").read_text(encoding="utf-8"))
-    return {criterion["with"]["target"]: criterion["with"] for criterion in rubric["criteria"]}
+    return {part.parameters["target"]: dict(part.parameters) for part in parts("B2")}
 
 
 def opened(root: Path, text: str, files: Mapping[str, str] | None = None) -> Context:

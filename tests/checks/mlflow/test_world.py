@@ -1,33 +1,57 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
-from grader.checks.mlflow.world import World, arranged, draw_runs, named_hundredths, unforeseen
-from grader.errors import GraderFault
+from grader.checks.mlflow.world import (
+    ModelSpec,
+    TrackedRuns,
+    arranged,
+    draw_runs,
+    named_hundredths,
+    unforeseen,
+)
 from tests.checks.laboratory import parameters
 
-WORLD: World = parameters("3.2", "query.top")["how"]["world"]
+WORLD: TrackedRuns = parameters("3.2", "query.top")["scenario"].world
 SEEDS = range(200)
-BEST = next(n for n, run in enumerate(WORLD["runs"]) if run["name"] == WORLD["asked"]["run"])
+BEST = next(n for n, run in enumerate(WORLD.runs) if run.name == WORLD.asked.run)
 
 
 def order(runs: list[dict[str, Any]], metric: str) -> list[int]:
     return sorted(range(len(runs)), key=lambda n: runs[n]["metrics"][metric])
 
 
-def test_a_rubric_without_room_is_ours() -> None:
-    run = {"experiment": "e", "name": "a", "metrics": {"accuracy": 0.5}}
-    crowd: Any = [{**run, "name": str(n), "metrics": {"accuracy": 0.99}} for n in range(3)]
-    with pytest.raises(GraderFault, match="3 runs do not fit"):
-        draw_runs({**WORLD, "runs": crowd}, 0)
+def crowd(*accuracies: float, asked: str = "0") -> dict[str, Any]:
+    """A world of runs that have these accuracies and are numbered."""
+    runs = [{"experiment": "e", "name": str(n), "metrics": {"accuracy": a}} for n, a in enumerate(accuracies)]
+    given = WORLD.model_dump(exclude_defaults=True) | {"turns": [], "files": {}, "runs": runs}
+    return {**given, "asked": {"run": asked, "metric": "accuracy"}}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (crowd(*[0.99] * 120), "120 runs do not fit between two exact ones"),
+        (crowd(0.9, asked="1"), "unknown run '1'"),
+        ({**crowd(0.9), "asked": {"run": "0", "metric": "f1"}}, "the run '0' has no metric 'f1'"),
+        ({**crowd(0.9), "turns": [["0", "01"]]}, "unknown run '01'; did you mean '0'?"),
+        ({**crowd(0.9), "files": {"models/model.pkl": "shufled"}}, "did you mean 'shuffled'?"),
+        ({**crowd(0.9), "runs": [*crowd(0.9)["runs"]] * 2}, "two runs have the same name"),
+    ],
+)
+def test_a_world_that_cannot_be(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        TrackedRuns.model_validate(given)
+    assert TrackedRuns.model_validate(crowd(0.9))
 
 
 def test_one_seed_draws_the_same_and_another_another() -> None:
     assert draw_runs(WORLD, 1) == draw_runs(WORLD, 1)
     best = [draw_runs(WORLD, seed)[BEST] for seed in SEEDS]
-    assert len({run["name"].rpartition("-")[0] for run in best}) == len(WORLD["runs"]) - 2
+    assert len({run["name"].rpartition("-")[0] for run in best}) == len(WORLD.runs) - 2
     assert {int(run["metrics"]["accuracy"] * 100) for run in best} == set(range(91, 97))
 
 
@@ -35,14 +59,14 @@ def test_relations_stay() -> None:
     for seed in SEEDS:
         runs = draw_runs(WORLD, seed)
         assert len({run["name"] for run in runs}) == len(runs)
-        given = [run["metrics"]["accuracy"] for run in WORLD["runs"]]
+        given = [run.metrics["accuracy"] for run in WORLD.runs]
         assert [given[n] for n in order(runs, "accuracy")] == sorted(given)
         assert not any(round(run["metrics"]["accuracy"] * 100) % 10 == 0 for run in runs)
-        for run, drawn in zip(WORLD["runs"], runs, strict=True):
+        for run, drawn in zip(WORLD.runs, runs, strict=True):
             for metric in ("precision", "recall", "f1"):
-                assert 0 <= drawn["metrics"][metric] - run["metrics"][metric] <= WORLD["jitter"] + 1e-9
+                assert 0 <= drawn["metrics"][metric] - run.metrics[metric] <= WORLD.jitter + 1e-9
         exact = [run["metrics"] for run in runs if run.get("exact")]
-        assert exact == [run["metrics"] for run in WORLD["runs"] if run.get("exact")]
+        assert exact == [run.metrics for run in WORLD.runs if run.exact]
         names = sorted(run["name"] for run in runs)
         assert runs[BEST]["name"] not in (names[0], names[-1])
         # Rounded or cut off, an accuracy of two places means one run.
@@ -77,26 +101,18 @@ def test_what_is_written_down_is_not_drawn() -> None:
 
 
 def test_turns() -> None:
-    orders = [tuple(run["name"] for run in arranged(WORLD, seed)["runs"]) for seed in SEEDS]
+    orders = [tuple(run.name for run in arranged(WORLD, seed).runs) for seed in SEEDS]
     assert len(set(orders)) == 2 * 6
-    oldest, *_, newest = (run["name"] for run in WORLD["runs"])
-    searched = {
-        run["name"]
-        for run in WORLD["runs"]
-        if run["experiment"] == "exam-training" and not run.get("deleted")
-    }
+    oldest, *_, newest = (run.name for run in WORLD.runs)
+    searched = {run.name for run in WORLD.runs if run.experiment == "exam-training" and not run.deleted}
     for names in orders:
         assert (names[0], names[-1]) == (oldest, newest)
         newest_first = [name for name in reversed(names) if name in searched]
-        assert newest_first.index(WORLD["asked"]["run"]) in (3, 4)
+        assert newest_first.index(WORLD.asked.run) in (3, 4)
 
 
 def test_nobody_knows_how_a_model_grew() -> None:
-    models: dict[str, dict[str, Any]] = {
-        "a": {"labels": "flipped"},
-        "b": {"params": {"random_state": 3, "max_depth": 2}},
-    }
-    one, other = unforeseen(models, 1), unforeseen(models, 2)
-    assert one["b"] == other["b"] == models["b"]
-    assert one["a"]["labels"] == "flipped"
-    assert one["a"] == unforeseen(models, 1)["a"] != other["a"]
+    assert unforeseen(1) == unforeseen(1) != unforeseen(2)
+    flipped, stated = ModelSpec(labels="flipped"), ModelSpec(params={"random_state": 3, "max_depth": 2})
+    assert flipped.asked(unforeseen(1)) == {"labels": "flipped", "params": unforeseen(1)}
+    assert stated.asked(unforeseen(1)) == {"params": {"random_state": 3, "max_depth": 2}}

@@ -170,8 +170,8 @@ def test_the_version_judged() -> None:
 def test_a_store_that_may_hold_anything(root: Path, told: object) -> None:
     file = make_submission(root, {"r.py": ""}).file("r.py")
     assert file is not None
-    how: Any = parameters("3.3", "registry.stage")["how"]
-    assert losses(from_store(told, file, seen().answered, how, trained=False))
+    scenario = parameters("3.3", "registry.stage")["scenario"]
+    assert losses(from_store(told, file, seen().answered, scenario, trained=False))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,15 +9,23 @@ from grader.checks.project.gitignore import ignores, ignores_any, tracks
 from grader.errors import GraderFault, ToolMissing
 from grader.results import Finding, Outcome, Verdict, failed, passed
 from grader.tools import Tools
-from tests.builders import decide, make_context
+from tests.builders import decide as decide_check
+from tests.builders import make_context
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from grader.check import Check
+    from grader.context import Context
 
 CACHE = ["__pycache__/a.cpython-311.pyc", "src/deep/__pycache__/a.cpython-311.pyc"]
 VENV = [".venv/pyvenv.cfg", ".venv/bin/python"]
 DATA = ["data/train.csv", "data/other.csv"]
 DVC = ["data/train.csv.dvc", ".dvc/config", "dvc.yaml"]
+
+
+def decide(check: Check, context: Context, **parameters: Any) -> Outcome:
+    return decide_check(check, context, file="gitignore", **parameters)
 
 
 def ask(root: Path, text: str | bytes, paths: list[str], **nested: str) -> Outcome:

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from grader import command as process
 from grader.checks.prometheus import checks as prometheus
 from grader.checks.prometheus import facts as alert_rules
 from grader.checks.prometheus import promql, promtool
 from grader.checks.prometheus.facts import complaints, read
-from grader.checks.prometheus.promtool import Promtool, Question, Scenario, check_rules
+from grader.checks.prometheus.promtool import Promtool, Question, Trial, check_rules
 from grader.documents import Problem
 from grader.errors import GraderFault
 from grader.exam.bundled import RUBRICS
 from grader.results import Evidence, Outcome
 from grader.tools import Tools
 from tests.builders import decide, make_context, make_submission
+from tests.checks.laboratory import parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,11 +35,10 @@ needs_promtool = pytest.mark.skipif(
 @cache
 def asked() -> dict[str, dict[str, dict[str, Any]]]:
     """Alert -> what is asked of it -> the parameters, as the rubric has them."""
-    rubric = yaml.safe_load((RUBRICS / "6.1.yaml").read_text(encoding="utf-8"))
-    parts = [part for criterion in rubric["criteria"] for part in criterion.get("parts", ())]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for part in parts:
-        found.setdefault(part["with"]["alert"], {})[part["with"]["shows"]] = part["with"]
+    for part in parts("6.1"):
+        if (scenario := part.parameters.get("scenario")) is not None:
+            found.setdefault(scenario.alert, {})[part.parameters["shows"]] = dict(part.parameters)
     return found
 
 
@@ -371,7 +370,7 @@ def test_a_rubric_that_asks_for_nonsense_is_ours(tmp_path: Path) -> None:
 
 
 def test_a_promtool_that_fails_is_ours(tmp_path: Path) -> None:
-    scenario = Scenario(name="s", rules="", series=(), questions=(Question(3600, ever=False, expected=True),))
+    scenario = Trial(name="s", rules="", series=(), questions=(Question(3600, ever=False, expected=True),))
     with pytest.raises(GraderFault, match="own rule"):
         Promtool(Path("/bin/false"), "A").ask([scenario])
 

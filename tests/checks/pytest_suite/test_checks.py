@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -11,7 +11,7 @@ from grader.results import Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from tests.checks.laboratory import parameters
 
-HOW = cast("Suite", parameters("5.2", "tests.pass")["how"])
+ASKED: Suite = parameters("5.2", "tests.pass")["scenario"]
 WHERE = "tests/test_api.py"
 RUN = Run(argv=("python",), ended=Ended.EXITED, returncode=0)
 END = {"end": 0, "used": True}
@@ -80,7 +80,7 @@ def test_a_good_suite() -> None:
     seen = observed(GOOD, error=NOTICED)
     assert suite.judge_passes(seen, WHERE).verdict is Verdict.PASSED
     assert suite.judge_mocks(seen, None, WHERE).verdict is Verdict.PASSED
-    assert suite.judge_notices(seen, HOW, "error", WHERE).verdict is Verdict.PASSED
+    assert suite.judge_notices(seen, ASKED, "error", WHERE).verdict is Verdict.PASSED
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_what_is_not_mocked() -> None:
     ],
 )
 def test_what_notices_nothing(events: tuple[object, ...], said: str, actual: str) -> None:
-    finding = suite.judge_notices(observed(read(*events)), HOW, "error", WHERE).findings[0]
+    finding = suite.judge_notices(observed(read(*events)), ASKED, "error", WHERE).findings[0]
     assert said in finding.message
     assert actual in finding.actual
 
@@ -151,7 +151,7 @@ def test_what_notices_nothing(events: tuple[object, ...], said: str, actual: str
 def test_a_test_that_was_red_before_notices_nothing() -> None:
     clean = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), END)
     seen = observed(clean, error=NOTICED)
-    assert suite.judge_notices(seen, HOW, "error", WHERE).verdict is Verdict.FAILED
+    assert suite.judge_notices(seen, ASKED, "error", WHERE).verdict is Verdict.FAILED
 
 
 def test_what_pytest_says_is_its_process_exit_status() -> None:
@@ -165,7 +165,7 @@ def test_a_test_that_fails_also_without_a_fault_notices_nothing() -> None:
     # Such as one that fails whenever it is not the first time, which no fault made it do.
     late = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), {"end": 1, "used": True})
     seen = observed(GOOD, error=NOTICED).add([(None, GOOD), (None, late)])
-    finding = suite.judge_notices(seen, HOW, "error", WHERE).findings[0]
+    finding = suite.judge_notices(seen, ASKED, "error", WHERE).findings[0]
     assert finding.message == (
         "tests that fail when POST /predict answers 500 to what it answered 200 before "
         "fail at times without that, too"

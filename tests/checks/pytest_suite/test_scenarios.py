@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-HOW = cast("Suite", parameters("5.2", "tests.pass")["how"])
+ASKED: Suite = parameters("5.2", "tests.pass")["scenario"]
 WHERE = "tests/test_api.py"
 ALL_BUT_PASSING = {
     "5.2.mocks",
@@ -483,9 +483,9 @@ def test_a_red_suite_that_calls_itself_green(root: Path, conftest: str) -> None:
 
 def test_a_suite_that_hangs(root: Path) -> None:
     tests = "import time\ndef test_predict():\n    time.sleep(600)\n"
-    how = cast("Suite", {**HOW, "idle_seconds": 12})
+    hurried = ASKED.changed(idle_seconds=12)
     with laboratory(root, {WHERE: tests}, deliverables={"api_test": WHERE}) as context:
-        outcome = suite.suite_passes.function(context, file="api_test", how=how)
+        outcome = suite.suite_passes.function(context, scenario=hurried)
     assert outcome.findings[0].message == "the tests do not come to their end"
     assert outcome.findings[0].where == f"{WHERE}::test_predict"
 
@@ -499,7 +499,7 @@ def test_the_reference_suite(root: Path) -> None:
     }
     with laboratory(root, files, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
         assert not lost(context, "5.2")
-        alone, other = (look(context, "api_test", HOW) for look in (without_model, with_model))
+        alone, other = (look(context, ASKED) for look in (without_model, with_model))
     assert alone.clean.tests == other.clean.tests
-    assert set(alone.broken) == set(HOW["faults"])
+    assert set(alone.broken) == set(ASKED.faults)
     assert [run.tests for run in alone.controls] == [alone.clean.tests] * 2

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from grader.checks.mlflow.mentions import Mentions, answer, mentions
 from grader.checks.query import checks as query
@@ -15,7 +14,6 @@ from grader.checks.query.scenarios import Shown
 from grader.checks.scripts.call import Called
 from grader.checks.scripts.entry_points import Answered, acts, uncalled
 from grader.context import Context, Memo
-from grader.exam.bundled import RUBRICS
 from grader.results import Evidence, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from grader.runtime.services.mlflow import RunInfo
@@ -25,14 +23,14 @@ from tests.checks.laboratory import laboratory, lost, names, parameters
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOW: dict[str, Any] = parameters("3.2", "query.top")["how"]
+    from grader.checks.query.scenarios import Query
+
+ASKED: Query = parameters("3.2", "query.top")["scenario"]
 
 
 def test_three_tasks_share_one_world() -> None:
-    worlds = []
-    for task in ("3.2", "3.3", "B1"):
-        rubric = yaml.safe_load((RUBRICS / f"{task}.yaml").read_text(encoding="utf-8"))
-        worlds.append(next(iter(rubric["shared"].values()))["how"]["world"])
+    asked = [("3.2", "query.top"), ("3.3", "registry.stage"), ("B1", "batch.rows")]
+    worlds = [parameters(task, check)["scenario"].world for task, check in asked]
     assert worlds[0] == worlds[1] == worlds[2]
 
 
@@ -142,8 +140,8 @@ JUDGES = {
 )
 def test_what_an_answer_loses(runs: list[RunInfo], expected: set[str]) -> None:
     seen = shown(*runs)
-    assert query.is_answer(seen, HOW)  # type: ignore[arg-type]
-    assert {name for name, judge in JUDGES.items() if judge(seen, runs, HOW)} == expected  # type: ignore[arg-type]
+    assert query.is_answer(seen, ASKED)
+    assert {name for name, judge in JUDGES.items() if judge(seen, runs, ASKED)} == expected
 
 
 @pytest.mark.parametrize(
@@ -159,17 +157,17 @@ def test_what_an_answer_loses(runs: list[RunInfo], expected: set[str]) -> None:
     ],
 )
 def test_what_is_no_answer(seen: Shown) -> None:
-    assert not query.is_answer(seen, HOW)  # type: ignore[arg-type]
-    assert query.shows_nothing(seen, HOW).message  # type: ignore[arg-type]
+    assert not query.is_answer(seen, ASKED)
+    assert query.shows_nothing(seen, ASKED).message
 
 
 def test_fewer() -> None:
     there = (C, E, LIMIT, LOW)
-    assert query.judge_few(replace(shown(C, E), there=there), HOW) is None  # type: ignore[arg-type]
+    assert query.judge_few(replace(shown(C, E), there=there), ASKED) is None
     deleted = run(4, 0.97, active=False)
-    assert query.judge_few(replace(shown(deleted), there=there), HOW) is None  # type: ignore[arg-type]
+    assert query.judge_few(replace(shown(deleted), there=there), ASKED) is None
     for wrong in (shown(C, E, LIMIT), shown(C, E, LOW), shown(), shown(ok=False)):
-        assert query.judge_few(replace(wrong, there=there), HOW)  # type: ignore[arg-type]
+        assert query.judge_few(replace(wrong, there=there), ASKED)
 
 
 # --- reading --------------------------------------------------------------------------------------

@@ -278,8 +278,8 @@ def traceback(said: str) -> str:
 
 
 def test_the_exception_behind_a_server_error() -> None:
-    how: Any = {"predict": "/predict", "request_seconds": 5}
-    client = Client(cast("Any", Logging()), "uvicorn", how, ("/workspace",))
+    scenario = parameters("4.1", "serving.health")["scenario"].changed(request_seconds=5)
+    client = Client(cast("Any", Logging()), "uvicorn", scenario, ("/workspace",))
     assert client.post("{}").cause == (
         "  File \"src/api.py\", line 7, in predict\n    rows()\nKeyError: 'features'"
     )
@@ -474,8 +474,8 @@ def test_real_applications(root: Path, name: str) -> None:
 
 
 def test_the_rubric_asks_for_what_the_exam_asks() -> None:
-    how = cast("dict[str, Any]", parameters("4.1", "serving.health")["how"])
-    assert (how["health"], how["ready"], how["predict"], how["field"]) == (
+    asked = parameters("4.1", "serving.health")["scenario"]
+    assert (asked.health, asked.ready, asked.predict, asked.field) == (
         "/health",
         "/ready",
         "/predict",
