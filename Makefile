@@ -41,6 +41,7 @@ lint: $(READY)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy grader tests benchmarks
+	.venv/bin/vulture
 	.venv/bin/grader rubric lint
 
 # The mark comes last, so that a half-built environment never passes for a finished one.

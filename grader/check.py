@@ -15,7 +15,7 @@ import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, model_validator
 
 from grader.results import Evidence, Outcome
 
@@ -92,6 +92,21 @@ DeliverableIfAny = Annotated[str, Refers("deliverable", needed=False)]
 """The id of a deliverable that the check looks into where there is one."""
 GivenFile = Annotated[str, Refers("given file")]
 """The path of a file that the exam hands out."""
+Seconds = Annotated[float, Field(gt=0)]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+"""Names of which any will do: at least one."""
+Port = Annotated[int, Field(ge=1, le=65535)]
+ExitStatus = Annotated[int, Field(ge=0, le=255)]
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
+
+
+def _is_a_url_path(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"a path of a URL begins with a slash: /{path}")
+    return path
+
+
+UrlPath = Annotated[str, AfterValidator(_is_a_url_path)]
 
 
 class CheckFunction(Protocol):
@@ -133,13 +148,13 @@ def check(
     tools: tuple[str, ...] = (),
     falls_back: bool = False,
     needs_lab: bool | None = None,
-    parameters: type[Parameters] = Parameters,
+    rule: Callable[[Any], None] | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Make a function a check. It is callable by rubrics once its module's `CHECKS` lists it.
 
     Args:
         needs_lab: whether it runs candidate code; by default, whether its evidence is a run without tools.
-        parameters: a model with the rules that hold between several keywords of the function.
+        rule: given all parameters by name, raises ValueError where they do not go together.
     """
 
     def declare(function: CheckFunction) -> Check:
@@ -150,7 +165,7 @@ def check(
             tools=tools,
             falls_back=falls_back,
             needs_lab=evidence is Evidence.RUNS and not tools if needs_lab is None else needs_lab,
-            parameters=_parameters(name, function, parameters),
+            parameters=_parameters(name, function, rule),
         )
 
     return declare
@@ -167,7 +182,7 @@ def table(*modules: tuple[Check, ...]) -> dict[str, Check]:
     return checks
 
 
-def _parameters(name: str, function: CheckFunction, base: type[Parameters]) -> type[Parameters]:
+def _parameters(name: str, function: CheckFunction, rule: Callable[[Any], None] | None) -> type[Parameters]:
     hints = typing.get_type_hints(function, localns={"Context": object}, include_extras=True)
     fields: dict[str, Any] = {
         parameter.name: (
@@ -177,7 +192,15 @@ def _parameters(name: str, function: CheckFunction, base: type[Parameters]) -> t
         for parameter in inspect.signature(function).parameters.values()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    return create_model(name, __base__=base, **fields)
+    if rule is None:
+        return create_model(name, __base__=Parameters, **fields)
+
+    def hold(given: Any) -> Any:
+        rule(given)
+        return given
+
+    validators: dict[str, Any] = {"rule": model_validator(mode="after")(hold)}
+    return create_model(name, __base__=Parameters, __validators__=validators, **fields)
 
 
 def named_models(model: type[Parameters]) -> Iterator[type[Named]]:

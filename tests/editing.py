@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,9 +62,6 @@ def still_open(graded: Grade) -> dict[str, Status]:
         for criterion in task.criteria
         if criterion.status.open
     }
-
-
-Edit = Callable[[Path], None]
 
 
 def without_times(value: Any) -> Any:

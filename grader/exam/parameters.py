@@ -215,6 +215,8 @@ def _complaint(
             )
             kind = f"{word} of {what}" if len(error["loc"]) == 1 else "key"
             return sheet.complain(unknown(kind, str(error["loc"][-1]), sorted(known)), *place, *steps)
+        case "too_short":
+            return sheet.complain("expected at least one", *place, *steps)
         case "value_error":
             return sheet.complain(str(error["ctx"]["error"]), *place, *steps)
         case _:

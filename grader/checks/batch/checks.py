@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from grader.check import check
+from pydantic import Field
+
+from grader.check import check, require_name
 from grader.checks.batch import static as batch_source
 from grader.checks.batch.scenarios import Batch, Scored, agreement_with, loaded, scored
 from grader.checks.batch.tables import is_time
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @check("batch.chunks", evidence=Evidence.RUNS, falls_back=True)
-def chunks(context: Context, *, scenario: Batch, rows: int) -> Outcome:
+def chunks(context: Context, *, scenario: Batch, rows: Annotated[int, Field(gt=0)]) -> Outcome:
     """The input is read so many rows at a time."""
     if context.lab is None or context.submission.deliverable(scenario.script) is None:
         return batch_source.chunks.function(context, file=scenario.script, rows=rows)
@@ -30,7 +32,12 @@ def chunks(context: Context, *, scenario: Batch, rows: int) -> Outcome:
     return told
 
 
-@check("batch.registry", evidence=Evidence.RUNS)
+def _has_a_version(given: Any) -> None:
+    stages = [version.stage for version in given.scenario.versions if version.stage is not None]
+    require_name("stage of a version", given.stage, stages)
+
+
+@check("batch.registry", evidence=Evidence.RUNS, rule=_has_a_version)
 def registry(context: Context, *, scenario: Batch, stage: str) -> Outcome:
     """The predictions are those of the registered model's version in a stage."""
     return judge_registry(scored(context, scenario), scenario, stage)

@@ -7,9 +7,11 @@ import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from grader.check import Deliverable, Scenario
+from pydantic import Field, model_validator
+
+from grader.check import Deliverable, Names, Scenario, Seconds, require_name
 from grader.checks.batch.tables import Comparison, Output, compare, parse
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.world import Seeds, TrackedRuns, Version, register_versions, seeds
@@ -43,17 +45,26 @@ class Batch(Scenario):
     script: Deliverable
     world: TrackedRuns
     model: str
-    versions: tuple[Version, ...]
+    versions: Annotated[tuple[Version, ...], Field(min_length=1)]
     """In the registry, numbered in this order."""
     prediction: str
     """The column of predictions."""
-    inputs: tuple[str, ...]
+    inputs: Names
     """Where the input may be looked for."""
     labelled: tuple[str, ...]
     """The same, where files have the target too."""
     arguments: dict[str, str]
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _can_be_registered(self) -> Self:
+        models = {run.name: run.model for run in self.world.runs if run.model is not None}
+        for version in self.versions:
+            require_name("run of the world with a model", version.run, models)
+        if len({models[version.run] for version in self.versions}) < len(self.versions):
+            raise ValueError("two versions have the same model: nothing would tell which of them was used")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

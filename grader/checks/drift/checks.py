@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grader.check import check
+from grader.check import ExitStatus, check
 from grader.checks.drift.scenarios import (
     Detected,
     Drift,
@@ -54,13 +54,13 @@ def html(context: Context, *, scenario: Drift) -> Outcome:
 
 
 @check("drift.quiet", evidence=Evidence.RUNS)
-def quiet(context: Context, *, scenario: Drift, status: int) -> Outcome:
+def quiet(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
     """The script ends with the status where nothing drifted."""
     return judge_quiet(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
 
 @check("drift.drifted", evidence=Evidence.RUNS)
-def drifted(context: Context, *, scenario: Drift, status: int) -> Outcome:
+def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
     """The script ends with the status, by its own decision, where the data drifted, and only there."""
     return judge_drifted(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
@@ -163,7 +163,7 @@ def _no_report(seen: Detected, data: str) -> Finding:
     )
 
 
-def judge_quiet(quiet: Detected, drifted: Detected, status: int) -> Outcome:
+def judge_quiet(quiet: Detected, drifted: Detected, status: ExitStatus) -> Outcome:
     """Exactly the status."""
     run = quiet.called.run
     if run.ended is Ended.EXITED and run.returncode == status:
@@ -175,7 +175,7 @@ def judge_quiet(quiet: Detected, drifted: Detected, status: int) -> Outcome:
     return failed(quiet.called.finding(message, expected=expected))
 
 
-def judge_drifted(quiet: Detected, drifted: Detected, status: int) -> Outcome:
+def judge_drifted(quiet: Detected, drifted: Detected, status: ExitStatus) -> Outcome:
     """The status on drifted data, no crash, and another one on quiet data."""
     called = drifted.called
     expected = f"exit status {status} because every column drifted"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from grader.check import Deliverable, GivenFile, Scenario
+from pydantic import model_validator
+
+from grader.check import Deliverable, GivenFile, Names, Scenario, Seconds
 from grader.checks.drift.data import drifted, resampled
 from grader.checks.scripts.call import Called, call, script
 from grader.errors import GraderFault
@@ -35,14 +37,20 @@ class Drift(Scenario):
     """Where the current data belong."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
-    report_files: tuple[str, ...]
+    report_files: Names
     """Endings of names of what a report is saved as."""
-    library_marks: tuple[str, ...]
+    library_marks: Names
     """What stands in every report of the library; all of them must."""
-    preset_marks: tuple[str, ...]
+    preset_marks: Names
     """What stands in a report of the preset and in no other; all of them must."""
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _compares_two_files(self) -> Self:
+        if self.reference == self.current:
+            raise ValueError("reference and current are the same file: nothing could drift")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

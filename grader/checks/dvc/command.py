@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from grader.check import Scenario
+from grader.check import Names, Scenario, Seconds
 from grader.checks.dvc.config import configuration
 from grader.checks.scripts.call import Called
 from grader.errors import ToolMissing
@@ -38,10 +38,10 @@ _VERDICT = "\nERROR: failed to reproduce"
 class Limited(Scenario):
     """What DVC takes to run."""
 
-    packages: tuple[str, ...]
+    packages: Names
     """What the environment must have for it; where it has not, nothing is decided."""
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
 
 
 class NoDvc(ToolMissing):

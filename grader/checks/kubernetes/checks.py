@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from grader.check import Deliverable, check
+from pydantic import AfterValidator, Field
+
+from grader.check import Deliverable, UrlPath, check
 from grader.checks.kubernetes.quantity import parse_quantity
 from grader.checks.kubernetes.selector import selects
 from grader.documents import Problem, SourceFile, YamlDocument
@@ -227,7 +229,9 @@ def _normal(image: str) -> str:
 
 
 @check("kubernetes.replicas")
-def replicas(context: Context, *, file: Deliverable, name: str, replicas: int) -> Outcome:
+def replicas(
+    context: Context, *, file: Deliverable, name: str, replicas: Annotated[int, Field(ge=0)]
+) -> Outcome:
     """The Deployment asks for this many replicas."""
 
     def judge(found: _Resource) -> Outcome:
@@ -240,9 +244,25 @@ def replicas(context: Context, *, file: Deliverable, name: str, replicas: int) -
     return _in_deployment(context, file, name, judge)
 
 
+def _is_a_quantity(text: str) -> str:
+    if parse_quantity(text) is None:
+        raise ValueError(f"{text!r} is no quantity of Kubernetes': write 100m, 1, 256Mi or 1Gi")
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_is_a_quantity)]
+
+
 @check("kubernetes.quantity")
 def quantity(
-    context: Context, *, file: Deliverable, name: str, image: str, kind: str, resource: str, quantity: str
+    context: Context,
+    *,
+    file: Deliverable,
+    name: str,
+    image: str,
+    kind: Literal["requests", "limits"],
+    resource: str,
+    quantity: Quantity,
 ) -> Outcome:
     """The container's `requests` or `limits` of a resource is this quantity, in any equal form."""
     wanted = parse_quantity(quantity)
@@ -258,7 +278,15 @@ def quantity(
 
 
 @check("kubernetes.probe")
-def probe(context: Context, *, file: Deliverable, name: str, image: str, probe: str, path: str) -> Outcome:
+def probe(
+    context: Context,
+    *,
+    file: Deliverable,
+    name: str,
+    image: str,
+    probe: Literal["livenessProbe", "readinessProbe", "startupProbe"],
+    path: UrlPath,
+) -> Outcome:
     """The container's probe is an HTTP GET of this path, on a port that the container has."""
 
     def judge(container: _Container) -> Outcome:

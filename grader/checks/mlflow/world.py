@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SERVED = "served"
 """The probe's label of a served model."""
 _MODEL_NAME = "model"
+Stage = Literal["None", "Staging", "Production", "Archived"]
 _MOST_NAMES = 3
 _SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
 
@@ -114,6 +115,21 @@ class TrackedRuns(World):
         _draw_metrics_of(self, random.Random(0), ())  # noqa: S311
         return self
 
+    @property
+    def experiments(self) -> frozenset[str]:
+        """The names of its experiments."""
+        return frozenset(run.experiment for run in self.runs)
+
+    def require_search(self, experiment: str, metric: str) -> None:
+        """Refuse what no run of the world has.
+
+        Raises:
+            ValueError: there is no such experiment, or none of its runs has the metric.
+        """
+        require_name("experiment of the world", experiment, self.experiments)
+        metrics = {metric for run in self.runs if run.experiment == experiment for metric in run.metrics}
+        require_name(f"metric of {experiment}", metric, metrics)
+
     def run(self, name: str) -> SeedRun:
         """The run of that name."""
         return next(run for run in self.runs if run.name == name)
@@ -132,7 +148,7 @@ class ServedVersion(Parameters):
     """A version of a registered model; of the world's only run."""
 
     name: str
-    stage: str | None = None
+    stage: Stage | None = None
     aliases: tuple[str, ...] = ()
 
 
@@ -166,7 +182,7 @@ class Version(Parameters):
 
     run: str
     """The name of its run in the world."""
-    stage: Literal["None", "Staging", "Production", "Archived"] | None = None
+    stage: Stage | None = None
     aliases: tuple[str, ...] = ()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from grader.check import check
+from grader.checks.mlflow.world import Stage
 from grader.checks.model_registry.scenarios import Registered, Registration, registered
 from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 
@@ -30,7 +31,7 @@ def source_is_best(context: Context, *, scenario: Registration) -> Outcome:
 
 
 @check("registry.stage", evidence=Evidence.RUNS)
-def stage_is(context: Context, *, scenario: Registration, stage: str) -> Outcome:
+def stage_is(context: Context, *, scenario: Registration, stage: Stage) -> Outcome:
     """The new version is in a stage."""
     return _judged(context, scenario, lambda seen: judge_stage(seen, scenario.model, stage))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from grader.check import Deliverable, DeliverableIfAny, GivenFile, Scenario
+from pydantic import model_validator
+
+from grader.check import Deliverable, DeliverableIfAny, GivenFile, Names, Scenario, Seconds
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.world import TrackedRuns, Version, arranged, best, register_versions, seeds
 from grader.checks.scripts.entry_points import Answered, answer
@@ -37,7 +39,7 @@ class Registration(Scenario):
     model: str
     experiment: str
     metric: str
-    calls: tuple[str, ...]
+    calls: Names
     """Functions that register."""
     raw: GivenFile
     """The given data that the grader cleans, for a registration at the end of a training."""
@@ -48,8 +50,13 @@ class Registration(Scenario):
     registers: str
     """The parameter by which logging a model registers it too."""
     arguments: dict[str, str]
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        self.world.require_search(self.experiment, self.metric)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator
 
 from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
@@ -55,8 +56,22 @@ def metadata(context: Context, *, file: Deliverable) -> Outcome:
     return passed() if complaint is None else failed(_at(complaint, source))
 
 
+def _is_a_version(text: str) -> str:
+    try:
+        Version(text)
+    except InvalidVersion:
+        raise ValueError(f"{text!r} is no version: write 2.1 or 2.1.0") from None
+    return text
+
+
 @check("pyproject.requires")
-def requires(context: Context, *, file: Deliverable, package: str, at_least: str) -> Outcome:
+def requires(
+    context: Context,
+    *,
+    file: Deliverable,
+    package: str,
+    at_least: Annotated[str, AfterValidator(_is_a_version)],
+) -> Outcome:
     """A runtime dependency admits no version under a floor and at least one above it."""
     source = context.submission.deliverable(file)
     expected = f"{package}>={at_least}"

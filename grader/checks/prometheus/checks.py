@@ -5,11 +5,9 @@ With promtool an alert is tried on series made for its expression; without, the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import model_validator
-
-from grader.check import Deliverable, Parameters, check
+from grader.check import Deliverable, check
 from grader.checks.prometheus import facts as alert_rules
 from grader.checks.prometheus.judgement import Verdict, verdict
 from grader.checks.prometheus.promtool import check_rules
@@ -53,20 +51,12 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
     )
 
 
-class Shown(Parameters):
-    """The rules between the two parameters of `prometheus.alert`."""
-
-    @model_validator(mode="after")
-    def _has_a_quantile(self) -> Self:
-        scenario: Alert = getattr(self, "scenario")  # noqa: B009  # fields come from the check's keywords
-        if getattr(self, "shows") == "quantile" and scenario.watches != "latency":  # noqa: B009
-            raise ValueError(
-                f"an alert on a {scenario.watches} takes no quantile: only one on a latency does"
-            )
-        return self
+def _has_a_quantile(given: Any) -> None:
+    if given.shows == "quantile" and given.scenario.watches != "latency":
+        raise ValueError(f"an alert on a {given.scenario.watches} takes no quantile: one on a latency does")
 
 
-@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True, parameters=Shown)
+@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True, rule=_has_a_quantile)
 def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "quiet", "quantile"]) -> Outcome:
     """An alert `fires` when it should, stays `quiet` when it should, or takes the `quantile` asked for.
 

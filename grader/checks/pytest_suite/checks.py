@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import check, require_name
 from grader.checks.pytest_suite.scenarios import Fault, Observed, Suite, with_model, without_model
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
@@ -39,7 +39,11 @@ def suite_passes_without_model(context: Context, *, scenario: Suite) -> Outcome:
     return judge_mocks(alone, other, _where(context, scenario.script))
 
 
-@check("tests.notice", evidence=Evidence.RUNS)
+def _is_declared(given: Any) -> None:
+    require_name("fault", given.fault, given.scenario.faults)
+
+
+@check("tests.notice", evidence=Evidence.RUNS, rule=_is_declared)
 def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
     """A test that passed fails while the answers that the fault speaks of are changed."""
     alone = without_model(context, scenario)

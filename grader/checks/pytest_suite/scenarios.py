@@ -5,9 +5,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from grader.check import Deliverable, Parameters, Scenario
+from pydantic import model_validator
+
+from grader.check import Deliverable, HttpStatus, Parameters, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.world import ServedModel
 from grader.checks.pytest_suite.events import SuiteRun, read_events
 from grader.errors import GraderFault
@@ -31,8 +33,8 @@ _CONFTEST = "conftest.py"
 class Answered(Parameters):
     """Which answers a fault changes, and into what."""
 
-    answered: int
-    status: int
+    answered: HttpStatus
+    status: HttpStatus
 
 
 class Fault(Answered):
@@ -43,6 +45,14 @@ class Fault(Answered):
     drop: str | None = None
     """The key that its answers lack."""
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.body is not None and self.drop is not None:
+            raise ValueError("a fault has a body of its own or drops a key, not both")
+        if (self.status, self.body, self.drop) == (self.answered, None, None):
+            raise ValueError("a fault that changes neither status nor body is none: no test can notice it")
+        return self
+
 
 class Suite(Scenario):
     """How a suite is run."""
@@ -50,18 +60,18 @@ class Suite(Scenario):
     kind: ClassVar[str] = "pytest_suite"
 
     script: Deliverable
-    method: str
-    path: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: UrlPath
     """The endpoint that faults speak of."""
     faults: dict[str, Fault]
     without: tuple[str, ...]
     """Globs of what is not there when there is no model."""
     world: ServedModel
     """For suites that need a model."""
-    idle_seconds: float
+    idle_seconds: Seconds
     """Longest time without a sign of life: one test's, or that of collecting them."""
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from grader.check import Deliverable, Scenario
+from pydantic import Field, model_validator
+
+from grader.check import Deliverable, Names, Scenario, Seconds, require_name
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.mentions import Mentions, mentions
-from grader.checks.mlflow.world import TrackedRuns, delete_runs, seeds
+from grader.checks.mlflow.world import SeedRun, TrackedRuns, delete_runs, seeds
 from grader.checks.scripts.entry_points import Answered, answer
 from grader.errors import GraderFault
 from grader.runtime.sandbox.limits import Limits
@@ -38,14 +40,35 @@ class Query(Scenario):
     experiment: str
     metric: str
     above: float
-    count: int
-    calls: tuple[str, ...]
+    count: Annotated[int, Field(gt=0)]
+    calls: Names
     """Functions that ask for runs."""
     registers: tuple[str, ...]
     """Functions that register: a file that calls them is a query only if it shows more than its best run."""
     arguments: dict[str, str]
-    cpu_seconds: float
-    wall_seconds: float
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Self:
+        self.world.require_search(self.experiment, self.metric)
+        for name in self.delete:
+            require_name("run of the world", name, [run.name for run in self.world.runs])
+        many = [run.name for run in self.world.runs if self._qualifies(run)]
+        if len(many) <= self.count:
+            raise ValueError(
+                f"{len(many)} runs have {self.metric} > {self.above:g}: more than {self.count} must qualify, "
+                "or taking the best few cannot be told from taking all"
+            )
+        if not 0 < len(set(many) - set(self.delete)) < self.count:
+            raise ValueError(
+                f"once `delete` is done, fewer than {self.count} runs must qualify, and at least one"
+            )
+        return self
+
+    def _qualifies(self, run: SeedRun) -> bool:
+        measured = run.metrics.get(self.metric, self.above)
+        return run.experiment == self.experiment and measured > self.above and not run.deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

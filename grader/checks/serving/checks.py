@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from grader.check import check
+from grader.check import HttpStatus, check, require_name
 from grader.checks.serving import exposition
 from grader.checks.serving import static as serving_source
 from grader.checks.serving.scenarios import Served, Serving, served, served_without_model
@@ -60,8 +60,12 @@ def version(context: Context, *, scenario: Serving, key: str) -> Outcome:
     return judge_version(served(context, scenario), key)
 
 
-@check("serving.refuses", evidence=Evidence.RUNS)
-def refuses(context: Context, *, scenario: Serving, kind: str, status: int) -> Outcome:
+def _has_bodies(given: Any) -> None:
+    require_name("kind of refused body", given.kind, given.scenario.refused)
+
+
+@check("serving.refuses", evidence=Evidence.RUNS, rule=_has_bodies)
+def refuses(context: Context, *, scenario: Serving, kind: str, status: HttpStatus) -> Outcome:
     """Every wrong body of a kind is answered with the status."""
     return judge_refuses(served(context, scenario), kind, status)
 
@@ -173,7 +177,7 @@ def judge_version(seen: Served, key: str) -> Outcome:
     return failed(_wrong(seen.predict, f"has no {key}", f"a non-empty {key}"))
 
 
-def judge_refuses(seen: Served, kind: str, status: int) -> Outcome:
+def judge_refuses(seen: Served, kind: str, status: HttpStatus) -> Outcome:
     """All of them."""
     if seen.failure is not None:
         return _not_booted(seen)

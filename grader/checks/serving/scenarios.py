@@ -8,9 +8,11 @@ import random
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from grader.check import Deliverable, Scenario
+from pydantic import Field
+
+from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.world import SERVED, ServedModel, unforeseen
 from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi
@@ -50,25 +52,25 @@ class Serving(Scenario):
     """The model that is served; rows are taken from the data that it learnt from."""
     without: tuple[str, ...]
     """Globs of what is not there when there is no model."""
-    rows: int
+    rows: Annotated[int, Field(gt=1)]
     """How many rows are predicted at once."""
     host: str
-    port: int
-    health: str
-    ready: str
-    predict: str
-    metrics: str
-    openapi: str
+    port: Port
+    health: UrlPath
+    ready: UrlPath
+    predict: UrlPath
+    metrics: UrlPath
+    openapi: UrlPath
     field: str
     """The key of the request under which the rows stand."""
-    refused: dict[str, tuple[str, ...]]
+    refused: dict[str, Names]
     """Bodies that must be refused, by what is wrong with them."""
-    boot_seconds: float
-    ready_seconds: float
+    boot_seconds: Seconds
+    ready_seconds: Seconds
     """For loading, counted from the first answer."""
-    request_seconds: float
-    cpu_seconds: float
-    wall_seconds: float
+    request_seconds: Seconds
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

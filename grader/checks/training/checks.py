@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
-from grader.check import check
+from pydantic import Field
+
+from grader.check import Names, check
 from grader.checks.mlflow import pictures
 from grader.checks.training.scenarios import (
     Trained,
@@ -42,21 +44,28 @@ def data(context: Context, *, scenario: Training) -> Outcome:
 
 
 @check("training.param", evidence=Evidence.RUNS)
-def param(context: Context, *, scenario: Training, names: tuple[str, ...]) -> Outcome:
+def param(context: Context, *, scenario: Training, names: Names) -> Outcome:
     """A run has a parameter of one of the names."""
     return judge_param(trained(context, scenario), names)
 
 
-@check("training.metric", evidence=Evidence.RUNS)
-def metric(
-    context: Context, *, scenario: Training, names: tuple[str, ...], low: float, high: float
-) -> Outcome:
+def _is_a_range(given: Any) -> None:
+    if given.low >= given.high:
+        raise ValueError(
+            f"no metric lies between {given.low:g} and {given.high:g}: low must be less than high"
+        )
+
+
+@check("training.metric", evidence=Evidence.RUNS, rule=_is_a_range)
+def metric(context: Context, *, scenario: Training, names: Names, low: float, high: float) -> Outcome:
     """A run has a metric of one of the names, with a value in the range."""
     return judge_metric(trained(context, scenario), names, low, high)
 
 
 @check("training.truth", evidence=Evidence.RUNS)
-def truth(context: Context, *, scenario: Training, names: tuple[str, ...], tolerance: float) -> Outcome:
+def truth(
+    context: Context, *, scenario: Training, names: Names, tolerance: Annotated[float, Field(gt=0, lt=0.5)]
+) -> Outcome:
     """On data with shuffled labels the metric falls to what guessing gives."""
     good = trained(context, scenario)
     if not values(good, names):
@@ -78,9 +87,7 @@ def artifact(context: Context, *, scenario: Training, through_mlflow: bool) -> O
 
 
 @check("training.picture", evidence=Evidence.RUNS)
-def picture(
-    context: Context, *, scenario: Training, words: tuple[str, ...], other_words: tuple[str, ...]
-) -> Outcome:
+def picture(context: Context, *, scenario: Training, words: Names, other_words: tuple[str, ...]) -> Outcome:
     """A real picture is among the artifacts, and its name does not say that it shows something else."""
     return judge_picture(trained(context, scenario), words, other_words)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from grader.check import Deliverable, GivenFile, Scenario
+from pydantic import Field
+
+from grader.check import Deliverable, GivenFile, Names, Scenario, Seconds
 from grader.checks.mlflow.logged import Logged, logged, stored_runs
 from grader.checks.mlflow.stores import workspace_runs
 from grader.checks.scripts.call import Called, call, script
@@ -35,12 +37,12 @@ class Training(Scenario):
     drop_blanks: bool
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
-    rows: int
+    rows: Annotated[int, Field(gt=0)]
     """How many rows a logged model is asked to predict."""
-    model_files: tuple[str, ...]
-    picture_files: tuple[str, ...]
-    cpu_seconds: float
-    wall_seconds: float
+    model_files: Names
+    picture_files: Names
+    cpu_seconds: Seconds
+    wall_seconds: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from grader.check import Deliverable, check
 from grader.checks.workflow import facts as workflow_facts
@@ -143,7 +145,9 @@ def scan_fails(
     commands: tuple[str, ...],
     actions: tuple[str, ...],
     idle: tuple[str, ...],
-    severities: tuple[str, ...],
+    severities: Annotated[
+        tuple[Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"], ...], Field(min_length=1)
+    ],
 ) -> Outcome:
     """A Trivy scan fails the workflow on each of these severities, and nothing undoes it."""
 

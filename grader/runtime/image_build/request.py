@@ -107,7 +107,7 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
     with temporary_directory() as directory:
         archive = Path(directory) / "context.tar"
         _write(archive, request, use)
-        with _Watcher(_orders(request, engine, client, archive, use), request.limits) as watcher:
+        with _Watcher(_orders(request, engine, client, archive, use)) as watcher:
             first = watcher.answer()
             if "images" not in first:
                 return _built(first, request)
@@ -134,9 +134,8 @@ def _orders(
 class _Watcher:
     """`watcher.py`; at the end of the block it ends too, and by itself where we do first."""
 
-    def __init__(self, orders: Mapping[str, Any], limits: BuildLimits) -> None:
+    def __init__(self, orders: Mapping[str, Any]) -> None:
         self._orders = orders
-        self._seconds = limits.wall_seconds + GRACE_SECONDS
 
     def __enter__(self) -> _Watcher:
         self._errors: IO[bytes] = tempfile.TemporaryFile()

@@ -160,7 +160,7 @@ def scalar(dtype: Any, data: Any = b"") -> Any:
     return numpy.frombuffer(data, dtype)[0]
 
 
-def known(module: str, name: str) -> Any:  # noqa: C901, PLR0912 - a ladder of cases
+def known(module: str, name: str) -> Any:  # noqa: PLR0912 - a ladder of cases
     """The object of an allowed name.
 
     Raises:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(Tools().find("make") is None, reason="make is not on this machine")
 DELIVERABLES = {"makefile": "Makefile", "hooks": ".pre-commit-config.yaml"}
-TARGETS = ("install", "test", "lint", "docker-build", "deploy-dev")
 
 
 class BareCell:
