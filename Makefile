@@ -6,7 +6,7 @@ ARGS ?=
 READY := .venv/.ready
 UV := .venv/bin/uv
 
-.PHONY: score test quick verify hostile lint tools lock bench clean
+.PHONY: score test quick fuzz verify hostile lint generated tools lock bench clean
 
 score: $(READY) tools
 	.venv/bin/grader score $(SUBMISSION) $(ARGS)
@@ -43,6 +43,11 @@ lint: $(READY)
 	.venv/bin/mypy grader tests benchmarks
 	.venv/bin/vulture
 	.venv/bin/grader rubric lint
+
+# What is made from the checks themselves: the authors' reference, and the schema for their editors.
+generated: $(READY)
+	.venv/bin/grader rubric checks --format markdown > rubrics/CHECKS.md
+	.venv/bin/grader schema rubric > rubrics/rubric.schema.json
 
 # The mark comes last, so that a half-built environment never passes for a finished one.
 $(READY): .venv/bin/uv .ci/requirements.txt .ci/requirements-dev.txt pyproject.toml

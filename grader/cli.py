@@ -235,9 +235,22 @@ def rubric_show(
     raise typer.Exit(show_command(task, exam))
 
 
+@rubric.command("checks")
+def rubric_checks(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A check, or the part of its name before the dot.")
+    ] = None,
+    form: Annotated[Literal["text", "json", "markdown"], typer.Option("--format", help="How.")] = "text",
+) -> None:
+    """Print every check that a rubric may call: what passes, what it takes, an example."""
+    from grader.commands.rubric import checks_command
+
+    raise typer.Exit(checks_command(name, form))
+
+
 @app.command(hidden=True)
 def schema(name: Annotated[Literal["exam", "rubric", "manifest", "result"], typer.Argument()]) -> None:
-    """Print one of the JSON Schemas."""
-    from grader.schemas import read
+    """Print one of the JSON Schemas; that of a rubric with the parameters of every check."""
+    from grader.commands.schema import schema_command
 
-    typer.echo(read(name))
+    raise typer.Exit(schema_command(name))

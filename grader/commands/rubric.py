@@ -1,14 +1,19 @@
-"""`grader rubric lint` and `grader rubric show`."""
+"""`grader rubric lint`, `grader rubric show` and `grader rubric checks`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
+from rich.markdown import Markdown
 
+from grader.check import unknown
 from grader.checks import ALL
 from grader.error_handler import PASSED, UNUSABLE
+from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
+from grader.exam.check_reference import as_json, as_markdown, check_references, declarations
 from grader.exam.describe import render
 from grader.exam.lint import lint
 from grader.exam.loader import load_exam
@@ -38,4 +43,30 @@ def show_command(task: str | None, directory: Path | None) -> int:
     exam = load_exam(directory or RUBRICS, ALL)
     tasks = chosen_tasks(exam, (task,) if task else (), ())
     Console(highlight=False).print(render(exam, tasks, ALL))
+    return PASSED
+
+
+def checks_command(name: str | None, form: Literal["text", "json", "markdown"]) -> int:
+    """Print what rubrics may call.
+
+    Raises:
+        UsageError: there is no check of that name, nor any whose name begins so.
+    """
+    references = check_references(ALL, load_exam(RUBRICS, ALL))
+    declared = declarations(ALL)
+    if name is not None:
+        references = tuple(each for each in references if each.name == name) or tuple(
+            each for each in references if each.name.startswith(f"{name}.")
+        )
+        if not references:
+            raise UsageError(unknown("check", name, ALL))
+        kinds = {each.scenario for each in references}
+        declared = tuple(each for each in declared if each.section == "scenarios" and each.kind in kinds)
+    if form == "json":
+        print(json.dumps(as_json(references, declared), indent=2, ensure_ascii=False))  # noqa: T201
+    elif form == "markdown":
+        print(as_markdown(references, declared), end="")  # noqa: T201
+    else:
+        _, _, body = as_markdown(references, declared).partition("\n## ")
+        Console(highlight=False).print(Markdown(f"## {body}"))
     return PASSED

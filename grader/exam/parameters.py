@@ -270,7 +270,7 @@ def _dangling(sheet: Sheet, place: Place, read: Parameters, known: _Known) -> It
             continue
         there = known.deliverables if mark.to == "deliverable" else known.given
         for inner, text in _texts(value):
-            if there is not None and text not in there:
+            if text and there is not None and text not in there:  # an optional one may be left out
                 yield sheet.complain(unknown(mark.to, text, there), *place, name, *inner)
 
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @check("batch.chunks", evidence=Evidence.RUNS, falls_back=True)
 def chunks(context: Context, *, scenario: Batch, rows: Annotated[int, Field(gt=0)]) -> Outcome:
-    """The input is read so many rows at a time."""
+    """The input is read so many rows at a time.
+
+    Args:
+        rows: how many rows one piece has.
+    """
     if context.lab is None or context.submission.deliverable(scenario.script) is None:
         return batch_source.chunks.function(context, file=scenario.script, rows=rows)
     seen = scored(context, scenario)
@@ -39,7 +43,11 @@ def _has_a_version(given: Any) -> None:
 
 @check("batch.registry", evidence=Evidence.RUNS, rule=_has_a_version)
 def registry(context: Context, *, scenario: Batch, stage: str) -> Outcome:
-    """The predictions are those of the registered model's version in a stage."""
+    """The predictions are those of the registered model's version in a stage.
+
+    Args:
+        stage: the stage whose version is the right one.
+    """
     return judge_registry(scored(context, scenario), scenario, stage)
 
 
@@ -51,7 +59,11 @@ def every_row(context: Context, *, scenario: Batch) -> Outcome:
 
 @check("batch.columns", evidence=Evidence.RUNS)
 def columns(context: Context, *, scenario: Batch, time: str) -> Outcome:
-    """The output has a column of predictions and one of times."""
+    """The output has a column of predictions and one of times.
+
+    Args:
+        time: the name of the column of times.
+    """
     return judge_columns(scored(context, scenario), scenario.prediction, time)
 
 

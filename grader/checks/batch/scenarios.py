@@ -43,8 +43,11 @@ class Batch(Scenario):
     kind: ClassVar[str] = "batch"
 
     script: Deliverable
+    """The script."""
     world: TrackedRuns
+    """What is on the tracking server."""
     model: str
+    """The registered model's name."""
     versions: Annotated[tuple[Version, ...], Field(min_length=1)]
     """In the registry, numbered in this order."""
     prediction: str
@@ -54,8 +57,11 @@ class Batch(Scenario):
     labelled: tuple[str, ...]
     """The same, where files have the target too."""
     arguments: dict[str, str]
+    """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
     @model_validator(mode="after")
     def _can_be_registered(self) -> Self:

@@ -43,6 +43,8 @@ def base(
     """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
 
     Args:
+        repositories: images without a tag; any of them will do.
+        tag: a glob that the tag matches.
         shown: the image as the exam names it.
     """
 
@@ -143,7 +145,11 @@ def _path_of(context: Context, deliverable: str, path: str) -> str:
 
 @check("dockerfile.installs")
 def installs(context: Context, *, file: Deliverable, lock: Deliverable, path: str) -> Outcome:
-    """Some stage installs from the lock file, which is there when it does."""
+    """Some stage installs from the lock file, which is there when it does.
+
+    Args:
+        path: where the exam has the lock file.
+    """
 
     def judge(dockerfile: Dockerfile) -> Outcome:
         locked = _path_of(context, lock, path)
@@ -186,7 +192,11 @@ def included_files(text: str) -> list[str]:
 
 @check("dockerfile.copies")
 def copies(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
-    """The final stage has the script: copied by itself, with its folder, or out of another stage."""
+    """The final stage has the script: copied by itself, with its folder, or out of another stage.
+
+    Args:
+        path: where the exam has the script.
+    """
 
     def judge(dockerfile: Dockerfile) -> Outcome:
         wanted = _path_of(context, script, path)
@@ -206,7 +216,11 @@ def copies(context: Context, *, file: Deliverable, script: Deliverable, path: st
 
 @check("dockerfile.starts")
 def starts(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
-    """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to."""
+    """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to.
+
+    Args:
+        path: where the exam has the script.
+    """
 
     def judge(dockerfile: Dockerfile) -> Outcome:
         wanted = _path_of(context, script, path)

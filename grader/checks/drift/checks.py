@@ -39,7 +39,12 @@ def runs(context: Context, *, scenario: Drift) -> Outcome:
 
 @check("drift.preset", evidence=Evidence.RUNS, falls_back=True)
 def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Outcome:
-    """The report is the preset's, by its content; where none was written, by the script's source."""
+    """The report is the preset's, by its content; where none was written, by the script's source.
+
+    Args:
+        library: the package that the preset comes from.
+        name: the preset.
+    """
     if context.lab is not None:
         outcome = judge_preset((on_quiet(context, scenario), on_drifted(context, scenario)), scenario, name)
         if outcome is not None:
@@ -55,13 +60,21 @@ def html(context: Context, *, scenario: Drift) -> Outcome:
 
 @check("drift.quiet", evidence=Evidence.RUNS)
 def quiet(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
-    """The script ends with the status where nothing drifted."""
+    """The script ends with the status where nothing drifted.
+
+    Args:
+        status: the exit status.
+    """
     return judge_quiet(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
 
 @check("drift.drifted", evidence=Evidence.RUNS)
 def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
-    """The script ends with the status, by its own decision, where the data drifted, and only there."""
+    """The script ends with the status, by its own decision, where the data drifted, and only there.
+
+    Args:
+        status: the exit status.
+    """
     return judge_drifted(on_quiet(context, scenario), on_drifted(context, scenario), status)
 
 

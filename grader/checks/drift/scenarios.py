@@ -31,6 +31,7 @@ class Drift(Scenario):
     kind: ClassVar[str] = "drift"
 
     script: Deliverable
+    """The script."""
     reference: GivenFile
     """Where the reference data belong."""
     current: GivenFile
@@ -44,7 +45,9 @@ class Drift(Scenario):
     preset_marks: Names
     """What stands in a report of the preset and in no other; all of them must."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
     @model_validator(mode="after")
     def _compares_two_files(self) -> Self:

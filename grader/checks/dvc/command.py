@@ -41,7 +41,9 @@ class Limited(Scenario):
     packages: Names
     """What the environment must have for it; where it has not, nothing is decided."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
 
 class NoDvc(ToolMissing):

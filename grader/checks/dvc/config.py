@@ -31,7 +31,11 @@ def config_valid(context: Context, *, file: Deliverable) -> Outcome:
 
 @check("dvc.remote_url")
 def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
-    """A remote in the configuration has this URL."""
+    """A remote in the configuration has this URL.
+
+    Args:
+        url: the URL, a slash at its end aside.
+    """
     config = configuration(context, file)
     if isinstance(config, Finding):
         return failed(config)
@@ -72,7 +76,11 @@ def default_remote(context: Context, *, file: Deliverable) -> Outcome:
 
 @check("dvc.tracks")
 def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
-    """It is a valid DVC file and the data file at a path is its output."""
+    """It is a valid DVC file and the data file at a path is its output.
+
+    Args:
+        path: the data file.
+    """
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
         return failed(outputs)
@@ -90,7 +98,11 @@ def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
 
 @check("dvc.tracked_hash")
 def tracked_hash(context: Context, *, file: Deliverable, path: str) -> Outcome:
-    """The DVC file has the hash of the exam's own data at that path."""
+    """The DVC file has the hash of the exam's own data at that path.
+
+    Args:
+        path: the data file.
+    """
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
         return failed(outputs)

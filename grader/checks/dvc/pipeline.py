@@ -53,7 +53,12 @@ class Pipeline:
 
 @check("dvc_pipeline.depends")
 def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
-    """A stage depends on a file, or on a folder that holds it."""
+    """A stage depends on a file, or on a folder that holds it.
+
+    Args:
+        stage: the stage's name.
+        path: the file.
+    """
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
         return failed(found)
@@ -73,7 +78,12 @@ def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
 
 @check("dvc_pipeline.outputs")
 def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
-    """A stage has a file among its outputs (metrics and plots are outputs too)."""
+    """A stage has a file among its outputs (metrics and plots are outputs too).
+
+    Args:
+        stage: the stage's name.
+        path: the file.
+    """
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
         return failed(found)
@@ -93,7 +103,11 @@ def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
 
 @check("dvc_pipeline.params_hold")
 def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, ...]) -> Outcome:
-    """The parameters file holds a value for each name, at any nesting."""
+    """The parameters file holds a value for each name, at any nesting.
+
+    Args:
+        names: the parameters' names; all of them.
+    """
     data = _params(context, file)
     if isinstance(data, Finding):
         return failed(data)
@@ -111,7 +125,11 @@ def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, .
 def params_taken(
     context: Context, *, file: DeliverableIfAny, params: DeliverableIfAny, names: tuple[str, ...]
 ) -> Outcome:
-    """The stages take each name as a parameter from the parameters file."""
+    """The stages take each name as a parameter from the parameters file.
+
+    Args:
+        names: the parameters' names; all of them.
+    """
     data, pipeline = _params(context, params), resolved_pipeline(context, file)
     if isinstance(data, Finding):
         return failed(data)

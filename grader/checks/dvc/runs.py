@@ -56,6 +56,7 @@ class Push(Limited):
     tracked: Deliverable
     """What `dvc add` wrote."""
     config: Deliverable
+    """DVC's configuration."""
     path: str
     """The data that are pushed."""
     url: str
@@ -68,9 +69,11 @@ class Reproducing(Limited):
     kind: ClassVar[str] = "dvc_repro"
 
     pipeline: Deliverable
+    """The pipeline's file."""
     config: DeliverableIfAny
     """DVC's configuration; where it is missing or broken, an empty one serves."""
     params: DeliverableIfAny
+    """The file of parameters."""
     param: str
     """The parameter that is changed before the last run."""
     reruns: str
@@ -97,7 +100,11 @@ def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
 
 @check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
 def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
-    """`dvc repro` on the given raw data makes every declared output; of these, some must not be empty."""
+    """`dvc repro` on the given raw data makes every declared output; of these, some must not be empty.
+
+    Args:
+        filled: outputs that must not be empty.
+    """
     pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)

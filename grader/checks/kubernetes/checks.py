@@ -122,7 +122,12 @@ def _in_container(
 
 @check("kubernetes.deployment")
 def deployment(context: Context, *, file: Deliverable, name: str, api_version: str) -> Outcome:
-    """A Deployment, valid for Kubernetes' own schemas, has this name and selects its own pods."""
+    """A Deployment, valid for Kubernetes' own schemas, has this name and selects its own pods.
+
+    Args:
+        name: the Deployment's name.
+        api_version: its apiVersion.
+    """
 
     def judge(found: _Resource) -> Outcome:
         findings = list(_invalid(found))
@@ -208,7 +213,12 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
 
 @check("kubernetes.image")
 def image(context: Context, *, file: Deliverable, name: str, image: str) -> Outcome:
-    """A container of the Deployment has this image; no tag means `latest`, a digest may be added."""
+    """A container of the Deployment has this image; no tag means `latest`, a digest may be added.
+
+    Args:
+        name: the Deployment's name.
+        image: the container's image.
+    """
 
     def judge(container: _Container) -> Outcome:
         actual = container.get("image")
@@ -232,7 +242,12 @@ def _normal(image: str) -> str:
 def replicas(
     context: Context, *, file: Deliverable, name: str, replicas: Annotated[int, Field(ge=0)]
 ) -> Outcome:
-    """The Deployment asks for this many replicas."""
+    """The Deployment asks for this many replicas.
+
+    Args:
+        name: the Deployment's name.
+        replicas: how many.
+    """
 
     def judge(found: _Resource) -> Outcome:
         actual = found.get("spec", "replicas")
@@ -264,7 +279,15 @@ def quantity(
     resource: str,
     quantity: Quantity,
 ) -> Outcome:
-    """The container's `requests` or `limits` of a resource is this quantity, in any equal form."""
+    """The container's `requests` or `limits` of a resource is this quantity, in any equal form.
+
+    Args:
+        name: the Deployment's name.
+        image: the container's image.
+        kind: which of the two.
+        resource: `cpu`, `memory` or an extended resource.
+        quantity: as Kubernetes writes it: `100m`, `256Mi`.
+    """
     wanted = parse_quantity(quantity)
 
     def judge(container: _Container) -> Outcome:
@@ -287,7 +310,14 @@ def probe(
     probe: Literal["livenessProbe", "readinessProbe", "startupProbe"],
     path: UrlPath,
 ) -> Outcome:
-    """The container's probe is an HTTP GET of this path, on a port that the container has."""
+    """The container's probe is an HTTP GET of this path, on a port that the container has.
+
+    Args:
+        name: the Deployment's name.
+        image: the container's image.
+        probe: which probe.
+        path: the path that it asks.
+    """
 
     def judge(container: _Container) -> Outcome:
         match container.get(probe):
@@ -333,7 +363,13 @@ def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
 
 @check("kubernetes.env")
 def env(context: Context, *, file: Deliverable, name: str, image: str, variable: str) -> Outcome:
-    """The container has an environment variable with a value, or with a reference to one."""
+    """The container has an environment variable with a value, or with a reference to one.
+
+    Args:
+        name: the Deployment's name.
+        image: the container's image.
+        variable: the variable's name.
+    """
 
     def judge(container: _Container) -> Outcome:
         found_entries = container.get("env")

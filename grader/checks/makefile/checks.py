@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.check import Deliverable, check
+from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.makefile import dry_run, patterns
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
@@ -34,18 +34,25 @@ def runs(
     not_at: tuple[str, ...] = (),
     aims: tuple[str, ...] = (),
     values: tuple[str, ...] = (),
-    hooks: str = "",
+    hooks: DeliverableIfAny = "",
     tools: tuple[str, ...] = (),
 ) -> Outcome:
     """A Makefile target would run one of these commands, or with `every` each of them.
 
-    A command is a program and the words that have to follow it, options aside (`docker compose build`); a
-    `*` at its end is an operand, whatever it is, `values` being the options that take the next word. One
-    with an `idle` option does nothing (`--version`), nor does one whose operands are `only` these (`pip
-    install pip`), nor one that names something of `not_at` and nothing of `at`, itself or by one of `aims`
-    before it (`kubectl config use-context`). `hooks` is the deliverable from which `pre-commit run` takes
-    what it runs. `tools` are programs that a Makefile may look for, and that need not be on this machine:
-    they never run, and end well.
+    Args:
+        target: the target, as in `make TARGET`.
+        commands: a program and the words that follow it, options aside (`docker compose
+            build`); a `*` at its end is an operand, whatever it is.
+        every: whether each of the commands has to run, and not just one.
+        idle: options with which a command does nothing (`--version`).
+        only: operands that alone make a command do nothing (`pip install pip`).
+        at: names of which a command must have one where it has one of `not_at`.
+        not_at: names of other targets: a command that has one of these does not count.
+        aims: commands that say what later ones aim at (`kubectl config use-context`).
+        values: options that take the next word.
+        hooks: the deliverable from which `pre-commit run` takes what it runs.
+        tools: programs that a Makefile may look for and that need not be on this machine:
+            they never run, and end well.
     """
     if context.submission.deliverable(file) is None:
         return failed(Finding(message="the Makefile is missing"))

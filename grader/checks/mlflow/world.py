@@ -40,6 +40,7 @@ class ModelSpec(Parameters):
     labels: Literal["flipped", "shuffled"] | None = None
     """What is done to the labels first, so that it predicts otherwise than the others."""
     params: dict[str, float] = Field(default_factory=dict)
+    """Parameters of the model's class."""
 
     def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """What a probe is asked for, with parameters that this does not state."""
@@ -78,8 +79,11 @@ class TrackedRuns(World):
     kind: ClassVar[str] = "tracked_runs"
 
     data: GivenFile
+    """The given data that models learn from."""
     target: str
+    """The column of labels."""
     models: dict[str, ModelSpec]
+    """How the models of its runs are fitted, by label."""
     files: dict[str, str]
     """Models that are files beside the server: path -> label."""
     params: dict[str, tuple[str, ...]]
@@ -158,10 +162,15 @@ class ServedModel(World):
     kind: ClassVar[str] = "served_model"
 
     data: GivenFile
+    """The given data that models learn from."""
     target: str
+    """The column of labels."""
     model: ModelSpec = ModelSpec()
+    """How it is fitted."""
     run: ServedRun
+    """The run that it comes from."""
     versions: Annotated[tuple[ServedVersion, ...], Field(min_length=1)]
+    """Its versions in the registry."""
     file: str
     """Where the exam keeps the model as a file."""
 

@@ -32,13 +32,21 @@ def source_is_best(context: Context, *, scenario: Registration) -> Outcome:
 
 @check("registry.stage", evidence=Evidence.RUNS)
 def stage_is(context: Context, *, scenario: Registration, stage: Stage) -> Outcome:
-    """The new version is in a stage."""
+    """The new version is in a stage.
+
+    Args:
+        stage: the stage.
+    """
     return _judged(context, scenario, lambda seen: judge_stage(seen, scenario.model, stage))
 
 
 @check("registry.description", evidence=Evidence.RUNS)
 def description(context: Context, *, scenario: Registration, text: str) -> Outcome:
-    """The version or the model has a description that begins so and gives the best run's metric."""
+    """The version or the model has a description that begins so and gives the best run's metric.
+
+    Args:
+        text: how the description begins, whatever the case.
+    """
     return _judged(
         context,
         scenario,

@@ -35,10 +35,15 @@ class Registration(Scenario):
     kind: ClassVar[str] = "registration"
 
     script: Deliverable
+    """The script."""
     world: TrackedRuns
+    """What is on the tracking server."""
     model: str
+    """The name under which it is registered."""
     experiment: str
+    """The experiment that is asked about."""
     metric: str
+    """The metric that runs are compared by."""
     calls: Names
     """Functions that register."""
     raw: GivenFile
@@ -50,8 +55,11 @@ class Registration(Scenario):
     registers: str
     """The parameter by which logging a model registers it too."""
     arguments: dict[str, str]
+    """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:

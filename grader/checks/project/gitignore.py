@@ -48,7 +48,11 @@ class Rule:
 
 @check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
 def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
-    """Git ignores every one of these files."""
+    """Git ignores every one of these files.
+
+    Args:
+        paths: files that need not exist; all of them.
+    """
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
         return failed(rules)
@@ -58,7 +62,11 @@ def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> O
 
 @check("gitignore.ignores_any", evidence=Evidence.RUNS, tools=("git",))
 def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
-    """Git ignores at least one of these files."""
+    """Git ignores at least one of these files.
+
+    Args:
+        paths: files that need not exist; one of them is enough.
+    """
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
         return failed(rules)
@@ -73,7 +81,12 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
 def tracks(
     context: Context, *, file: Deliverable, paths: tuple[str, ...], while_ignoring: tuple[str, ...]
 ) -> Outcome:
-    """Git ignores some files and still tracks these."""
+    """Git ignores some files and still tracks these.
+
+    Args:
+        paths: files that git has to track.
+        while_ignoring: files that git has to ignore at the same time.
+    """
     rules = _rules(context, [*while_ignoring, *paths])
     if isinstance(rules, Finding):
         return failed(rules)

@@ -43,7 +43,11 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
 def agrees(
     context: Context, *, file: Deliverable, project: DeliverableIfAny, packages: tuple[str, ...]
 ) -> Outcome:
-    """The named packages are in the lock file, at versions inside the project file's ranges."""
+    """The named packages are in the lock file, at versions inside the project file's ranges.
+
+    Args:
+        packages: the packages' names on PyPI.
+    """
     lines = _lines(context, file)
     if isinstance(lines, Finding):
         return failed(lines)

@@ -41,7 +41,13 @@ def hook(
     repos: tuple[str, ...],
     commands: tuple[str, ...],
 ) -> Outcome:
-    """The configuration is valid and has one of these hooks, from such a repo or as a local command."""
+    """The configuration is valid and has one of these hooks, from such a repo or as a local command.
+
+    Args:
+        ids: ids of hooks, any of them.
+        repos: repositories that the hook comes from.
+        commands: commands of a local hook that do the same.
+    """
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message=f"{file} is missing"))

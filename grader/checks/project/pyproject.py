@@ -72,7 +72,12 @@ def requires(
     package: str,
     at_least: Annotated[str, AfterValidator(_is_a_version)],
 ) -> Outcome:
-    """A runtime dependency admits no version under a floor and at least one above it."""
+    """A runtime dependency admits no version under a floor and at least one above it.
+
+    Args:
+        package: the package's name on PyPI.
+        at_least: the floor.
+    """
     source = context.submission.deliverable(file)
     expected = f"{package}>={at_least}"
     if source is None:

@@ -47,7 +47,12 @@ class Recorded:
 def recorded(
     context: Context, *, file: DeliverableIfAny, command: str, arguments: tuple[str, ...] = ()
 ) -> Outcome:
-    """A command is recorded with these arguments, in a script, a recipe, a README or other notes."""
+    """A command is recorded with these arguments, in a script, a recipe, a README or other notes.
+
+    Args:
+        command: the program and its first words: `dvc remote add`.
+        arguments: what else it must be given; a path counts from the project's root.
+    """
     words = command.split()
     known = context.memo.once(
         ("recorded commands", file, words[0]), lambda: _all(context.submission, file, words[0])

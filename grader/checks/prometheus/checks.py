@@ -62,6 +62,9 @@ def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "qu
 
     It fires well over the threshold once that has lasted its time; it stays quiet well under it and until
     then.
+
+    Args:
+        shows: what is asked of the alert.
     """
     key = ("prometheus.verdict", scenario)
     found = context.memo.once(key, lambda: _verdict(context, scenario))

@@ -31,10 +31,13 @@ class Alert(Scenario):
     file: Deliverable
     """The rule file."""
     alert: str
+    """Its name."""
     watches: Literal["rate", "latency", "value"]
     """Errors a second, a quantile of latencies, or a gauge."""
     metric: str = ""
+    """The counter or the gauge that it watches; none for a latency, whose name is free."""
     threshold: Annotated[float, Field(ge=0)]
+    """Errors a second, seconds, or the gauge's value from which on it is bad."""
     duration: str
     """How long the bad state has to last, as Prometheus writes it: `5m`."""
     near: Annotated[float, Field(gt=1)] = 1.5
@@ -46,6 +49,7 @@ class Alert(Scenario):
     slack: Annotated[float, Field(ge=0)] = 180.0
     """Seconds that an alert may take longer, for windows and evaluation."""
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Of latencies."""
     good: float = 1.0
     """A good value of a gauge."""
     bad: float = 0.0

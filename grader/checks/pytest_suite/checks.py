@@ -45,7 +45,11 @@ def _is_declared(given: Any) -> None:
 
 @check("tests.notice", evidence=Evidence.RUNS, rule=_is_declared)
 def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
-    """A test that passed fails while the answers that the fault speaks of are changed."""
+    """A test that passed fails while the answers that the fault speaks of are changed.
+
+    Args:
+        fault: which of the scenario's faults.
+    """
     alone = without_model(context, scenario)
     where = _where(context, scenario.script)
     outcome = judge_notices(alone, scenario, fault, where)

@@ -34,7 +34,9 @@ class Answered(Parameters):
     """Which answers a fault changes, and into what."""
 
     answered: HttpStatus
+    """The status of the answers that are changed."""
     status: HttpStatus
+    """The status that they get."""
 
 
 class Fault(Answered):
@@ -60,10 +62,13 @@ class Suite(Scenario):
     kind: ClassVar[str] = "pytest_suite"
 
     script: Deliverable
+    """The file of tests."""
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    """The method of the endpoint that faults speak of."""
     path: UrlPath
     """The endpoint that faults speak of."""
     faults: dict[str, Fault]
+    """How the application's answers are changed, by name."""
     without: tuple[str, ...]
     """Globs of what is not there when there is no model."""
     world: ServedModel
@@ -71,7 +76,9 @@ class Suite(Scenario):
     idle_seconds: Seconds
     """Longest time without a sign of life: one test's, or that of collecting them."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

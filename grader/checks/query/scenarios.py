@@ -34,20 +34,29 @@ class Query(Scenario):
     kind: ClassVar[str] = "query"
 
     script: Deliverable
+    """The script."""
     world: TrackedRuns
+    """What is on the tracking server."""
     delete: tuple[str, ...]
     """Runs of the world that are not there the second time, so that fewer than `count` qualify."""
     experiment: str
+    """The experiment that is asked about."""
     metric: str
+    """The metric that runs are compared by."""
     above: float
+    """What the metric of a run must exceed."""
     count: Annotated[int, Field(gt=0)]
+    """How many of the best are asked for."""
     calls: Names
     """Functions that ask for runs."""
     registers: tuple[str, ...]
     """Functions that register: a file that calls them is a query only if it shows more than its best run."""
     arguments: dict[str, str]
+    """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:

@@ -26,7 +26,11 @@ _OK = 200
 
 @check("serving.health", evidence=Evidence.RUNS)
 def health(context: Context, *, scenario: Serving, expect: dict[str, Any]) -> Outcome:
-    """The application boots, and answers 200 with at least these keys where it tells its health."""
+    """The application boots, and answers 200 with at least these keys where it tells its health.
+
+    Args:
+        expect: keys and values of the answer; more may stand beside them.
+    """
     return judge_health(served(context, scenario), expect)
 
 
@@ -44,19 +48,31 @@ def not_ready(context: Context, *, scenario: Serving) -> Outcome:
 
 @check("serving.counts", evidence=Evidence.RUNS)
 def counts(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
-    """A prediction request is answered 200 with as many predictions as rows."""
+    """A prediction request is answered 200 with as many predictions as rows.
+
+    Args:
+        predictions: the key of the answer that holds the predictions.
+    """
     return judge_counts(served(context, scenario), predictions)
 
 
 @check("serving.agrees", evidence=Evidence.RUNS)
 def agrees(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
-    """The predictions are the served model's own, in order."""
+    """The predictions are the served model's own, in order.
+
+    Args:
+        predictions: the key of the answer that holds the predictions.
+    """
     return judge_agrees(served(context, scenario), predictions)
 
 
 @check("serving.version", evidence=Evidence.RUNS)
 def version(context: Context, *, scenario: Serving, key: str) -> Outcome:
-    """The answer names the model's version."""
+    """The answer names the model's version.
+
+    Args:
+        key: the key of the answer that holds the version.
+    """
     return judge_version(served(context, scenario), key)
 
 
@@ -66,7 +82,12 @@ def _has_bodies(given: Any) -> None:
 
 @check("serving.refuses", evidence=Evidence.RUNS, rule=_has_bodies)
 def refuses(context: Context, *, scenario: Serving, kind: str, status: HttpStatus) -> Outcome:
-    """Every wrong body of a kind is answered with the status."""
+    """Every wrong body of a kind is answered with the status.
+
+    Args:
+        kind: which of the scenario's refused bodies.
+        status: the HTTP status.
+    """
     return judge_refuses(served(context, scenario), kind, status)
 
 
@@ -85,7 +106,12 @@ def schema(context: Context, *, scenario: Serving) -> Outcome:
 
 @check("serving.metrics", evidence=Evidence.RUNS)
 def metrics(context: Context, *, scenario: Serving, foreign: tuple[str, ...]) -> Outcome:
-    """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none."""
+    """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none.
+
+    Args:
+        foreign: prefixes of metrics that every process has; none, to ask for exposition text
+            alone.
+    """
     return judge_metrics(served(context, scenario), foreign)
 
 

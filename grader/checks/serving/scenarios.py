@@ -48,6 +48,7 @@ class Serving(Scenario):
     kind: ClassVar[str] = "serving"
 
     script: Deliverable
+    """The application."""
     world: ServedModel
     """The model that is served; rows are taken from the data that it learnt from."""
     without: tuple[str, ...]
@@ -55,22 +56,33 @@ class Serving(Scenario):
     rows: Annotated[int, Field(gt=1)]
     """How many rows are predicted at once."""
     host: str
+    """Where it listens."""
     port: Port
+    """Where it listens."""
     health: UrlPath
+    """The path that tells whether it lives."""
     ready: UrlPath
+    """The path that tells whether it has its model."""
     predict: UrlPath
+    """The path that takes rows."""
     metrics: UrlPath
+    """The path of its metrics."""
     openapi: UrlPath
+    """The path of its own description."""
     field: str
     """The key of the request under which the rows stand."""
     refused: dict[str, Names]
     """Bodies that must be refused, by what is wrong with them."""
     boot_seconds: Seconds
+    """How long it may take until it answers."""
     ready_seconds: Seconds
     """For loading, counted from the first answer."""
     request_seconds: Seconds
+    """How long one answer may take."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,11 @@ def data(context: Context, *, scenario: Training) -> Outcome:
 
 @check("training.param", evidence=Evidence.RUNS)
 def param(context: Context, *, scenario: Training, names: Names) -> Outcome:
-    """A run has a parameter of one of the names."""
+    """A run has a parameter of one of the names.
+
+    Args:
+        names: names of which any will do.
+    """
     return judge_param(trained(context, scenario), names)
 
 
@@ -58,7 +62,13 @@ def _is_a_range(given: Any) -> None:
 
 @check("training.metric", evidence=Evidence.RUNS, rule=_is_a_range)
 def metric(context: Context, *, scenario: Training, names: Names, low: float, high: float) -> Outcome:
-    """A run has a metric of one of the names, with a value in the range."""
+    """A run has a metric of one of the names, with a value in the range.
+
+    Args:
+        names: names of which any will do.
+        low: the least value.
+        high: the greatest value.
+    """
     return judge_metric(trained(context, scenario), names, low, high)
 
 
@@ -66,7 +76,12 @@ def metric(context: Context, *, scenario: Training, names: Names, low: float, hi
 def truth(
     context: Context, *, scenario: Training, names: Names, tolerance: Annotated[float, Field(gt=0, lt=0.5)]
 ) -> Outcome:
-    """On data with shuffled labels the metric falls to what guessing gives."""
+    """On data with shuffled labels the metric falls to what guessing gives.
+
+    Args:
+        names: names of which any will do.
+        tolerance: how far from guessing it may lie.
+    """
     good = trained(context, scenario)
     if not values(good, names):
         return _nothing(good) or failed(_missing("metric", good, names))
@@ -76,19 +91,32 @@ def truth(
 
 @check("training.model", evidence=Evidence.RUNS)
 def model(context: Context, *, scenario: Training, estimator: str) -> Outcome:
-    """A logged model is of a class, bare or at the end of a pipeline."""
+    """A logged model is of a class, bare or at the end of a pipeline.
+
+    Args:
+        estimator: the class's name.
+    """
     return judge_model(trained(context, scenario), estimator)
 
 
 @check("training.artifact", evidence=Evidence.RUNS)
 def artifact(context: Context, *, scenario: Training, through_mlflow: bool) -> Outcome:
-    """A logged model loads and predicts: as an MLflow model, or any."""
+    """A logged model loads and predicts: as an MLflow model, or any.
+
+    Args:
+        through_mlflow: whether MLflow has to load it, or anything may.
+    """
     return judge_artifact(trained(context, scenario), through_mlflow=through_mlflow)
 
 
 @check("training.picture", evidence=Evidence.RUNS)
 def picture(context: Context, *, scenario: Training, words: Names, other_words: tuple[str, ...]) -> Outcome:
-    """A real picture is among the artifacts, and its name does not say that it shows something else."""
+    """A real picture is among the artifacts, and its name does not say that it shows something else.
+
+    Args:
+        words: words in a name that say what it shows, any of them.
+        other_words: words that say that it shows something else.
+    """
     return judge_picture(trained(context, scenario), words, other_words)
 
 

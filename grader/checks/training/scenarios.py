@@ -28,21 +28,29 @@ class Training(Scenario):
     kind: ClassVar[str] = "training"
 
     script: Deliverable
+    """The script."""
     raw: GivenFile
     """The given data that the grader cleans, so that a broken cleaning costs nothing here."""
     data: str
     """Where the cleaned data belong."""
     target: str
+    """The column of labels."""
     drop_duplicates: bool
+    """Whether cleaning drops rows that stand there already."""
     drop_blanks: bool
+    """Whether cleaning drops rows with a blank."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     rows: Annotated[int, Field(gt=0)]
     """How many rows a logged model is asked to predict."""
     model_files: Names
+    """Endings of files that may be a model."""
     picture_files: Names
+    """Endings of files that may be a picture."""
     cpu_seconds: Seconds
+    """Seconds of computing that one run may take."""
     wall_seconds: Seconds
+    """Seconds that one run may take in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,11 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
 
 @check("workflow.triggered")
 def triggered(context: Context, *, file: Deliverable, branch: str) -> Outcome:
-    """It runs on a push to the branch."""
+    """It runs on a push to the branch.
+
+    Args:
+        branch: the branch that is pushed to.
+    """
 
     def judge(workflow: Workflow) -> Outcome:
         on = workflow.data.get("on")
@@ -90,7 +94,11 @@ def job_runs(
 ) -> Outcome:
     """A job runs one of these commands, or uses one of these actions.
 
-    `idle` are options with which a command does not do its work, such as `--version`.
+    Args:
+        branch: the branch that is pushed to.
+        commands: a program and the words that follow it, options aside; any of them.
+        actions: actions, without their versions; any of them.
+        idle: options with which a command does not do its work, such as `--version`.
     """
 
     def judge(workflow: Workflow) -> Outcome:
@@ -119,7 +127,15 @@ def measures_coverage(
     option: str,
     measuring: tuple[str, ...],
 ) -> Outcome:
-    """A job runs the tests with this option, given or configured, or under one of the measuring programs."""
+    """A job runs the tests with this option, given or configured, or under one of the measuring programs.
+
+    Args:
+        branch: the branch that is pushed to.
+        commands: a program and the words that follow it, options aside; any of them.
+        idle: options with which a command does not do its work, such as `--version`.
+        option: the option of the test command.
+        measuring: programs that measure whatever they run.
+    """
 
     def judge(workflow: Workflow) -> Outcome:
         running = _running(context, workflow, branch)
@@ -149,7 +165,15 @@ def scan_fails(
         tuple[Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"], ...], Field(min_length=1)
     ],
 ) -> Outcome:
-    """A Trivy scan fails the workflow on each of these severities, and nothing undoes it."""
+    """A Trivy scan fails the workflow on each of these severities, and nothing undoes it.
+
+    Args:
+        branch: the branch that is pushed to.
+        commands: a program and the words that follow it, options aside; any of them.
+        actions: actions, without their versions; any of them.
+        idle: options with which a command does not do its work, such as `--version`.
+        severities: every severity that has to stop the workflow.
+    """
 
     def judge(workflow: Workflow) -> Outcome:
         running = _running(context, workflow, branch)
@@ -183,8 +207,13 @@ def builds_image(
 ) -> Outcome:
     """A job builds an image and pushes it.
 
-    `both` are commands that do both; `actions` build, and push where their inputs say so;
-    `pushing_actions` always do both.
+    Args:
+        branch: the branch that is pushed to.
+        build: commands that build an image.
+        push: commands that push one.
+        both: commands that do both.
+        actions: actions that build, and push where their inputs say so.
+        pushing_actions: actions that always build and push.
     """
     words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
 
@@ -218,7 +247,18 @@ def gated(
     actions: tuple[str, ...],
     pushing_actions: tuple[str, ...],
 ) -> Outcome:
-    """Where the tests fail, no image is pushed (or built, where none is pushed)."""
+    """Where the tests fail, no image is pushed (or built, where none is pushed).
+
+    Args:
+        branch: the branch that is pushed to.
+        tests: commands that run the tests.
+        idle: options with which a command does not do its work, such as `--version`.
+        build: commands that build an image.
+        push: commands that push one.
+        both: commands that do both.
+        actions: actions that build, and push where their inputs say so.
+        pushing_actions: actions that always build and push.
+    """
     words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
 
     def judge(workflow: Workflow) -> Outcome:
@@ -256,8 +296,14 @@ def deploys_to(
 ) -> Outcome:
     """A job deploys, and its environment, namespace, overlay, cluster or host matches the target.
 
-    `naming` are more programs whose arguments tell where a job deploys to;
-    `setup` are prefixes of actions whose inputs do not tell where a job deploys to.
+    Args:
+        branch: the branch that is pushed to.
+        commands: a program and the words that follow it, options aside; any of them.
+        actions: actions, without their versions; any of them.
+        idle: options with which a command does not do its work, such as `--version`.
+        target: the environment that is deployed to.
+        naming: more programs whose arguments tell where a job deploys to.
+        setup: prefixes of actions whose inputs do not tell where a job deploys to.
     """
 
     def judge(workflow: Workflow) -> Outcome:
@@ -296,7 +342,19 @@ def follows(
     actions: tuple[str, ...],
     pushing_actions: tuple[str, ...],
 ) -> Outcome:
-    """A deployment (`commands`, `deploy_actions`) waits for the build of the image."""
+    """A deployment (`commands`, `deploy_actions`) waits for the build of the image.
+
+    Args:
+        branch: the branch that is pushed to.
+        commands: commands that deploy.
+        deploy_actions: actions that deploy.
+        idle: options with which a command does not do its work, such as `--version`.
+        build: commands that build an image.
+        push: commands that push one.
+        both: commands that do both.
+        actions: actions that build, and push where their inputs say so.
+        pushing_actions: actions that always build and push.
+    """
     words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
 
     def judge(workflow: Workflow) -> Outcome:
