@@ -53,7 +53,7 @@ def laboratory(
 def lost(context: Context, task: str) -> dict[str, Outcome]:
     """Every criterion and part of a task that its check does not pass, asked as its rubric asks."""
     found = {}
-    for name, part in _parts(task):
+    for name, part in named_parts(task):
         outcome = ALL[part.check].function(context, **part.parameters)
         if outcome.verdict is not Verdict.PASSED:
             found[name] = outcome
@@ -62,18 +62,19 @@ def lost(context: Context, task: str) -> dict[str, Outcome]:
 
 def names(task: str) -> list[str]:
     """Every criterion of a task, or its parts where it has some."""
-    return [name for name, _ in _parts(task)]
+    return [name for name, _ in named_parts(task)]
 
 
 def parameters(task: str, check: str, **chosen: Any) -> dict[str, Any]:
     """What the rubric of a task gives to a check; `chosen` tells several uses of it apart."""
-    for _, part in _parts(task):
+    for _, part in named_parts(task):
         if part.check == check and all(part.parameters[name] == value for name, value in chosen.items()):
             return dict(part.parameters)
     raise KeyError(check)
 
 
-def _parts(task: str) -> Iterator[tuple[str, Part]]:
+def named_parts(task: str) -> Iterator[tuple[str, Part]]:
+    """Every part of a task's criteria with its full name: `3.1.params/max_depth`, `3.1.runs`."""
     chosen = next(each for each in bundled_exam().tasks if each.id == task)
     for criterion in chosen.criteria:
         for part in criterion.parts:
@@ -81,8 +82,8 @@ def _parts(task: str) -> Iterator[tuple[str, Part]]:
 
 
 def parts(task: str) -> list[Part]:
-    """Every part of a task's criteria, as the bundled exam has it."""
-    return [part for _, part in _parts(task)]
+    """The parts alone."""
+    return [part for _, part in named_parts(task)]
 
 
 @functools.cache

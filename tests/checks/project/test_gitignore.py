@@ -209,7 +209,7 @@ def test_a_git_that_breaks_by_itself_is_ours(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "work").mkdir()
     context = make_context(tmp_path / "work", {".gitignore": "*.csv"})
     with pytest.raises(GraderFault, match="git did not say which files are ignored"):
-        ignores.function(context, paths=DATA)
+        ignores.function(context, file="gitignore", paths=tuple(DATA))
 
 
 def test_ignore_files_without_end(tmp_path: Path) -> None:

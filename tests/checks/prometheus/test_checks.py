@@ -364,11 +364,6 @@ def test_only_the_first_document_is_read(tmp_path: Path) -> None:
     assert letters(outcomes(tmp_path, text, MODEL, NO_TOOLS)) == "FF"
 
 
-def test_a_rubric_that_asks_for_nonsense_is_ours(tmp_path: Path) -> None:
-    with pytest.raises(GraderFault):
-        decide(prometheus.alert_does, make_context(tmp_path, {}), **(asked()[RATE]["fires"] | {"kind": "x"}))
-
-
 def test_a_promtool_that_fails_is_ours(tmp_path: Path) -> None:
     scenario = Trial(name="s", rules="", series=(), questions=(Question(3600, ever=False, expected=True),))
     with pytest.raises(GraderFault, match="own rule"):

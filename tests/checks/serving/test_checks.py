@@ -313,7 +313,8 @@ def test_who_is_never_in_time_is_not_asked_for_ever() -> None:
 
     app = Logging()
     app.client = httpx.Client(transport=httpx.MockTransport(late), base_url="http://x")
-    client = Client(cast("Any", app), "", cast("Any", {"request_seconds": 0, "predict": "/p"}), ())
+    scenario = parameters("4.1", "serving.health")["scenario"].changed(request_seconds=0)
+    client = Client(cast("Any", app), "", scenario, ())
     answers = [client.get("/a") for _ in range(5)]
     assert requests == ["/a"] * 3
     assert answers[-1].error == "not asked after GET /a, GET /a, GET /a had no answer in time"

@@ -14,8 +14,8 @@ from grader.context import Context
 from grader.readers.makefile import recipe
 from grader.results import Verdict
 from tests.builders import decide, make_context
+from tests.checks.laboratory import named_parts
 
-RUBRIC = yaml.safe_load((Path(__file__).parents[3] / "rubrics" / "5.1.yaml").read_text("utf-8"))
 TABLE = table(CHECKS)
 FILE = ".github/workflows/ci-cd.yml"
 HONEST = """
@@ -50,13 +50,9 @@ HONEST = """
 
 
 def _parts() -> dict[str, tuple[str, dict[str, Any]]]:
-    found = {}
-    for criterion in RUBRIC["criteria"]:
-        for part in criterion.get("parts", [criterion]):
-            name = criterion["id"].removeprefix("5.1.")
-            key = name if part is criterion else f"{name}/{part['id']}"
-            found[key] = (part["check"], part["with"])
-    return found
+    return {
+        name.removeprefix("5.1."): (part.check, dict(part.parameters)) for name, part in named_parts("5.1")
+    }
 
 
 PARTS = _parts()
