@@ -50,25 +50,77 @@ class Command:
     module: bool = False
     """The program is a Python module, run by `python -m`."""
 
+    @property
+    def own_words(self) -> tuple[str, ...]:
+        """Its arguments up to `--`: what follows are no options and no subcommands."""
+        words = self.arguments
+        return words[: words.index("--")] if "--" in words else words
+
     def values(self, *names: str) -> tuple[str, ...]:
-        """The values of these options, as `--name value` or `--name=value`."""
+        """The values of these options: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-xn value`."""
         found: list[str] = []
-        for word, following in zip(self.arguments, (*self.arguments[1:], None), strict=True):
-            name, equals, value = word.partition("=")
-            if name in names and (equals or following is not None):
-                found.append(value if equals else following or "")
+        words = self.own_words
+        for word, following in zip(words, (*words[1:], None), strict=False):
+            for name in names:
+                if (value := _value(word, name)) is not None or (_ends_with(word, name) and following):
+                    found.append(following or "" if value is None else value)
+                    break
         return tuple(found)
 
     def option(self, *names: str) -> str | None:
         """The value of the last of these options."""
         return next(reversed(self.values(*names)), None)
 
+    def flag(self, *names: str) -> str:
+        """The word that sets one of these flags (`--push`, `--push=true`), empty where none is set.
+
+        `--push=false` turns a flag off, as does `--no-push` after it.
+        """
+        return next((word for name in names if (word := self._flag(name))), "")
+
+    def _flag(self, name: str) -> str:
+        negated = "--no-" + name.removeprefix("--")
+        given = ""
+        for word in self.own_words:
+            written, _, value = word.partition("=")
+            off = value.lower() in _OFF
+            if word == name or (written == name and not off):
+                given = word
+            elif written == name or (written == negated and not off):
+                given = ""
+        return given
+
     def has(self, *flags: str) -> bool:
-        """Whether one of these flags is given (`--push`, `--push=true`), and not turned off."""
-        return any(
-            word.partition("=")[0] in flags and word.partition("=")[2].lower() not in ("false", "0")
-            for word in self.arguments
+        """Whether one of these flags is given, and not turned off."""
+        return bool(self.flag(*flags))
+
+    def is_given(self, option: str) -> bool:
+        """Whether an option is given, with a value or without, and not turned off."""
+        return self.has(option) or any(
+            _ends_with(word, option) or _value(word, option) for word in self.own_words if word[1:2] != "-"
         )
+
+
+_OFF = ("false", "f", "0", "no", "off", "none")
+"""Values that turn a flag off: `--push=false`, `--dry-run=none`."""
+
+
+def _value(word: str, name: str) -> str | None:
+    """The value of an option in the same word, None without one: `--name=value`, `-nvalue`, `-n=value`."""
+    written, equals, value = word.partition("=")
+    if equals and written == name:
+        return value
+    if len(name) == 2 and len(word) > 2 and word[1] != "-" and word.startswith(name):
+        return word[2:]
+    return None
+
+
+def _ends_with(word: str, name: str) -> bool:
+    """Whether a word is an option, or short ones of which it is the last, as `-Rf` ends with `-f`."""
+    if word == name:
+        return True
+    cluster = len(name) == 2 and word[:1] == "-" and word[1:].isalpha()
+    return cluster and word[1:2] != "-" and word.endswith(name[1])
 
 
 def commands(script: str, environment: Mapping[str, str] | None = None) -> tuple[Command, ...]:

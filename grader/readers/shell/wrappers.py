@@ -118,6 +118,8 @@ def _inside(words: list[str], environment: dict[str, str]) -> list[str]:
     program = name_of(words[0])
     if program == "python":
         return _module(words[1:])
+    if program == "command" and words[1:2] in (["-v"], ["-V"]):
+        return []  # it asks where a program is
     for length in (3, 2, 1):
         key = _key(program, words, length)
         if key is not None and (wrapper := _WRAPPERS.get(key[0])) is not None:
