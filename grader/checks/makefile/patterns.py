@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from grader.documents import Problem
 from grader.readers.python.module import Module
+from grader.readers.shell.containers import contained
 from grader.readers.shell.parser import Command, commands, script_file
+from grader.readers.shell.pattern import matches, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 MOST_SCRIPTS = 20
 """How many scripts are followed."""
-_CONTAINERS = frozenset({"docker", "podman", "nerdctl"})
 _RUNNERS = frozenset({"run", "call", "check_call", "check_output", "Popen", "system"})
 
 
@@ -35,90 +36,31 @@ class Rule:
     values: Sequence[str] = ()
     """Options whose value is the next word."""
 
-    def idle_because(self, planned: Iterable[Command], pattern: str) -> str | None:
+    def idle_because(self, planned: Iterable[Command], text: str) -> str | None:
         """Why the commands do not do what a pattern names: empty where they do, None where none is near."""
+        pattern = parse_pattern(text, tuple(self.idle), tuple(self.only), tuple(self.values))
         aimed = frozenset[str]()
         why: str | None = None
         for command in planned:
-            if command.words[:1] == ("command",) and {"-v", "-V"}.intersection(command.words[1:2]):
-                continue  # it asks where a program is
-            own = (command.program, *command.arguments)
-            if any(_after(own, tuple(aim.split())) is not None for aim in self.aims):
-                aimed = self._places(own)
-            for line in (own, *_inside_container(command)):
-                places = self._places((*line, *command.environment.values())) or aimed
-                found = self._complaint(line, pattern, places)
-                if found == "":
+            if any(matches([command], self.aims)):
+                aimed = self._places(command)
+            for line in (command, *contained(command)):
+                if (match := pattern.match(line)) is None:
+                    continue
+                places = self._places(line) or aimed
+                problem = match.problem
+                if not problem and places and places.isdisjoint(self.at):
+                    problem = f"{pattern.name} goes to {', '.join(sorted(places))}"
+                if not problem:
                     return ""
-                why = found or why
+                why = problem
         return why
 
-    def _places(self, words: Iterable[str]) -> frozenset[str]:
-        """Which of the places some words name."""
+    def _places(self, command: Command) -> frozenset[str]:
+        """Which of the places a command names."""
+        words = (command.program, *command.arguments, *command.environment.values())
         named = re.split(r"[^a-z0-9]+", " ".join(words).lower())
         return frozenset(named).intersection((*self.at, *self.not_at))
-
-    def _complaint(self, line: tuple[str, ...], pattern: str, places: frozenset[str]) -> str | None:
-        """Why a line does not do what a pattern names, None where it is another command altogether."""
-        words = [word for word in pattern.split() if word != "*"]
-        rest = _after(line, tuple(words))
-        if rest is None:
-            return None
-        name = " ".join(words)
-        if idle := next((word for word in line if word in self.idle), ""):
-            return f"with {idle}, {name} does nothing of the kind"
-        if pattern.endswith(" *") and not self._operands(line, rest):
-            return f"{name} is not told what to work on"
-        operands = [re.split(r"[=<>~!\[;]", word)[0] for word in rest if not word.startswith("-")]
-        if operands and all(operand in self.only for operand in operands):
-            return f"{name} is only for {', '.join(operands)}"
-        if places and places.isdisjoint(self.at):
-            return f"{name} goes to {', '.join(sorted(places))}"
-        return ""
-
-    def _operands(self, line: tuple[str, ...], rest: tuple[str, ...]) -> list[str]:
-        """The words of a line's rest that are no options, and not their values."""
-        before = (line[-len(rest) - 1], *rest)
-        return [
-            word
-            for last, word in zip(before, rest, strict=False)
-            if word == "-" or (not word.startswith("-") and last not in self.values)
-        ]
-
-
-def _after(line: tuple[str, ...], pattern: tuple[str, ...]) -> tuple[str, ...] | None:
-    """What follows a pattern in a line, None where it does not match.
-
-    Between the pattern's words only options stand, and the words after options, which may be their values.
-    """
-    if not line or line[0] != pattern[0]:
-        return None
-    flags = [word for word in pattern[1:] if word.startswith("-")]
-    if not all(any(_gives(word, flag) for word in line) for flag in flags):
-        return None
-    index = 1
-    for wanted in (word for word in pattern[1:] if not word.startswith("-")):
-        while index < len(line) and line[index] != wanted:
-            if not line[index].startswith("-") and not line[index - 1].startswith("-"):
-                return None
-            index += 1
-        if index == len(line):
-            return None
-        index += 1
-    return line[index:]
-
-
-def _gives(word: str, flag: str) -> bool:
-    """Whether a word is a flag, with its value or without: `-f`, `-fk8s/`, `--filename=k8s/`."""
-    return word.partition("=")[0] == flag or (len(flag) == 2 and word.startswith(flag))
-
-
-def _inside_container(command: Command) -> Iterator[tuple[str, ...]]:
-    """The command lines that `docker run image …` may hold: where the image ends, only docker knows."""
-    words = command.arguments
-    if command.program in _CONTAINERS and {"run", "exec"}.intersection(words):
-        for index in range(2, len(words)):
-            yield words[index:]
 
 
 def followed(submission: Submission, planned: Sequence[Command], hooks: str) -> Iterator[Command]:

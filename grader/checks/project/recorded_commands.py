@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from grader.check import DeliverableIfAny, check
 from grader.readers.shell.parser import Command
 from grader.readers.shell.parser import commands as read_commands
+from grader.readers.shell.pattern import CommandPattern, parse_pattern
 from grader.readers.shell.sources import notes, of, scripts
 from grader.results import Finding, Outcome, failed, passed
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from grader.context import Context
     from grader.submission.model import Submission
 
+_HELP = ("-h", "--help")
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -27,14 +30,12 @@ class Recorded:
     command: Command
     folder: str
 
-    def is_call(self, words: Sequence[str], arguments: Sequence[str]) -> bool:
-        """Whether it is this command, options aside, and is given these arguments."""
-        if self.command.program != words[0] or self.command.has("-h", "--help"):
+    def is_call(self, pattern: CommandPattern, arguments: Sequence[str]) -> bool:
+        """Whether it is this command, and is given these arguments."""
+        match = pattern.match(self.command)
+        if match is None or match.problem:
             return False
-        given = [word for word in self.command.arguments if not word.startswith("-")]
-        if given[: len(words) - 1] != words[1:]:
-            return False
-        rest = given[len(words) - 1 :]
+        rest = [word for word in match.rest if not word.startswith("-")]
         return all(any(self._names(word, argument) for word in rest) for argument in arguments)
 
     def _names(self, word: str, argument: str) -> bool:
@@ -53,13 +54,14 @@ def recorded(
         command: the program and its first words: `dvc remote add`.
         arguments: what else it must be given; a path counts from the project's root.
     """
-    words = command.split()
+    pattern = parse_pattern(command, _HELP)
+    program = pattern.program
     known = context.memo.once(
-        ("recorded commands", file, words[0]), lambda: _all(context.submission, file, words[0])
+        ("recorded commands", file, program), lambda: _all(context.submission, file, program)
     )
-    if any(each.is_call(words, arguments) for each in known):
+    if any(each.is_call(pattern, arguments) for each in known):
         return passed()
-    near = [each.command.words for each in known if each.is_call(words, [])]
+    near = [each.command.words for each in known if each.is_call(pattern, [])]
     message = f"the command {command} is nowhere recorded"
     if near:
         message = f"{command} is recorded, and not with {' '.join(arguments)}"

@@ -7,18 +7,20 @@ import itertools
 import posixpath
 import re
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.dockerfile.image import quoted
 from grader.documents import Problem, parse_ini, parse_python
 from grader.readers.makefile import recipe
+from grader.readers.shell.containers import contained, image_program
 from grader.readers.shell.parser import Command, commands, script_file
-from grader.readers.shell.wrappers import is_assignment, unwrap
+from grader.readers.shell.pattern import matches
+from grader.readers.shell.wrappers import is_assignment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from grader.checks.workflow.facts import Job, Step, Workflow
     from grader.context import Context
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 MOST_NESTING = 4
 """How deep scripts are followed into one another."""
 MOST_ACTS = 2_000
-MOST_SUFFIXES = 30
-
-_CONTAINERS = frozenset({"docker", "podman", "nerdctl", "docker-compose"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +67,7 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
         for index, step in enumerate(job.steps):
             script, pipefail = step.script, step.shell.split()[:1] == ["bash"]
             if step.uses.startswith("docker://"):
-                script = f"{quoted([_image_program(step.uses)])} {step.inputs.get('args', '')}"
+                script = f"{quoted([image_program(step.uses)])} {step.inputs.get('args', '')}"
             elif step.uses:
                 yield Act(job, step, (index, 0), step.where)
                 continue
@@ -80,11 +79,6 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
                 where = f"{step.file}:{first + command.line}"
                 lines = tuple(_lines(command))
                 yield Act(job, step, (index, number), where, command, lines, through, command.forgiven)
-
-
-def _image_program(image: str) -> str:
-    """`aquasec/trivy:0.50` runs trivy."""
-    return image.rpartition("/")[2].partition("@")[0].partition(":")[0]
 
 
 class _Reader:
@@ -187,54 +181,14 @@ def _noxed(text: str) -> str:
 
 
 def _lines(command: Command) -> Iterator[Command]:
-    """A command, and what it may run in a container: where `docker run`'s image ends, only docker knows."""
+    """A command, and what it may run in a container."""
     yield command
-    words = command.arguments
-    if command.program not in _CONTAINERS or not {"run", "exec"}.intersection(words):
-        return
-    for index in range(1, min(len(words), MOST_SUFFIXES)):
-        first = _image_program(words[index]) if "/" in words[index] else words[index]
-        found = unwrap([first, *words[index + 1 :]])
-        yield replace(command, program=found.program.partition(":")[0], arguments=found.arguments)
+    yield from contained(command)
 
 
 def matching(act: Act, wanted: Sequence[str], idle: Sequence[str] = ()) -> Command | None:
-    """The command of an act that one of the patterns names, such as `docker buildx build --push`.
-
-    Plain words must stand in this order, with options and their values between them; options anywhere.
-    """
-    patterns = _by_program(tuple(wanted))
-    for line in act.lines:
-        for rest in patterns.get(line.program, ()):
-            if _fits(line, rest) and not line.has(*idle):
-                return line
-    return None
-
-
-@cache
-def _by_program(patterns: tuple[str, ...]) -> Mapping[str, list[list[str]]]:
-    """The patterns' other words by their first."""
-    found: dict[str, list[list[str]]] = {}
-    for program, *rest in filter(None, map(str.split, patterns)):
-        found.setdefault(program, []).append(rest)
-    return found
-
-
-def _fits(command: Command, pattern: Sequence[str]) -> bool:
-    flags = [word for word in pattern if word.startswith("-")]
-    if not all(command.has(flag) for flag in flags):
-        return False
-    words = command.arguments
-    index = 0
-    for wanted in (word for word in pattern if not word.startswith("-")):
-        while index < len(words) and words[index] != wanted:
-            if not words[index].startswith("-") and not (index and words[index - 1].startswith("-")):
-                return False
-            index += 1
-        if index == len(words):
-            return False
-        index += 1
-    return True
+    """The command of an act that does what one of the patterns names."""
+    return next((match.command for match in matches(act.lines, wanted, idle)), None)
 
 
 def uses(act: Act, actions: Sequence[str]) -> bool:
