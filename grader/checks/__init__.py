@@ -1,4 +1,4 @@
-"""The checks that rubrics call by name: the table of contents of this folder, written out by hand."""
+"""Every check that a rubric may call, listed by hand."""
 
 from __future__ import annotations
 
@@ -42,4 +42,4 @@ ALL = table(
     training.CHECKS,
     workflow.CHECKS,
 )
-"""Check by name."""
+"""Every check by its name."""

@@ -216,7 +216,7 @@ WRONG: list[tuple[Any, ...]] = [
         "quantity: 256Mi",
         "quantity: 256 MB",
         None,
-        "'256 MB' is no quantity of Kubernetes': write 100m, 1, 256Mi or 1Gi",
+        "'256 MB' is not a Kubernetes quantity; write 100m, 1, 256Mi or 1Gi",
     ),
     (
         "4.2",
@@ -232,13 +232,13 @@ WRONG: list[tuple[Any, ...]] = [
         None,
         "expected 'UNKNOWN', 'LOW', 'MEDIUM', 'HIGH' or 'CRITICAL', not 'SEVERE'",
     ),
-    ("1.1", 'at_least: "2.1.0"', "at_least: two", None, "'two' is no version: write 2.1 or 2.1.0"),
+    ("1.1", 'at_least: "2.1.0"', "at_least: two", None, "'two' is not a version; write 2.1 or 2.1.0"),
     (
         "6.1",
         "duration: 1m",
         "duration: one minute",
         "scenarios.model.duration",
-        "'one minute' is no duration of Prometheus's: write 5m, 90s or 1h30m",
+        "'one minute' is not a Prometheus duration; write 5m, 90s or 1h30m",
     ),
     # values that do not go together
     (
@@ -246,7 +246,7 @@ WRONG: list[tuple[Any, ...]] = [
         "    good: 1\n",
         "    good: 0\n",
         "scenarios.model",
-        "a good value and a bad one must differ, or no alert can tell them apart",
+        "the good and the bad value must differ, or no alert can tell them apart",
         None,
     ),
     (
@@ -262,7 +262,7 @@ WRONG: list[tuple[Any, ...]] = [
         "    threshold: 0.05\n",
         "    threshold: 0\n",
         "scenarios.error_rate",
-        "a rate is never under 0: the threshold must be more",
+        "a rate is never below 0, so the threshold must be above 0",
         None,
     ),
     (
@@ -270,7 +270,7 @@ WRONG: list[tuple[Any, ...]] = [
         "with: {scenario: model, shows: quiet}",
         "with: {scenario: model, shows: quantile}",
         None,
-        "an alert on a value takes no quantile: one on a latency does",
+        "an alert on a value has no quantile; only one on a latency has",
     ),
     (
         "3.2",
@@ -303,7 +303,7 @@ WRONG: list[tuple[Any, ...]] = [
         "current: data/current.csv\n",
         "current: data/baseline.csv\n",
         "scenarios.drift",
-        "reference and current are the same file: nothing could drift",
+        "reference and current are the same file, so nothing could drift",
         None,
     ),
     (
@@ -311,7 +311,7 @@ WRONG: list[tuple[Any, ...]] = [
         "refused: {answered: 422, status: 400}",
         "refused: {answered: 422, status: 422}",
         "scenarios.tests.faults.refused",
-        "a fault that changes neither status nor body is none: no test can notice it",
+        "a fault must change the status or the body, or no test can notice it",
     ),
     (
         "exam",

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @check("batch.chunks", evidence=Evidence.RUNS, falls_back=True)
 def chunks(context: Context, *, scenario: Batch, rows: Annotated[int, Field(gt=0)]) -> Outcome:
-    """The input is read so many rows at a time.
+    """The script reads its input in chunks of a fixed number of rows.
 
     Args:
-        rows: how many rows one piece has.
+        rows: the number of rows in a chunk.
     """
     if context.lab is None or context.submission.deliverable(scenario.script) is None:
         return batch_source.chunks.function(context, file=scenario.script, rows=rows)
@@ -43,33 +43,33 @@ def _has_a_version(given: Any) -> None:
 
 @check("batch.registry", evidence=Evidence.RUNS, rule=_has_a_version)
 def registry(context: Context, *, scenario: Batch, stage: str) -> Outcome:
-    """The predictions are those of the registered model's version in a stage.
+    """The predictions come from the registered model's version in a given stage.
 
     Args:
-        stage: the stage whose version is the right one.
+        stage: the stage whose version must be used.
     """
     return judge_registry(scored(context, scenario), scenario, stage)
 
 
 @check("batch.rows", evidence=Evidence.RUNS)
 def every_row(context: Context, *, scenario: Batch) -> Outcome:
-    """Every input row is scored once, with the prediction of the model that was loaded."""
+    """Every input row is scored exactly once, with the prediction of the model that was loaded."""
     return judge_rows(scored(context, scenario), scenario)
 
 
 @check("batch.columns", evidence=Evidence.RUNS)
 def columns(context: Context, *, scenario: Batch, time: str) -> Outcome:
-    """The output has a column of predictions and one of times.
+    """The output has a prediction column and a time column.
 
     Args:
-        time: the name of the column of times.
+        time: the name of the time column.
     """
     return judge_columns(scored(context, scenario), scenario.prediction, time)
 
 
 @check("batch.output", evidence=Evidence.RUNS)
 def output(context: Context, *, scenario: Batch) -> Outcome:
-    """The result is a CSV file that keeps the input's columns."""
+    """The output is a CSV file that keeps the input's columns."""
     return judge_output(scored(context, scenario))
 
 
@@ -77,7 +77,7 @@ def output(context: Context, *, scenario: Batch) -> Outcome:
 
 
 def judge_chunks(seen: Scored, rows: int) -> Outcome | None:
-    """From what pandas read; None where it read nothing that we know of."""
+    """Judge by the reads that pandas was seen to make; None if there were none that tell."""
     pieces = [read for read in seen.reads if read <= rows]
     larger = [read for read in seen.reads if read > rows]
     if not seen.reads or (not larger and max(pieces) < rows and sum(pieces) < seen.rows):
@@ -88,16 +88,16 @@ def judge_chunks(seen: Scored, rows: int) -> Outcome | None:
     whole = any(read >= seen.rows for read in larger)
     return failed(
         Finding(
-            message="the input is read as a whole" if whole else "the pieces have another size",
+            message="the input is read in one go" if whole else "the chunks have the wrong size",
             expected=f"{rows:,} rows at a time",
-            actual=f"{sizes} rows at once" if whole else f"pieces of {sizes} rows",
+            actual=f"{sizes} rows at once" if whole else f"chunks of {sizes} rows",
             where=seen.called.shown,
         )
     )
 
 
 def judge_registry(seen: Scored, scenario: Batch, stage: str) -> Outcome:
-    """The model is the one in the stage."""
+    """The predictions are those of the model in the stage."""
     right = next(version.run for version in scenario.versions if version.stage == stage)
     used = loaded(seen, scenario)
     if used == right:
@@ -106,13 +106,13 @@ def judge_registry(seen: Scored, scenario: Batch, stage: str) -> Outcome:
     if not used:
         if not seen.column:
             return _nothing(seen, brief=True)
-        message = "the predictions are not those of any model in the registry"
+        message = "the predictions do not match any model in the registry"
         return failed(Finding(message=message, expected=expected, where=seen.called.shown))
     return failed(
         Finding(
-            message="another model made the predictions",
+            message="the predictions come from the wrong model",
             expected=expected,
-            actual=f"that of {_version(scenario, used)}",
+            actual=_version(scenario, used),
             where=seen.called.shown,
         )
     )
@@ -123,38 +123,38 @@ def _version(scenario: Batch, run: str) -> str:
         if version.run == run:
             stage, label = version.stage, scenario.world.run(run).model
             files = [path for path, said in scenario.world.files.items() if said == label]
-            registered = f"version {number}, " + (f"in stage {stage}" if stage else "in no stage, the latest")
-            return " and of ".join([registered, *files])
+            registered = f"version {number}, " + (f"in stage {stage}" if stage else "the latest, in no stage")
+            return " or ".join([registered, *files])
     return run
 
 
 def judge_rows(seen: Scored, scenario: Batch) -> Outcome:
-    """None missing, none twice, each with the loaded model's prediction."""
+    """No row is missing or repeated, and each has the loaded model's prediction."""
     if seen.output is None or seen.comparison is None or not seen.column:
         return _nothing(seen)
     compared = seen.comparison
     expected = f"each of the input's {seen.rows:,} rows once, with its prediction"
     where = seen.output.path
     if compared.missing or compared.extra:
-        actual = f"{len(seen.output.rows):,} rows: {compared.missing:,} missing, {compared.extra:,} too many"
-        message = "the output's rows are not the input's"
+        actual = f"{len(seen.output.rows):,} rows: {compared.missing:,} missing, {compared.extra:,} extra"
+        message = "the output's rows do not match the input's rows"
         return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     if compared.empty:
-        actual = f"{compared.empty:,} rows have none"
-        message = "rows are left without a prediction"
+        actual = f"{compared.empty:,} rows without a prediction"
+        message = "some rows have no prediction"
         return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     used = loaded(seen, scenario)
     share = agreement_with(seen, scenario, used) if used else float(compared.values > 1)
     if share == 1:
         return passed()
-    message = "rows have other predictions than the model gives them"
+    message = "some predictions differ from the model's own"
     agree = f"{share:.1%} of the rows agree with the model"
     actual = agree if compared.values > 1 else "every row has the same prediction"
     return failed(Finding(message=message, expected=expected, actual=actual, where=where))
 
 
 def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
-    """Both there, and the second one holds times."""
+    """Both columns exist, and the second one holds times."""
     if seen.output is None:
         return _nothing(seen, brief=True)
     missing = [name for name in (prediction, time) if name not in seen.output.header]
@@ -163,7 +163,7 @@ def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
             Finding(
                 message=f"the output has no column {' and no column '.join(missing)}",
                 expected=f"{prediction}, {time}",
-                actual=", ".join(seen.output.header)[:300] if seen.output.named else "there is no header",
+                actual=", ".join(seen.output.header)[:300] if seen.output.named else "no header line",
                 where=seen.output.path,
             )
         )
@@ -172,7 +172,7 @@ def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
     wrong = next((cell for cell in cells if not is_time(cell)), None)
     if wrong is None and cells:
         return passed()
-    message = f"{time} does not hold times"
+    message = f"column {time} holds values that are not times"
     return failed(
         Finding(
             message=message, expected="a time in every row", actual=repr(wrong)[:80], where=seen.output.path
@@ -181,28 +181,28 @@ def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
 
 
 def judge_output(seen: Scored) -> Outcome:
-    """A table, with one header and the input's columns in it."""
+    """The output is CSV with one header, and the input's columns are in it."""
     if seen.output is None:
         return _nothing(seen, brief=True)
     if not seen.output.csv:
-        message = "the result is JSON"
+        message = "the output is JSON, not CSV"
         return failed(Finding(message=message, expected="a CSV file", where=seen.output.path))
     missing = [name for name in seen.columns if name not in seen.output.header]
     if missing:
         return failed(
             Finding(
-                message="the output does not keep the input's columns",
+                message="the output has lost columns of the input",
                 expected=", ".join(seen.columns),
-                actual=f"{', '.join(missing)} missing" if seen.output.named else "there is no header",
+                actual=f"missing: {', '.join(missing)}" if seen.output.named else "no header line",
                 where=seen.output.path,
             )
         )
     if seen.output.repeated_headers:
         return failed(
             Finding(
-                message="the header stands again between the rows",
-                expected="one header, in the first line",
-                actual=f"{seen.output.repeated_headers} more",
+                message="the header is repeated between the rows",
+                expected="one header, on the first line",
+                actual=f"{seen.output.repeated_headers} more header lines",
                 where=seen.output.path,
             )
         )
@@ -210,9 +210,9 @@ def judge_output(seen: Scored) -> Outcome:
 
 
 def _nothing(seen: Scored, *, brief: bool = False) -> Outcome:
-    """No output to judge: how the script ended says why, at length only where the rows are asked for."""
+    """No output to judge. How the script ended says why; only the criterion on rows shows the details."""
     expected = "a CSV file with the input's rows and their predictions"
-    finding = seen.called.finding("the script wrote no table of predictions", expected=expected)
+    finding = seen.called.finding("the script wrote no predictions", expected=expected)
     if seen.called.run.ok:
         wrote = ", ".join(seen.wrote[:5]) or "no file"
         finding = replace(finding, actual=wrote, detail=seen.called.run.tail(15))

@@ -38,7 +38,7 @@ _SURE = 0.995
 
 
 class Batch(Scenario):
-    """How a batch scoring is run; the same mapping for every check, so that they share its run."""
+    """How a batch scoring script is run."""
 
     kind: ClassVar[str] = "batch"
 
@@ -49,19 +49,19 @@ class Batch(Scenario):
     model: str
     """The registered model's name."""
     versions: Annotated[tuple[Version, ...], Field(min_length=1)]
-    """In the registry, numbered in this order."""
+    """The versions in the registry, numbered in this order."""
     prediction: str
     """The column of predictions."""
     inputs: Names
-    """Where the input may be looked for."""
+    """Paths at which the script may look for its input."""
     labelled: tuple[str, ...]
-    """The same, where files have the target too."""
+    """Paths at which the input includes the target column."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
     @model_validator(mode="after")
     def _can_be_registered(self) -> Self:
@@ -69,7 +69,7 @@ class Batch(Scenario):
         for version in self.versions:
             require_name("run of the world with a model", version.run, models)
         if len({models[version.run] for version in self.versions}) < len(self.versions):
-            raise ValueError("two versions have the same model: nothing would tell which of them was used")
+            raise ValueError("two versions have the same model, so which of them was used could not be told")
         return self
 
 
@@ -79,13 +79,13 @@ class Scored:
 
     called: Called
     columns: tuple[str, ...]
-    """Of the input."""
+    """The number of rows in the input."""
     rows: int
-    """In the input."""
+    """The columns of the input."""
     output: Output | None = None
-    """What it wrote, by its content."""
+    """The predictions that it wrote, recognized by their content."""
     column: str = ""
-    """The output's column of predictions, whatever its name."""
+    """The output's prediction column, whatever its name."""
     comparison: Comparison | None = None
     downloaded: tuple[str, ...] = ()
     """Runs of the world whose models it fetched."""
@@ -93,9 +93,9 @@ class Scored:
     """How many rows of the input it read at a time, where pandas read them."""
     wrote: tuple[str, ...] = ()
     contacted: bool = False
-    """It asked the server for anything at all."""
+    """Whether it sent the server any request."""
     asked: tuple[str, ...] = ()
-    """Other registered models that it asked for in vain: the exam names none here."""
+    """Other registered models that it asked for in vain, if the exam names none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +117,10 @@ class _Recording(Cell):
     def __init__(self, cell: Cell) -> None:
         self.__dict__.update(vars(cell))
         self.reads: list[bytes] = []
-        """What was recorded, run by run."""
+        """Start with no reads recorded."""
 
     def python(self, *args: str, env: Mapping[str, str] | None = None, limits: Limits | None = None) -> Run:
-        """See `Cell.python`."""
+        """Run Python in the cell, and keep what the run read."""
         if args[0].startswith("-") and args[0] != "-m":
             return super().python(*args, env=env, limits=limits)
         run = self.program(_RECORDER, *args, env=env, limits=limits)
@@ -129,7 +129,7 @@ class _Recording(Cell):
 
 
 def scored(context: Context, scenario: Batch) -> Scored:
-    """The script on the input."""
+    """Run the script on the input."""
     key = ("batch", scenario)
     return context.memo.once(key, lambda: _score(context, scenario))
 
@@ -337,7 +337,7 @@ def _asked(server: MlflowServer, scenario: Batch) -> Iterator[str]:
 
 
 def loaded(seen: Scored, scenario: Batch) -> str:
-    """Which run's model it predicted with, as the predictions tell, else the downloads; empty if neither."""
+    """The run whose model made the predictions, judged by them or else by the downloads; may be empty."""
     labels = {version.run: _label(scenario, version.run) for version in scenario.versions}
     agreement = seen.comparison.agreement if seen.comparison is not None and seen.column else {}
     sure = [name for name, label in labels.items() if agreement.get(label, 0) >= _SURE]

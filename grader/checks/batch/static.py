@@ -1,4 +1,4 @@
-"""How a batch script reads its input, as its source says: in chunks of how many rows."""
+"""How a batch script reads its input, judged from its source: in chunks of how many rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEYWORDS = ("chunksize", "batch_size", "chunk_size")
 _TAKERS = frozenset(
     {"get_chunk", "fetchmany", "next_batches", "iter_batches", "to_batches", "islice", "take"}
 )
-"""Methods and functions whose number is how many rows they take."""
+"""Methods and functions whose first number is a count of rows."""
 _WHOLE = frozenset(
     {"read_csv", "read_table", "read_parquet", "read_feather", "read_json", "loadtxt", "genfromtxt"}
 )
@@ -29,7 +29,7 @@ _READ = Finding(message="the script was read, not run")
 
 @check("batch.chunks")
 def chunks(context: Context, *, file: Deliverable, rows: int) -> Outcome:
-    """The script reads its input so many rows at a time."""
+    """The script reads its input in chunks of a fixed number of rows."""
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message="the batch scoring script is missing"))
@@ -41,17 +41,17 @@ def chunks(context: Context, *, file: Deliverable, rows: int) -> Outcome:
         return passed(_READ, evidence=Evidence.STATIC)
     expected = f"{rows:,} rows at a time"
     if any(size is UNKNOWN for _, size in sizes):
-        return unverified("the size of the chunks cannot be told from reading the script")
+        return unverified("the chunk size cannot be determined from the source")
     if sizes:
         where, size = sizes[0]
         finding = Finding(
-            message="the chunks have another size", expected=expected, actual=str(size), where=where
+            message="the chunks have the wrong size", expected=expected, actual=str(size), where=where
         )
         return failed(finding, _READ, evidence=Evidence.STATIC)
     whole = next(_whole(sources), None)
     if whole is None:
-        return unverified("how the script reads its input cannot be told from reading it")
-    finding = Finding(message="the input is read as a whole", expected=expected, where=whole)
+        return unverified("how the script reads its input cannot be determined from the source")
+    finding = Finding(message="the input is read in one go", expected=expected, where=whole)
     return failed(finding, _READ, evidence=Evidence.STATIC)
 
 
@@ -60,7 +60,7 @@ def _is(size: Any, rows: int) -> bool:
 
 
 def _sizes(sources: Sequence[Module]) -> Iterator[tuple[str, Any]]:
-    """Where a number of rows to read stands, and the number."""
+    """Yield each place that states a number of rows to read, with the number."""
     for module in sources:
         for call in module.calls():
             for size in _call_sizes(call):

@@ -40,20 +40,20 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """A table that a script wrote."""
+    """A table written by a script."""
 
     path: str
     header: tuple[str, ...]
     rows: list[list[str]] = field(repr=False)
     repeated_headers: int = 0
-    """Lines between the rows that say the header again."""
+    """How many lines between the rows repeat the header."""
     csv: bool = True
     """Whether it is CSV, and not JSON."""
     named: bool = True
-    """Whether it has a header; without one its columns are numbered."""
+    """Whether it has a header; if not, its columns are numbered."""
 
     def column(self, name: str) -> list[str] | None:
-        """The cells under a name; None where there is no such column."""
+        """The cells of a column; None if there is no such column."""
         if name not in self.header:
             return None
         return self._columns[self.header.index(name)]
@@ -64,7 +64,7 @@ class Output:
 
 
 def parse(path: str, data: bytes) -> Output | None:
-    """The table in a file; None where it is none."""
+    """Parse a file as a table; None if it is not one."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -116,14 +116,14 @@ def _reader(text: str, delimiter: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """How an output's rows stand to the input's."""
+    """How an output's rows compare with the input's."""
 
     missing: int
     extra: int
     agreement: Mapping[str, float]
     """Label of a model -> the share of rows (blanks aside) that have its prediction."""
     values: int = 0
-    """How many different predictions there are."""
+    """The number of distinct predictions."""
     empty: int = 0
     """Rows without a prediction."""
 
@@ -135,7 +135,7 @@ def compare(
     rows: Sequence[Sequence[str]],
     predicted: Mapping[str, Sequence[Any]],
 ) -> Comparison:
-    """Match by the input's columns as far as the output kept them all, else by position."""
+    """Match rows by the input's columns if the output kept them all, else by position."""
     found = _keys(output, columns)
     given = [tuple(map(value, row)) for row in rows]
     if found is None:
@@ -172,7 +172,7 @@ def _agreement(found: Sequence[Key], cells: Sequence[Any], expected: Mapping[Key
 
 
 def value(cell: Any) -> Any:
-    """What a cell means: a number where it is one, None where it is blank."""
+    """The value of a cell: a number if it looks like one, None if it is blank."""
     text = str(cell).strip()
     if text.lower() in _BLANK:
         return None

@@ -1,4 +1,4 @@
-"""What a drift detection script does: its report, and what its exit status says."""
+"""What a drift detection script does: its report and its exit status."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @check("drift.runs", evidence=Evidence.RUNS)
 def runs(context: Context, *, scenario: Drift) -> Outcome:
-    """The script works with both files in place, and fails clearly without either."""
+    """The script succeeds with both files in place, and fails clearly if either is missing."""
     with_files = (on_quiet(context, scenario), on_drifted(context, scenario))
     outcome = judge_works(with_files, scenario)
     if outcome is not None:
@@ -39,7 +39,7 @@ def runs(context: Context, *, scenario: Drift) -> Outcome:
 
 @check("drift.preset", evidence=Evidence.RUNS, falls_back=True)
 def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Outcome:
-    """The report is the preset's, by its content; where none was written, by the script's source.
+    """The report is made with the preset: judged by its content or, if none was written, by the source.
 
     Args:
         library: the package that the preset comes from.
@@ -54,13 +54,13 @@ def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Out
 
 @check("drift.html", evidence=Evidence.RUNS)
 def html(context: Context, *, scenario: Drift) -> Outcome:
-    """The library's report is written as HTML, on quiet data as on drifted ones."""
+    """The library's report is saved as HTML, both when the data drifted and when they did not."""
     return judge_html(on_quiet(context, scenario), on_drifted(context, scenario), scenario)
 
 
 @check("drift.quiet", evidence=Evidence.RUNS)
 def quiet(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
-    """The script ends with the status where nothing drifted.
+    """The script exits with the status if nothing drifted.
 
     Args:
         status: the exit status.
@@ -70,7 +70,7 @@ def quiet(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
 
 @check("drift.drifted", evidence=Evidence.RUNS)
 def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome:
-    """The script ends with the status, by its own decision, where the data drifted, and only there.
+    """The script exits with the status if, and only if, the data drifted, and not by crashing.
 
     Args:
         status: the exit status.
@@ -82,14 +82,14 @@ def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome
 
 
 def judge_works(runs: Sequence[Detected], scenario: Drift) -> Outcome | None:
-    """None where one of the runs came to its end: whether it fails without its files is left to ask."""
+    """None if a run finished; then it remains to see whether the script fails without its files."""
     if any(_works(each, scenario.library_marks) for each in runs):
         return None
-    return failed(runs[0].called.finding(expected="with both files in place, it comes to its end"))
+    return failed(runs[0].called.finding(expected="the script finishes when both files are in place"))
 
 
 def _works(seen: Detected, marks: Sequence[str]) -> bool:
-    """It ended well, or said something else with its status after it had written its report."""
+    """It succeeded, or chose another exit status after writing its report."""
     if seen.called.run.ok:
         return True
     ended = seen.called.run.ended is Ended.EXITED
@@ -97,7 +97,7 @@ def _works(seen: Detected, marks: Sequence[str]) -> bool:
 
 
 def judge_preset(runs: Sequence[Detected], scenario: Drift, name: str) -> Outcome | None:
-    """By what stands in the reports of the library; None where there is none."""
+    """Judge by the content of the library's reports; None if there are none."""
     saved = [path for each in runs for path in each.reports(scenario.library_marks)]
     if any(each.reports([*scenario.library_marks, *scenario.preset_marks]) for each in runs):
         return passed()
@@ -105,23 +105,23 @@ def judge_preset(runs: Sequence[Detected], scenario: Drift, name: str) -> Outcom
         return None
     return failed(
         Finding(
-            message=f"the report that was saved is not that of {name}",
+            message=f"the saved report was not made with {name}",
             expected=f"a report made with {name}",
-            actual="a report that has no verdict on the data set as a whole",
+            actual="a report without a verdict on the data set as a whole",
             where=saved[0],
         )
     )
 
 
 def judge_missing(runs: dict[str, Detected]) -> Outcome:
-    """Each ends by itself with another status than 0."""
+    """Without either file, the script ends by itself with a status other than 0."""
     for path, seen in runs.items():
         run = seen.called.run
         if run.ended is not Ended.EXITED or run.returncode == 0:
             return failed(
                 Finding(
-                    message=f"without {path} the script does not fail",
-                    expected=f"it reads {path}, and ends with an error where that is missing",
+                    message=f"the script does not fail when {path} is missing",
+                    expected=f"an error exit when {path} is missing",
                     actual=f"`{seen.called.shown}` {run.describe()}",
                     where=seen.called.shown,
                     detail=seen.called.traceback.text if seen.called.traceback else run.tail(10),
@@ -131,21 +131,19 @@ def judge_missing(runs: dict[str, Detected]) -> Outcome:
 
 
 def judge_source(context: Context, file: str, library: str, name: str) -> Outcome:
-    """The name is imported from the library and used, in the script or in a neighbour that it imports."""
+    """The name is imported from the library and used, in the script or in a module that it imports."""
     start = context.submission.deliverable(file)
     files = () if start is None else reachable(context.submission, start)
     for source in files:
         line = uses(source, library, name)
         if line is not None:
             return passed(
-                Finding(
-                    message=f"{name} stands in the source; no report of it was seen", where=source.where(line)
-                ),
+                Finding(message=f"the source uses {name}, but no report was seen", where=source.where(line)),
                 evidence=Evidence.STATIC,
             )
     return failed(
         Finding(
-            message=f"no report of {library}'s {name} was made, and the source does not use it",
+            message=f"no {library} report with {name} was made, and the source does not use it",
             expected=f"a report made with {name}",
             where="" if start is None else start.name,
         ),
@@ -154,7 +152,7 @@ def judge_source(context: Context, file: str, library: str, name: str) -> Outcom
 
 
 def judge_html(quiet: Detected, drifted: Detected, scenario: Drift) -> Outcome:
-    """In both."""
+    """Both runs saved the library's report."""
     if _stops_at_once(quiet, drifted):
         return _same_cause(quiet, "no HTML report was saved", "the library's report as an HTML file")
     for data, seen in (("nothing drifted", quiet), ("the data drifted", drifted)):

@@ -67,7 +67,7 @@ def _picked(count: int, dice: random.Random) -> list[int]:
 
 
 def _neighbours(column: Sequence[str], dice: random.Random) -> Callable[[int], str]:
-    """A draw for a row by its number: a value that is near to the row's in rank. What is missing stays so."""
+    """A function that draws a value close in rank to that of a row. What is missing stays so."""
     numbers = [_number(cell) for cell in column]
     there = [n for n, cell in enumerate(column) if cell.strip()]
     numeric = all(numbers[n] is not None for n in there)

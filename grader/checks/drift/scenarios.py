@@ -26,33 +26,33 @@ MOST_REPORT_BYTES = 64 * 2**20
 
 
 class Drift(Scenario):
-    """How a drift script is run."""
+    """How a drift detection script is run."""
 
     kind: ClassVar[str] = "drift"
 
     script: Deliverable
     """The script."""
     reference: GivenFile
-    """Where the reference data belong."""
+    """The path of the reference data."""
     current: GivenFile
-    """Where the current data belong."""
+    """The path of the current data."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     report_files: Names
-    """Endings of names of what a report is saved as."""
+    """File name endings of a saved report."""
     library_marks: Names
-    """What stands in every report of the library; all of them must."""
+    """Texts that occur in every report of the library; all must be present."""
     preset_marks: Names
-    """What stands in a report of the preset and in no other; all of them must."""
+    """Texts that occur only in reports made with the preset; all must be present."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
     @model_validator(mode="after")
     def _compares_two_files(self) -> Self:
         if self.reference == self.current:
-            raise ValueError("reference and current are the same file: nothing could drift")
+            raise ValueError("reference and current are the same file, so nothing could drift")
         return self
 
 
@@ -62,10 +62,10 @@ class Detected:
 
     called: Called
     written: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Reports that appeared or changed, each with the marks that its content has."""
+    """Reports that are new or changed, each with the marks found in its content."""
 
     def reports(self, marks: Sequence[str]) -> list[str]:
-        """Reports that have all of the marks."""
+        """The reports that have all of the marks."""
         return [path for path, found in self.written.items() if found.issuperset(marks)]
 
 

@@ -1,1 +1,1 @@
-"""DVC: its settings, its pipeline, and running it."""
+"""DVC: its configuration, its pipeline, and running it."""

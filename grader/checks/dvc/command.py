@@ -1,4 +1,4 @@
-"""DVC as a candidate runs it, in a cell, with this machine's own settings over the candidate's."""
+"""Run DVC in a cell as a candidate would, with the grader's settings on top of the candidate's."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _VERDICT = "\nERROR: failed to reproduce"
 
 
 class Limited(Scenario):
-    """What DVC takes to run."""
+    """What DVC needs to run, and its limits."""
 
     packages: Names
-    """What the environment must have for it; where it has not, nothing is decided."""
+    """Packages that the environment must have; without them nothing is decided."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
 
 class NoDvc(ToolMissing):
-    """The environment has no DVC that works: it comes from a lock that need not be made for DVC."""
+    """The environment has no working DVC: the candidate's lock file need not allow for it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__("dvc")
@@ -55,15 +55,15 @@ class NoDvc(ToolMissing):
 
 
 def require(context: Context, scenario: Limited) -> None:
-    """Raise NoDvc where the environment lacks what DVC needs."""
+    """Raise NoDvc if the environment lacks what DVC needs."""
     packages = context.require_lab().environment.packages
     missing = [name for name in scenario.packages if name not in packages]
     if missing:
-        raise NoDvc(f"{', '.join(missing)} cannot be installed beside what the submission locks")
+        raise NoDvc(f"{', '.join(missing)} cannot be installed next to the submission's locked packages")
 
 
 def first(cell: Cell, scenario: Limited, *words: str) -> Called:
-    """Run a command of DVC's before any other.
+    """Run the first DVC command.
 
     Raises:
         NoDvc: it fails, and so does DVC where there is nothing of the candidate's.
@@ -72,18 +72,18 @@ def first(cell: Cell, scenario: Limited, *words: str) -> Called:
     if called.run.ended is Ended.EXITED and not called.run.ok:
         alive = cell.run(("sh", "-c", _IN_AN_EMPTY_FOLDER))
         if not alive.ok:
-            raise NoDvc(f"DVC does not work beside what the submission locks: {_complaint(alive)}")
+            raise NoDvc(f"DVC does not work with the submission's locked packages: {_complaint(alive)}")
     return called
 
 
 def _complaint(run: Run) -> str:
-    """The line that says what is wrong, which DVC follows with an offer to help."""
+    """The line that says what is wrong; DVC prints an offer to help after it."""
     errors = [line for line in plain(run.stderr).splitlines() if "error" in line.lower()]
     return errors[-1][:300] if errors else run.describe()
 
 
 def dvc(cell: Cell, scenario: Limited, *words: str) -> Called:
-    """Run a command of DVC's."""
+    """Run a DVC command."""
     limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
     keys = f"{cell.root}/{_KEYS}"
     environment = {

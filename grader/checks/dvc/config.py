@@ -1,4 +1,4 @@
-"""DVC's directory, its remotes and a data file that it tracks."""
+"""DVC's directory, its remotes and the data files that it tracks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ANOTHER_REMOTE = "remote://"
 
 @check("dvc.config_valid")
 def config_valid(context: Context, *, file: Deliverable) -> Outcome:
-    """The DVC directory has a configuration that DVC reads."""
+    """The DVC directory has a configuration that DVC can read."""
     config = configuration(context, file)
     return failed(config) if isinstance(config, Finding) else passed()
 
@@ -34,7 +34,7 @@ def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
     """A remote in the configuration has this URL.
 
     Args:
-        url: the URL, a slash at its end aside.
+        url: the URL; a slash at its end does not matter.
     """
     config = configuration(context, file)
     if isinstance(config, Finding):
@@ -45,7 +45,7 @@ def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
         return passed()
     return failed(
         Finding(
-            message="no remote has the URL that the exam gives",
+            message="no remote has the required URL",
             expected=url,
             actual=", ".join(f"{name}: {each}" for name, each in urls.items())[:300] or "no remotes",
             where=_name(context, file),
@@ -55,7 +55,7 @@ def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
 
 @check("dvc.default_remote")
 def default_remote(context: Context, *, file: Deliverable) -> Outcome:
-    """The configuration names a default remote, and that remote exists."""
+    """The configuration names a default remote that exists."""
     config = configuration(context, file)
     if isinstance(config, Finding):
         return failed(config)
@@ -63,11 +63,11 @@ def default_remote(context: Context, *, file: Deliverable) -> Outcome:
     default = core.get("remote") if isinstance(core, dict) else None
     if isinstance(default, str) and default in remotes_of(config):
         return passed()
-    message = f"the default remote {default!r} does not exist" if default else "there is no default remote"
+    message = f"the default remote {default!r} does not exist" if default else "no default remote is set"
     return failed(
         Finding(
             message=message,
-            expected="core.remote names one of the remotes",
+            expected="core.remote set to one of the remotes",
             actual=", ".join(remotes_of(config)) or "no remotes",
             where=_name(context, file),
         )
@@ -76,7 +76,7 @@ def default_remote(context: Context, *, file: Deliverable) -> Outcome:
 
 @check("dvc.tracks")
 def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
-    """It is a valid DVC file and the data file at a path is its output.
+    """The DVC file is valid and tracks the data file.
 
     Args:
         path: the data file.
@@ -88,7 +88,7 @@ def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
         return passed()
     return failed(
         Finding(
-            message=f"it does not track {path}",
+            message=f"this DVC file does not track {path}",
             expected=path,
             actual=", ".join(outputs)[:300] or "no outputs",
             where=_name(context, file),
@@ -98,7 +98,7 @@ def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
 
 @check("dvc.tracked_hash")
 def tracked_hash(context: Context, *, file: Deliverable, path: str) -> Outcome:
-    """The DVC file has the hash of the exam's own data at that path.
+    """The DVC file has the hash of the exam's own version of the data file.
 
     Args:
         path: the data file.
@@ -112,7 +112,7 @@ def tracked_hash(context: Context, *, file: Deliverable, path: str) -> Outcome:
         return passed()
     return failed(
         Finding(
-            message="its hash is not that of the file the exam gave",
+            message="the hash is not that of the file from the exam",
             expected=hashes[0],
             actual=str(output.get("md5", "no md5")),
             where=_name(context, file),
@@ -126,7 +126,7 @@ def _name(context: Context, file: str) -> str:
 
 
 def configuration(context: Context, file: str) -> Mapping[str, Any] | Finding:
-    """The configuration as DVC has it; the machine's own and `config.local` are not part of it."""
+    """The repository's DVC configuration, without the machine's and without `config.local`."""
     source = context.submission.deliverable(file)
     if source is None:
         return Finding(message="the submission has no DVC configuration", expected="made by `dvc init`")
@@ -135,9 +135,9 @@ def configuration(context: Context, file: str) -> Mapping[str, Any] | Finding:
 
 def _read_config(source: SourceFile) -> Mapping[str, Any] | Finding:
     if isinstance(source.text, Problem):
-        return source.text.finding("a file that DVC reads")
+        return source.text.finding("a file that DVC can read")
     if source.path.name != "config":
-        return Finding(message="DVC reads only a file named config", where=source.name)
+        return Finding(message="DVC only reads a file named config", where=source.name)
 
     if len(source.text) > MOST_CHARACTERS:
         return refusal(source, f"it is longer than {MOST_CHARACTERS:,} characters")
@@ -160,7 +160,7 @@ def _repository_config() -> Callable[[str], Config]:
     from dvc.config import Config
 
     class RepositoryConfig(Config):  # type: ignore[misc]
-        """DVC's, without the levels that are not in a repository."""
+        """DVC's own configuration class, restricted to the level kept in the repository."""
 
         LEVELS = ("repo",)
 
@@ -180,7 +180,7 @@ def remotes_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def url_of(remotes: dict[str, dict[str, Any]], name: str) -> str:
-    """A remote's URL; `remote://other/path` stands for a folder in another remote."""
+    """A remote's URL, with `remote://other/path` resolved."""
     url = str(remotes[name].get("url", ""))
     for _ in remotes:
         if not url.startswith(_ANOTHER_REMOTE):

@@ -1,4 +1,4 @@
-"""A parameter changed in its file, everything else left as it was written: pure."""
+"""Change one parameter in its file and leave everything else as it was written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One piece of a file, and what is to stand there instead."""
+    """One piece of a file, and its replacement."""
 
     start: int
     end: int
@@ -75,7 +75,7 @@ def _scalars(node: yaml.Node | None, place: Place) -> Iterator[tuple[Place, yaml
 
 
 def _next(value: str) -> str:
-    """The number that follows; empty where the value is none."""
+    """The next number; empty if the value is not a number."""
     for base in (10, 0):  # `0x64` besides
         try:
             return str(int(value, base) + 1)

@@ -34,7 +34,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class SubmissionFiles:
-    """As much of a DVC file system as its readers of YAML use: the files of one submission."""
+    """The part of a DVC file system that its YAML readers use, limited to one submission's files."""
 
     sep = "/"
     join = staticmethod(posixpath.join)
@@ -56,11 +56,11 @@ class SubmissionFiles:
         return posixpath.splitext(path)[1]
 
     def exists(self, path: str) -> bool:
-        """Whether it is in the submission."""
+        """Whether the file is in the submission."""
         return self._file(path) is not None or self.isdir(path)
 
     def isdir(self, path: str) -> bool:
-        """Whether files of the submission lie under it."""
+        """Whether the submission has files under the path."""
         wanted = posixpath.normpath(path)
         return any(str(parent) == wanted for file in self._submission.files for parent in file.parents)
 
@@ -91,7 +91,7 @@ class SubmissionFiles:
 
 
 class Unreadable(Exception):  # noqa: N818  (carries a value)
-    """A file that DVC opened on the way cannot be read."""
+    """A file that DVC opened cannot be read."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
@@ -133,7 +133,7 @@ def _watch_templates() -> None:
 
 
 def quiet() -> None:
-    """Keep DVC from writing to our streams: importing it sets up handlers that do."""
+    """Keep DVC from writing to our streams; importing it sets up log handlers."""
     import dvc
 
     for name in (dvc.__name__, "dvc_data", "dvc_objects"):
@@ -151,7 +151,7 @@ def reading(file: SourceFile, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Unreadable as error:
-        return error.problem.finding("a file that DVC reads")
+        return error.problem.finding("a file that DVC can read")
     except YAMLValidationError as error:
         return _invalid(file, error.exc)
     except YAMLSyntaxError as error:
@@ -165,9 +165,9 @@ def reading(file: SourceFile, read: Callable[[], Any]) -> Any:
 
 
 def refusal(file: SourceFile, said: str, line: int | None = None) -> Finding:
-    """DVC does not read a file."""
+    """The finding for a file that DVC cannot read."""
     plain = " ".join(_COLOURS.sub("", said).split())
-    return Finding(message=f"DVC does not read it: {plain[:400]}", where=file.where(line))
+    return Finding(message=f"DVC cannot read it: {plain[:400]}", where=file.where(line))
 
 
 def _invalid(file: SourceFile, error: Any) -> Finding:

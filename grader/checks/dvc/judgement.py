@@ -1,4 +1,4 @@
-"""What a push, and what three runs of a pipeline, are worth: pure."""
+"""Judge a push, and three runs of a pipeline."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _ERROR = re.compile(r"(?m)^ERROR: (.+)$")
 _MOST_NAMED = 12
 
 Stages = Mapping[str, tuple[Stage, ...]]
-"""Stages by the name before any `@`."""
+"""Stages by name, without the `@` suffix."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """A push, and a pull somewhere else."""
+    """A push, then a pull in another workspace."""
 
     url: str
     committed: Called
     pushed: Called | None = None
     keys: tuple[str, ...] = ()
-    """What lies in the bucket after the push."""
+    """The objects in the bucket after the push."""
     stored: bool = False
-    """Whether one of them, under the remote's URL, has the data."""
+    """Whether an object under the remote's URL has the data."""
     pulled: Called | None = None
     returned: bool = False
-    """Whether the pull brought the same bytes back."""
+    """Whether the pull restored the same bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +47,11 @@ class Repro:
 
     called: Called
     rewritten: frozenset[str] = frozenset()
-    """Declared outputs that were written anew."""
+    """Declared outputs that this run wrote."""
 
     @property
     def ran(self) -> tuple[str, ...]:
-        """The stages that DVC says it ran, by the name before any `@`."""
+        """The stages that DVC reports having run, without `@` suffixes."""
         said = _RUNS.findall(plain(self.called.run.stdout))
         return tuple(dict.fromkeys(_base(name) for name in said))
 
@@ -62,7 +62,7 @@ class Reproduced:
 
     first: Repro
     sizes: Mapping[str, int]
-    """Declared outputs that were there after the first, with their bytes."""
+    """Declared outputs after the first run, with their sizes in bytes."""
     again: Repro | None = None
     params: str = ""
     """The file that was changed."""
@@ -71,27 +71,27 @@ class Reproduced:
 
 
 def judge_push(seen: Pushed, path: str) -> Outcome:
-    """Stored, and brought back."""
+    """The data are stored, and restored unchanged."""
     if not seen.committed.run.ok:
-        return failed(dvc_finding(seen.committed, f"DVC does not take {path} into its cache"))
+        return failed(dvc_finding(seen.committed, f"DVC cannot add {path} to its cache"))
     if seen.pushed is None or not seen.pushed.run.ok:
         return failed(dvc_finding(seen.pushed or seen.committed, "`dvc push` fails"))
     if not seen.stored:
         return failed(
             Finding(
-                message=f"`dvc push` ends well, but {path} is not in the remote",
+                message=f"`dvc push` succeeds, but {path} is not in the remote",
                 expected=f"an object under {seen.url} that holds the data",
-                actual=", ".join(seen.keys[:_MOST_NAMED]) or "nothing is in the bucket",
+                actual=", ".join(seen.keys[:_MOST_NAMED]) or "the bucket is empty",
                 where=seen.pushed.shown,
                 detail=seen.pushed.run.tail(10),
             )
         )
     if seen.pulled is None or not seen.pulled.run.ok:
-        return failed(dvc_finding(seen.pulled or seen.pushed, "`dvc pull` does not bring the data back"))
+        return failed(dvc_finding(seen.pulled or seen.pushed, "`dvc pull` fails to restore the data"))
     if not seen.returned:
         return failed(
             Finding(
-                message=f"`dvc pull` does not bring back the {path} that was pushed",
+                message=f"`dvc pull` does not restore the {path} that was pushed",
                 expected="the same bytes",
                 where=seen.pulled.shown,
                 detail=seen.pulled.run.tail(10),
@@ -101,14 +101,14 @@ def judge_push(seen: Pushed, path: str) -> Outcome:
 
 
 def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]) -> Outcome:
-    """All there, and those that must hold something do."""
+    """All declared outputs exist, and those that must not be empty are not."""
     if not seen.first.called.run.ok:
         return failed(repro_finding(seen.first))
     if not outs:
         return failed(
             Finding(
-                message="no stage declares an output, so `dvc repro` makes none",
-                expected="what a stage makes, under its outs",
+                message="no stage declares an output",
+                expected="each stage's results listed under its outs",
                 where=seen.first.called.shown,
             )
         )
@@ -118,9 +118,9 @@ def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]
         return passed()
     return failed(
         Finding(
-            message=f"`dvc repro` ends well, but {'does not make' if missing else 'leaves nothing in'}"
+            message=f"`dvc repro` succeeds, but {'does not create' if missing else 'leaves empty'}"
             f" {', '.join((missing or empty)[:_MOST_NAMED])}",
-            expected="every output that the stages declare, inside the project",
+            expected="every declared output, inside the project",
             where=seen.first.called.shown,
             detail=seen.first.called.run.tail(10),
         )
@@ -128,7 +128,7 @@ def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]
 
 
 def judge_again(seen: Reproduced, stages: Stages, reruns: str, params: str, name: str) -> Outcome:
-    """Nothing without a change; with one, the stage and none that the change does not concern."""
+    """Without a change nothing runs; with one, only the stages that it affects."""
     if not seen.first.called.run.ok:
         return failed(repro_finding(seen.first))
     if seen.again is None:
@@ -140,8 +140,8 @@ def judge_again(seen: Reproduced, stages: Stages, reruns: str, params: str, name
     if seen.change is None or seen.changed is None:
         return failed(
             Finding(
-                message=f"{params} holds no number {name} to change",
-                expected=f"{name}: a number, at any nesting",
+                message=f"{params} has no number {name} to change",
+                expected=f"a number under {name}, at any depth",
                 where=params,
             )
         )
@@ -159,7 +159,7 @@ def _judge_changed(
         return failed(
             Finding(
                 message=f"with {said}, `dvc repro` does not rerun stage {reruns}",
-                expected=f"stage {reruns} lists the parameter, and so runs again when it changes",
+                expected=f"stage {reruns} runs again, since it lists the parameter",
                 actual=f"stages that ran: {actual}" if reruns in stages else f"there is no stage {reruns}",
                 where=repro.called.shown,
                 detail=repro.called.run.tail(12),
@@ -172,7 +172,7 @@ def _judge_changed(
     return failed(
         Finding(
             message=f"with {said}, `dvc repro` reruns stage {', '.join(needless)} too",
-            expected=f"only stages run that take it, or need what those make: {', '.join(sorted(concern))}",
+            expected=f"only the affected stages run: {', '.join(sorted(concern))}",
             actual=", ".join(repro.ran),
             where=repro.called.shown,
             detail=repro.called.run.tail(12),
@@ -185,22 +185,22 @@ def _busy(repro: Repro, stages: Stages) -> Finding:
     names = ", ".join(repro.ran or writers)
     written = ", ".join(sorted(repro.rewritten)[:_MOST_NAMED])
     return Finding(
-        message=f"run a second time with nothing changed, `dvc repro` runs stage {names} again",
-        expected="nothing runs: no dependency, parameter or command changed",
-        actual=f"written again: {written}" if written else "",
+        message=f"`dvc repro` runs stage {names} again although nothing changed",
+        expected="no stage runs when nothing changed",
+        actual=f"rewritten: {written}" if written else "",
         where=repro.called.shown,
         detail=repro.called.run.tail(12),
     )
 
 
 def _reran(repro: Repro, name: str, members: Sequence[Stage]) -> bool:
-    """DVC says so, and an output of it bears that out: any command can print what DVC says."""
+    """Whether DVC says so and a rewritten output confirms it: any command can print DVC's words."""
     outs = _outs(members)
     return name in repro.ran and (not outs or bool(outs & repro.rewritten))
 
 
 def concerned(stages: Stages, params: str, places: Sequence[Place]) -> set[str]:
-    """Stages that a changed parameter makes run: those that take it, and those that need what they make."""
+    """The stages that a changed parameter affects: those that take it, and those downstream of them."""
     found = {name for name, members in stages.items() if any(takes(one, params, places) for one in members)}
     while True:
         made = [out for name in found for out in _outs(stages[name])]
@@ -216,7 +216,7 @@ def concerned(stages: Stages, params: str, places: Sequence[Place]) -> set[str]:
 
 
 def takes(stage: Stage, params: str, places: Sequence[Place]) -> bool:
-    """By one of its places, by a section that holds it, with the whole file, or as a plain dependency."""
+    """Whether a stage takes the parameter: by key, by section, with the whole file or as a dependency."""
     if any(_overlap(dep, params) for dep in stage.deps):
         return True
     keys = stage.params.get(params, ())
@@ -244,7 +244,7 @@ def _base(name: str) -> str:
 
 
 def repro_finding(repro: Repro, message: str = "") -> Finding:
-    """The first stage that fails, and in whose words."""
+    """The finding for a failed `dvc repro`: the first stage that failed, and why."""
     called = repro.called
     at = _FAILED_AT.search(plain(called.run.stderr))
     stage = _base(at[1]) if at else (repro.ran[-1] if repro.ran else "")
@@ -254,7 +254,7 @@ def repro_finding(repro: Repro, message: str = "") -> Finding:
 
 
 def dvc_finding(called: Called, message: str = "") -> Finding:
-    """A command of DVC's that failed: a traceback of the candidate's where there is one, else DVC's words."""
+    """The finding for a failed DVC command: the candidate's traceback if there is one, else DVC's message."""
     error = _ERROR.search(plain(called.run.stderr))
     summary = called.traceback.summary if called.traceback is not None and called.traceback.where else ""
     shown = called.finding(message)

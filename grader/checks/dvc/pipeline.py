@@ -1,4 +1,4 @@
-"""dvc.yaml as DVC resolves it, and the parameters that its stages take."""
+"""dvc.yaml as DVC resolves it, and the parameters of its stages."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 MOST_MEMBERS = 100
-"""The most stages that one `foreach` or `matrix` is written out to."""
+"""How many stages one `foreach` or `matrix` may expand to."""
 
 DEFAULT_PARAMS = "params.yaml"
-"""DVC's own default, where a stage names parameters without a file."""
+"""DVC's default file for parameters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage, templates filled in and paths counted from the submission's root."""
+    """One stage, with templates filled in and paths relative to the submission's root."""
 
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     params: Mapping[str, tuple[str, ...] | None]
-    """File -> keys; None for the whole file."""
+    """Keys by file; None means the whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Pipeline:
 
 @check("dvc_pipeline.depends")
 def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
-    """A stage depends on a file, or on a folder that holds it.
+    """A stage depends on a file, or on a folder that contains it.
 
     Args:
         stage: the stage's name.
@@ -78,7 +78,7 @@ def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
 
 @check("dvc_pipeline.outputs")
 def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
-    """A stage has a file among its outputs (metrics and plots are outputs too).
+    """A stage lists a file among its outputs, metrics or plots.
 
     Args:
         stage: the stage's name.
@@ -103,10 +103,10 @@ def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
 
 @check("dvc_pipeline.params_hold")
 def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, ...]) -> Outcome:
-    """The parameters file holds a value for each name, at any nesting.
+    """The parameters file has a value for each name, at any depth.
 
     Args:
-        names: the parameters' names; all of them.
+        names: the names of the parameters, all required.
     """
     data = _params(context, file)
     if isinstance(data, Finding):
@@ -114,7 +114,7 @@ def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, .
     source = context.submission.deliverable(file)
     where = source.name if source is not None else file
     missing = [
-        Finding(message=f"it holds no value for {name}", expected=f"{name}: a value", where=where)
+        Finding(message=f"no value for {name}", expected=f"a value for {name}", where=where)
         for name in names
         if not _holds(data, name)
     ]
@@ -125,10 +125,10 @@ def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, .
 def params_taken(
     context: Context, *, file: DeliverableIfAny, params: DeliverableIfAny, names: tuple[str, ...]
 ) -> Outcome:
-    """The stages take each name as a parameter from the parameters file.
+    """Some stage takes each name as a parameter from the parameters file.
 
     Args:
-        names: the parameters' names; all of them.
+        names: the names of the parameters, all required.
     """
     data, pipeline = _params(context, params), resolved_pipeline(context, file)
     if isinstance(data, Finding):
@@ -144,8 +144,8 @@ def params_taken(
     findings = [
         Finding(
             message=f"no stage takes {name} as a parameter from {path}",
-            expected=f"a key of {path} that holds {name}, under a stage's params",
-            actual=", ".join(key for keys in taken for key in keys or ())[:300] or "no parameters from it",
+            expected=f"a key of {path} that includes {name}, under a stage's params",
+            actual=", ".join(key for keys in taken for key in keys or ())[:300] or "none from that file",
             where=pipeline.where("stages"),
         )
         for name in missing
@@ -170,7 +170,7 @@ def _stage(context: Context, file: str, name: str) -> tuple[Pipeline, tuple[Stag
 
 
 def resolved_pipeline(context: Context, file: str) -> Pipeline | Finding:
-    """The pipeline as DVC resolves it, or why it does not."""
+    """The pipeline as DVC resolves it, or why it cannot."""
     source = context.submission.deliverable(file)
     if source is None:
         return Finding(message="the submission has no dvc.yaml", expected="a DVC pipeline")
@@ -215,7 +215,7 @@ def _members(source: SourceFile, resolver: Any, name: str, definition: Any) -> t
         matrix = hasattr(definition, "matrix_data")
         number = prod(len(each) for each in values.values()) if matrix else len(values)
         if number > MOST_MEMBERS:
-            return refusal(source, f"stage {name} stands for {number} stages")
+            return refusal(source, f"stage {name} expands to {number} stages")
         names = definition.get_generated_names()
     return tuple(_member(source, resolver, each) for each in names)
 
@@ -275,12 +275,12 @@ def _params(context: Context, file: str) -> Any:
         return source.yaml.finding("a file of parameters")
     data = source.yaml[0].data if source.yaml else {}
     if len(source.yaml) > 1 or not isinstance(data, dict):
-        return Finding(message="DVC reads parameters from one mapping", where=source.name)
+        return Finding(message="the top level is not a mapping", where=source.name)
     return data
 
 
 def _holds(data: object, name: str) -> bool:
-    """Whether a value stands under the name, here or further in."""
+    """Whether the name has a value, at any depth."""
     match data:
         case dict():
             return _is_value(data.get(name)) or any(_holds(value, name) for value in data.values())

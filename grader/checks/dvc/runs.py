@@ -1,4 +1,4 @@
-"""DVC at work: the data pushed and pulled back, the pipeline run, run again, and run after a change."""
+"""DVC run for real: data pushed and pulled, the pipeline run, rerun, and run after a change."""
 
 from __future__ import annotations
 
@@ -54,35 +54,35 @@ class Push(Limited):
     kind: ClassVar[str] = "dvc_push"
 
     tracked: Deliverable
-    """What `dvc add` wrote."""
+    """The `.dvc` file that `dvc add` wrote."""
     config: Deliverable
     """DVC's configuration."""
     path: str
-    """The data that are pushed."""
+    """The data file to push."""
     url: str
-    """The remote to which they are pushed."""
+    """The URL of the remote to push to."""
 
 
 class Reproducing(Limited):
-    """`dvc repro`, again, and once more after a change."""
+    """`dvc repro` from scratch, again without a change, and once more after a change."""
 
     kind: ClassVar[str] = "dvc_repro"
 
     pipeline: Deliverable
-    """The pipeline's file."""
+    """The `dvc.yaml`."""
     config: DeliverableIfAny
-    """DVC's configuration; where it is missing or broken, an empty one serves."""
+    """DVC's configuration; an empty one is used if it is missing or broken."""
     params: DeliverableIfAny
-    """The file of parameters."""
+    """The parameters file."""
     param: str
-    """The parameter that is changed before the last run."""
+    """The parameter to change before the last run."""
     reruns: str
     """The stage that takes it."""
 
 
 @check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
 def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
-    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` brings the same bytes back."""
+    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` restores the same bytes."""
     settings, outputs = configuration(context, scenario.config), tracked_outputs(context, scenario.tracked)
     path, url = scenario.path, scenario.url
     if isinstance(settings, Finding):
@@ -100,7 +100,7 @@ def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
 
 @check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
 def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
-    """`dvc repro` on the given raw data makes every declared output; of these, some must not be empty.
+    """`dvc repro` on the given raw data creates every declared output.
 
     Args:
         filled: outputs that must not be empty.
@@ -114,7 +114,7 @@ def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -
 
 @check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
 def repro_again(context: Context, *, scenario: Reproducing) -> Outcome:
-    """Run again it does nothing; a changed parameter reruns its stage, and none that it does not concern."""
+    """A second `dvc repro` runs nothing; after a parameter changes, it reruns only the affected stages."""
     pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
         return failed(pipeline, evidence=Evidence.STATIC)
@@ -170,9 +170,9 @@ def _remote(settings: Mapping[str, Any], output: Mapping[str, Any], url: str) ->
 def _impossible(path: str, outputs: Mapping[str, Any], remote: _Remote | None, url: str) -> Finding | None:
     """What keeps a push from being tried."""
     if path not in outputs:
-        return Finding(message=f"nothing tracks {path}, so nothing can be pushed", expected=path)
+        return Finding(message=f"{path} is not tracked, so it cannot be pushed", expected=path)
     if remote is None:
-        return Finding(message="there is no remote to push to", expected="a remote in DVC's configuration")
+        return Finding(message="there is no remote to push to", expected="a remote in the DVC configuration")
     if not remote.url.startswith(_S3):
         return Finding(message=f"the remote {remote.name} is not on S3", expected=url, actual=remote.url)
     return None
@@ -189,9 +189,7 @@ def _push(context: Context, remote: _Remote, scenario: Push) -> Pushed | Finding
     lab = context.require_lab()
     with lab.object_store() as store:
         if not store.make_bucket(remote.bucket):
-            return Finding(
-                message=f"no bucket of S3's can have the name {remote.bucket!r}", actual=remote.url
-            )
+            return Finding(message=f"{remote.bucket!r} is not a valid S3 bucket name", actual=remote.url)
         with lab.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
             seen = _pushed(cell, store, track, data, remote, scenario)
             tracked = cell.read(track.name) or track.absolute.read_bytes()
@@ -207,7 +205,7 @@ def _push(context: Context, remote: _Remote, scenario: Push) -> Pushed | Finding
 def _pushed(
     cell: Cell, store: ObjectStore, track: SourceFile, data: bytes, remote: _Remote, scenario: Limited
 ) -> Pushed:
-    """Committed first: what is not in the cache is not pushed, and DVC says nothing of it."""
+    """Commit and push. DVC silently skips what is not in the cache, hence the commit."""
     committed = first(cell, scenario, "commit", "--force", "--", track.name)
     if not committed.run.ok:
         return Pushed(url=remote.url, committed=committed)
@@ -291,7 +289,7 @@ def _params_name(context: Context, scenario: Reproducing) -> str:
 
 
 def _outs(stages: Stages) -> list[str]:
-    """What DVC has to make here: outputs in a cloud are not."""
+    """The outputs that DVC creates locally; outputs in a cloud are left out."""
     named = (out for members in stages.values() for each in members for out in each.outs)
     return [out for out in dict.fromkeys(named) if "://" not in out]
 

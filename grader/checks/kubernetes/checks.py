@@ -35,7 +35,7 @@ class _Resource:
     data: dict[Any, Any]
 
     def get(self, *path: Hashable) -> Any:
-        """What stands at a path, None where there is none."""
+        """The value at a path, or None."""
         value: Any = self.data
         for key in path:
             match value:
@@ -48,7 +48,7 @@ class _Resource:
         return value
 
     def where(self, *path: Hashable) -> str:
-        """`file:line` of a path, or of the nearest thing around it."""
+        """`file:line` of a path, or of its nearest parent."""
         return self.file.where(self.document.line(*self.place, *path))
 
 
@@ -78,7 +78,7 @@ def _resources(file: SourceFile, documents: tuple[YamlDocument, ...]) -> Iterato
 
 
 def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
-    """The Deployment of that name, else the only sort of Deployment there is, else why there is none."""
+    """The Deployment of that name, else any Deployment, else a finding."""
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message="the manifest is missing"))
@@ -100,7 +100,7 @@ def _in_deployment(context: Context, file: str, name: str, judge: Callable[[_Res
 def _in_container(
     context: Context, file: str, name: str, image: str, judge: Callable[[_Container], Outcome]
 ) -> Outcome:
-    """Judge the container with the image, else the first one."""
+    """Judge the container with the image, or the first one if no container has it."""
 
     def choose(deployment: _Resource) -> Outcome:
         place = ("spec", "template", "spec", "containers")
@@ -122,7 +122,7 @@ def _in_container(
 
 @check("kubernetes.deployment")
 def deployment(context: Context, *, file: Deliverable, name: str, api_version: str) -> Outcome:
-    """A Deployment, valid for Kubernetes' own schemas, has this name and selects its own pods.
+    """A Deployment has this name, is valid against Kubernetes' schemas, and selects its own pods.
 
     Args:
         name: the Deployment's name.
@@ -141,7 +141,7 @@ def deployment(context: Context, *, file: Deliverable, name: str, api_version: s
         ):
             findings.append(
                 Finding(
-                    message="the selector does not match the labels of the Deployment's own pods",
+                    message="the selector does not match the labels of the pod template",
                     expected=_shown(found.get("spec", "selector")),
                     actual=_shown(labels),
                     where=found.where("spec", "selector"),
@@ -154,7 +154,7 @@ def deployment(context: Context, *, file: Deliverable, name: str, api_version: s
 
 def _differs(what: str, expected: object, actual: object, where: str) -> Finding:
     return Finding(
-        message=f"{what} is not what is asked for",
+        message=f"{what} is wrong",
         expected=str(expected),
         actual=_shown(actual),
         where=where,
@@ -162,7 +162,7 @@ def _differs(what: str, expected: object, actual: object, where: str) -> Finding
 
 
 def _shown(value: object) -> str:
-    """A value as it might stand in the manifest: text that looks like something else is in quotes."""
+    """A value as written in a manifest; text that looks like another type is quoted."""
     if value is None:
         return "nothing"
     plain = isinstance(value, str) and re.match(r"[\w./-]*[A-Za-z/]", value) is not None
@@ -170,15 +170,15 @@ def _shown(value: object) -> str:
 
 
 def _invalid(found: _Resource) -> Iterator[Finding]:
-    """What Kubernetes' schema of the object refuses."""
+    """Yield why Kubernetes' schema rejects the object."""
     for key, line in found.document.duplicates:
-        yield Finding(message=f"{key} stands twice in one mapping", where=found.file.where(line))
+        yield Finding(message=f"duplicate key {key}", where=found.file.where(line))
     if not all(isinstance(found.get(key), str) for key in ("apiVersion", "kind")):
-        yield Finding(message="apiVersion and kind must be text", where=found.where())
+        yield Finding(message="apiVersion and kind must be strings", where=found.where())
         return
     if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
         yield Finding(
-            message="no Kubernetes has a Deployment of this apiVersion",
+            message="no version of Kubernetes has a Deployment in this apiVersion",
             actual=found.data["apiVersion"][:MOST_MESSAGE],
             where=found.where("apiVersion"),
         )
@@ -197,23 +197,23 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
     except kubernetes_validate.ValidationError as error:
         path = tuple(error.absolute_path)
         yield Finding(
-            message=f"Kubernetes refuses the Deployment: {error.message[:MOST_MESSAGE]}",
+            message=f"Kubernetes rejects the Deployment: {error.message[:MOST_MESSAGE]}",
             where=found.where(*path),
             detail=".".join(str(part) for part in path),
         )
     except SchemaNotFoundError:
         yield Finding(
-            message="today's Kubernetes has no Deployment of this apiVersion",
+            message="current Kubernetes has no Deployment in this apiVersion",
             actual=str(found.data["apiVersion"]),
             where=found.where("apiVersion"),
         )
     except (OSError, AttributeError, Unresolvable, kubernetes_validate.InvalidSchemaError) as error:
-        raise GraderFault(f"Kubernetes' schemas cannot be used: {error}") from error
+        raise GraderFault(f"the Kubernetes schemas cannot be used: {error}") from error
 
 
 @check("kubernetes.image")
 def image(context: Context, *, file: Deliverable, name: str, image: str) -> Outcome:
-    """A container of the Deployment has this image; no tag means `latest`, a digest may be added.
+    """A container of the Deployment uses this image. No tag means `latest`; a digest may follow.
 
     Args:
         name: the Deployment's name.
@@ -242,11 +242,11 @@ def _normal(image: str) -> str:
 def replicas(
     context: Context, *, file: Deliverable, name: str, replicas: Annotated[int, Field(ge=0)]
 ) -> Outcome:
-    """The Deployment asks for this many replicas.
+    """The Deployment has this number of replicas.
 
     Args:
         name: the Deployment's name.
-        replicas: how many.
+        replicas: the number of replicas.
     """
 
     def judge(found: _Resource) -> Outcome:
@@ -261,7 +261,7 @@ def replicas(
 
 def _is_a_quantity(text: str) -> str:
     if parse_quantity(text) is None:
-        raise ValueError(f"{text!r} is no quantity of Kubernetes': write 100m, 1, 256Mi or 1Gi")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity; write 100m, 1, 256Mi or 1Gi")
     return text
 
 
@@ -279,14 +279,14 @@ def quantity(
     resource: str,
     quantity: Quantity,
 ) -> Outcome:
-    """The container's `requests` or `limits` of a resource is this quantity, in any equal form.
+    """The container's `requests` or `limits` for a resource equal this quantity, however written.
 
     Args:
         name: the Deployment's name.
         image: the container's image.
-        kind: which of the two.
+        kind: `requests` or `limits`.
         resource: `cpu`, `memory` or an extended resource.
-        quantity: as Kubernetes writes it: `100m`, `256Mi`.
+        quantity: a Kubernetes quantity: `100m`, `256Mi`.
     """
     wanted = parse_quantity(quantity)
 
@@ -310,13 +310,13 @@ def probe(
     probe: Literal["livenessProbe", "readinessProbe", "startupProbe"],
     path: UrlPath,
 ) -> Outcome:
-    """The container's probe is an HTTP GET of this path, on a port that the container has.
+    """The container's probe is an HTTP GET for this path, on one of the container's ports.
 
     Args:
         name: the Deployment's name.
         image: the container's image.
-        probe: which probe.
-        path: the path that it asks.
+        probe: the kind of probe.
+        path: the path that it requests.
     """
 
     def judge(container: _Container) -> Outcome:
@@ -324,7 +324,7 @@ def probe(
             case {"httpGet": dict(get)}:
                 pass
             case actual:
-                return failed(_differs(probe, f"an HTTP GET of {path}", actual, container.where(probe)))
+                return failed(_differs(probe, f"an HTTP GET for {path}", actual, container.where(probe)))
         place = (probe, "httpGet")
         if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
             return failed(_differs(f"{probe}'s path", path, get.get("path"), container.where(*place, "path")))
@@ -353,7 +353,7 @@ def _ports(container: _Container) -> tuple[set[int], set[str]]:
 
 
 def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
-    """A port by name must be declared; by number too, unless the container declares none at all."""
+    """A port must be declared, by name or number; any number will do if the container declares none."""
     if isinstance(port, str):
         return port in names
     if not isinstance(port, int) or isinstance(port, bool):
@@ -363,7 +363,7 @@ def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
 
 @check("kubernetes.env")
 def env(context: Context, *, file: Deliverable, name: str, image: str, variable: str) -> Outcome:
-    """The container has an environment variable with a value, or with a reference to one.
+    """The container sets an environment variable, to a value or a reference.
 
     Args:
         name: the Deployment's name.
@@ -386,8 +386,8 @@ def env(context: Context, *, file: Deliverable, name: str, image: str, variable:
         names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
         return failed(
             Finding(
-                message=f"the container has no environment variable {variable}",
-                actual=", ".join(names)[:MOST_MESSAGE] or "no variable at all",
+                message=f"the container does not set {variable}",
+                actual=", ".join(names)[:MOST_MESSAGE] or "no environment variables",
                 where=container.where("env"),
             )
         )

@@ -16,7 +16,7 @@ _SUFFIXES |= {f"{letter}i": Fraction(1024) ** power for power, letter in enumera
 
 
 def parse_quantity(value: object) -> Fraction | None:
-    """A Kubernetes quantity as an exact number; None for what is none."""
+    """A Kubernetes quantity as an exact number; None if it is not a quantity."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     found = _QUANTITY.fullmatch(str(value)[:40])

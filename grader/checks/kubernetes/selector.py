@@ -6,7 +6,7 @@ from typing import Any
 
 
 def selects(selector: Any, labels: dict[Any, Any]) -> bool:
-    """Whether a selector, which has to ask for something, takes what has these labels."""
+    """Whether a selector matches these labels; an empty selector matches nothing."""
     if not isinstance(selector, dict):
         return False
     match_labels = selector.get("matchLabels") or {}

@@ -1,4 +1,4 @@
-"""Tracking stores in the workspace that a script names in its source, whatever the environment tells it."""
+"""Local tracking stores that a script sets in its source, ignoring MLFLOW_TRACKING_URI."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class LocalStore:
     """Where a script keeps its runs without a server."""
 
     uri: str
-    """As the script has it."""
+    """The URI as written in the script."""
     path: str
     """The database, or the directory, in the workspace."""
 
     def files(self, made: Seeded) -> dict[str, Any]:
-        """What of a seeded store belongs into a workspace."""
+        """The files of a seeded store to put into a workspace."""
         return {str(path.relative_to(made.files)): path for path in made.files.rglob("*") if path.is_file()}
 
 
 def local_store(submission: Submission, file: SourceFile) -> LocalStore | None:
-    """The store that a script sets as its tracking URI, if it lies in the workspace."""
+    """The store that a script sets as its tracking URI, if it is in the workspace."""
     if file.path.suffix != ".py":
         return None
     values = (value for module in modules(submission, file) for value in _uris(module))

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from grader.runtime.services.mlflow import MlflowServer
 
 MAX_FILES = 100_000
-"""Artifacts of all runs."""
+"""How many artifacts of all runs are looked at."""
 MAX_MODELS = 20
 MAX_MODEL_BYTES = 2**30
-"""What is copied of all models."""
+"""How many bytes of all models are copied."""
 MAX_DESCRIPTIONS = 200
 MAX_DESCRIPTION_BYTES = 2**18
 _MAX_FLAVOR = 40
@@ -34,12 +34,12 @@ _SKIP = {".git", ".venv", "venv", ".dvc", "__pycache__", "node_modules"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A logged model, after a try to load it and to predict with it."""
+    """A logged model, after an attempt to load it and predict with it."""
 
     path: str
-    """Inside its run's artifacts, for findings."""
+    """The path among its run's artifacts, for findings."""
     mlflow: bool
-    """An MLflow model rather than a bare file."""
+    """Whether it is an MLflow model, not a bare file."""
     loads: bool = False
     predicts: bool = False
     estimators: tuple[tuple[str, ...], ...] = ()
@@ -53,16 +53,16 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """An artifact that may be a picture."""
+    """An artifact that may be an image."""
 
     path: str
     problem: str
-    """Why it is none; empty where it is one."""
+    """Why it is not a valid image; empty if it is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logged:
-    """A run with what hangs on it."""
+    """A run with its models and pictures."""
 
     run: StoredRun
     models: tuple[Model, ...] = ()

@@ -1,4 +1,4 @@
-"""Whether a file is a real picture: its content, not its name."""
+"""Whether a file is a valid image, judged by its content and not its name."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ MAX_PIXELS = 50_000_000
 MAX_PICTURES = 60
 MAX_PIXELS_IN_ALL = 250_000_000
 _LEAST_SIDE = 16
-"""Pixels; nobody can read a confusion matrix in less."""
+"""Minimum width and height in pixels: a plot is unreadable below that."""
 _DRAWN = {"path", "rect", "text", "image", "line", "polygon", "polyline", "circle", "use", "tspan"}
 _HTML_PICTURE = re.compile(rb"<(?:img|svg|canvas|table)\b|plotly|vega|bokeh|echarts", re.IGNORECASE)
-_TOO_LARGE = "it is too large to be a plot"
+_TOO_LARGE = "too large for a plot"
 
 
 class Gallery:
-    """Looks at the pictures of one submission; all of them together may take only so much to decode."""
+    """Checks the images of one submission, with a common budget for decoding them."""
 
     def __init__(self) -> None:
         self._pictures = MAX_PICTURES
         self._pixels = MAX_PIXELS_IN_ALL
 
     def problem(self, name: str, data: bytes | None) -> str:
-        """Why a file is no real picture; empty where it is one.
+        """Why a file is not a valid image; empty if it is one.
 
         Args:
             name: its ending says what to expect.
@@ -43,14 +43,14 @@ class Gallery:
             return "it is empty"
         self._pictures -= 1
         if self._pictures < 0:
-            return f"more than {MAX_PICTURES} pictures are not looked at"
+            return f"not checked: there are more than {MAX_PICTURES} images"
         match PurePosixPath(name).suffix.lower():
             case ".svg":
                 return _svg(data)
             case ".pdf":
-                return "" if data.startswith(b"%PDF-") and b"/Page" in data else "it is not a PDF page"
+                return "" if data.startswith(b"%PDF-") and b"/Page" in data else "not a PDF page"
             case ".html" | ".htm":
-                return "" if _HTML_PICTURE.search(data) else "the page shows no picture"
+                return "" if _HTML_PICTURE.search(data) else "the page shows no image"
             case _:
                 return self._raster(data)
 
@@ -65,15 +65,15 @@ class Gallery:
                     if pixels > min(MAX_PIXELS, self._pixels):
                         return _TOO_LARGE
                     if min(image.size) < _LEAST_SIDE:
-                        return f"it is only {image.width} x {image.height} pixels"
+                        return f"only {image.width} x {image.height} pixels"
                     self._pixels -= pixels
                     shades = image.convert("L").getextrema()
         except UnidentifiedImageError:
-            return "it is not an image"
+            return "not an image"
         except (Image.DecompressionBombError, MemoryError):
             return _TOO_LARGE
         except Exception as error:  # decoders raise whatever they stumble over
-            return f"it cannot be decoded: {error}"
+            return f"cannot be decoded: {error}"
         return "it is blank" if shades[0] == shades[1] else ""
 
 
@@ -94,10 +94,10 @@ def _svg(data: bytes) -> str:
     try:
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:  # the last of an unknown encoding
-        return f"it is not valid SVG: {error}"
+        return f"not valid SVG: {error}"
     if first != "svg":
-        return "it is not an SVG drawing"
-    return "" if drawn else "nothing is drawn in it"
+        return "not an SVG drawing"
+    return "" if drawn else "the drawing is empty"
 
 
 def says(path: str, words: Sequence[str]) -> bool:

@@ -55,7 +55,7 @@ _META = "meta.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run as a store holds it, wherever that is."""
+    """A run as found in a store."""
 
     id: str
     name: str = ""
@@ -68,7 +68,7 @@ class StoredRun:
 
     @property
     def finished(self) -> bool:
-        """Whether it ended well by MLflow's own account."""
+        """Whether MLflow has it as FINISHED."""
         return self.status == "FINISHED"
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grader.runtime.submission_runtime import Seeded
 
 SERVED = "served"
-"""The probe's label of a served model."""
+"""The probe's label for the served model."""
 _MODEL_NAME = "model"
 Stage = Literal["None", "Staging", "Production", "Archived"]
 _MOST_NAMES = 3
@@ -35,12 +35,12 @@ _SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
 
 
 class ModelSpec(Parameters):
-    """How a model is fitted."""
+    """How to fit a model."""
 
     labels: Literal["flipped", "shuffled"] | None = None
-    """What is done to the labels first, so that it predicts otherwise than the others."""
+    """How the labels are changed first, so that its predictions differ from those of other models."""
     params: dict[str, float] = Field(default_factory=dict)
-    """Parameters of the model's class."""
+    """Parameters for the model's class."""
 
     def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """What a probe is asked for, with parameters that this does not state."""
@@ -49,23 +49,23 @@ class ModelSpec(Parameters):
 
 
 class SeedRun(Parameters):
-    """One run of the world, told apart by its name."""
+    """One run of the world, identified by its name."""
 
     experiment: str
     name: str
     metrics: dict[str, float]
     exact: bool = False
-    """Its metrics are exactly these, whatever the seed: a limit that candidates know."""
+    """Whether the metrics stay as given, whatever the seed: for a limit that candidates know."""
     model: str | None = None
     status: Literal["FINISHED", "FAILED", "RUNNING", "KILLED", "SCHEDULED"] | None = None
     deleted: bool = False
 
 
 class Asked(Parameters):
-    """What candidates are to find out."""
+    """What candidates are asked to find out."""
 
     run: str
-    """The name in the rubric."""
+    """The run's name in the rubric."""
     metric: str
 
 
@@ -79,31 +79,31 @@ class TrackedRuns(World):
     kind: ClassVar[str] = "tracked_runs"
 
     data: GivenFile
-    """The given data that models learn from."""
+    """The given data that models are fitted on."""
     target: str
-    """The column of labels."""
+    """The label column."""
     models: dict[str, ModelSpec]
-    """How the models of its runs are fitted, by label."""
+    """How to fit the models of its runs, by label."""
     files: dict[str, str]
-    """Models that are files beside the server: path -> label."""
+    """Models that exist as files as well: label by path."""
     params: dict[str, tuple[str, ...]]
-    """Values that a parameter of a run may have."""
+    """Values that a run's parameter may have."""
     jitter: Annotated[float, Field(ge=0, lt=0.01)]
     """How far above hundredths metrics may lie: at two places they are told apart, rounded or cut off."""
     asked: Asked
     """Any value that fits, less those that the submission names: none may have been written down before."""
     turns: tuple[tuple[str, ...], ...]
-    """Runs that may be logged in each other's place."""
+    """Groups of runs that may swap places in the order of logging."""
     runs: tuple[SeedRun, ...]
-    """In the order in which they are logged."""
+    """The runs, in the order in which they are logged."""
     rows: Annotated[int, Field(gt=0)]
-    """How many rows the models predict, at least."""
+    """The minimum number of rows that the models predict."""
     more_rows: Annotated[int, Field(ge=0)]
-    """How many more there may be, as the seed wants."""
+    """How many more rows the seed may add."""
     repeated: Annotated[float, Field(ge=0, lt=1)]
-    """The share of rows that stand there already."""
+    """The share of rows that repeat an earlier row."""
     blank: Annotated[float, Field(ge=0, lt=1)]
-    """The share of rows with a blank, where the data have some and the environment's models take them."""
+    """The share of rows with a blank, if the data have blanks and the environment's models accept them."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -115,17 +115,17 @@ class TrackedRuns(World):
         for label in (*self.files.values(), *(run.model for run in self.runs if run.model is not None)):
             require_name("model", label, self.models)
         if all(self.asked.metric not in run.metrics for run in self.runs if run.name == self.asked.run):
-            raise ValueError(f"the run {self.asked.run!r} has no metric {self.asked.metric!r}")
+            raise ValueError(f"run {self.asked.run!r} has no metric {self.asked.metric!r}")
         _draw_metrics_of(self, random.Random(0), ())  # noqa: S311
         return self
 
     @property
     def experiments(self) -> frozenset[str]:
-        """The names of its experiments."""
+        """The names of the experiments."""
         return frozenset(run.experiment for run in self.runs)
 
     def require_search(self, experiment: str, metric: str) -> None:
-        """Refuse what no run of the world has.
+        """Refuse an experiment or metric that no run of the world has.
 
         Raises:
             ValueError: there is no such experiment, or none of its runs has the metric.
@@ -140,7 +140,7 @@ class TrackedRuns(World):
 
 
 class ServedRun(Parameters):
-    """The run that a served model comes from."""
+    """The run that the served model comes from."""
 
     experiment: str
     name: str
@@ -149,7 +149,7 @@ class ServedRun(Parameters):
 
 
 class ServedVersion(Parameters):
-    """A version of a registered model; of the world's only run."""
+    """A version of the registered model, from the world's only run."""
 
     name: str
     stage: Stage | None = None
@@ -157,22 +157,22 @@ class ServedVersion(Parameters):
 
 
 class ServedModel(World):
-    """One model, registered on the server and as a file beside it."""
+    """One model, both registered on the server and saved as a file."""
 
     kind: ClassVar[str] = "served_model"
 
     data: GivenFile
-    """The given data that models learn from."""
+    """The given data that models are fitted on."""
     target: str
-    """The column of labels."""
+    """The label column."""
     model: ModelSpec = ModelSpec()
-    """How it is fitted."""
+    """How to fit it."""
     run: ServedRun
-    """The run that it comes from."""
+    """The run that the model comes from."""
     versions: Annotated[tuple[ServedVersion, ...], Field(min_length=1)]
-    """Its versions in the registry."""
+    """The model's versions in the registry."""
     file: str
-    """Where the exam keeps the model as a file."""
+    """Paths at which the exam keeps the model as a file."""
 
     def request(self, params: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """What the probe `seed_model` is asked for."""
@@ -420,7 +420,7 @@ def _draw_between(
         ValueError: there is no room for so many.
     """
     if count > len(room):
-        raise ValueError(f"{count} runs do not fit between two exact ones: metrics differ by hundredths")
+        raise ValueError(f"{count} runs do not fit between two exact ones: their metrics differ by 0.01")
     if asked is None:
         return sorted(rng.sample(room, count))
     # What is named changes nothing else, so that most submissions share a world.

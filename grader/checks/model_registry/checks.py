@@ -26,7 +26,7 @@ def version_created(context: Context, *, scenario: Registration) -> Outcome:
 
 @check("registry.source_is_best", evidence=Evidence.RUNS)
 def source_is_best(context: Context, *, scenario: Registration) -> Outcome:
-    """The new version's source is the run of the experiment with the highest metric."""
+    """The new version comes from the experiment's run with the highest metric."""
     return _judged(context, scenario, lambda seen: judge_best(seen, scenario.model, scenario.metric))
 
 
@@ -42,10 +42,10 @@ def stage_is(context: Context, *, scenario: Registration, stage: Stage) -> Outco
 
 @check("registry.description", evidence=Evidence.RUNS)
 def description(context: Context, *, scenario: Registration, text: str) -> Outcome:
-    """The version or the model has a description that begins so and gives the best run's metric.
+    """The version or the model has a description that begins with a text and states the best run's metric.
 
     Args:
-        text: how the description begins, whatever the case.
+        text: how the description begins; case does not matter.
     """
     return _judged(
         context,
@@ -56,14 +56,14 @@ def description(context: Context, *, scenario: Registration, text: str) -> Outco
 
 def _judged(context: Context, scenario: Registration, judge: Callable[[Registered], Outcome]) -> Outcome:
     seen = registered(context, scenario)
-    return unverified("the registration is no program that can be started") if seen is None else judge(seen)
+    return unverified("the registration script cannot be started") if seen is None else judge(seen)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
 
 
 def judged(seen: Registered) -> ModelVersion | None:
-    """The version that the script is about.
+    """The version to judge.
 
     The newest that it put into a stage. Where it staged none, one of the best run, else the newest.
     """
@@ -73,12 +73,14 @@ def judged(seen: Registered) -> ModelVersion | None:
 
 
 def judge_created(seen: Registered, model: str) -> Outcome:
-    """There is a version."""
+    """There is a new version."""
     if seen.trained and seen.versions:
-        return passed(Finding(message="training registers its models, and the script goes on from there"))
+        return passed(
+            Finding(message="training registers its models; the registration script started from those")
+        )
     if seen.versions:
         return passed(*_remarks(seen))
-    other = f"only {', '.join(seen.others)}" if seen.others else ""
+    other = f"only new versions of {', '.join(seen.others)}" if seen.others else ""
     message = f"{model} has no new version"
     finding = seen.called.finding("" if not seen.called.run.ok else message, expected=f"a version of {model}")
     if not seen.called.run.ok:
@@ -100,7 +102,7 @@ def _remarks(seen: Registered) -> Iterator[Finding]:
 
 
 def judge_best(seen: Registered, model: str, metric: str) -> Outcome:
-    """The version judged comes from the best run."""
+    """The version comes from the best run."""
     version = judged(seen)
     if version is None or seen.best is None:
         return _no_version(seen, model)
@@ -109,8 +111,8 @@ def judge_best(seen: Registered, model: str, metric: str) -> Outcome:
     best = f"{seen.best.name} of {seen.best.experiment} with {metric} {seen.best.metrics[metric]:.4g}"
     return failed(
         Finding(
-            message=f"version {version.version} of {model} does not come from the best run",
-            expected=f"a model of run {best}",
+            message=f"version {version.version} of {model} is not from the best run",
+            expected=f"the model of run {best}",
             actual=f"run {seen.run_of(version) or 'unknown'}, source {version.source}",
             where=seen.called.shown,
         )
@@ -118,7 +120,7 @@ def judge_best(seen: Registered, model: str, metric: str) -> Outcome:
 
 
 def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
-    """The version judged is in the stage."""
+    """The version is in the stage."""
     version = judged(seen)
     if version is None:
         return _no_version(seen, model)
@@ -134,14 +136,14 @@ def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
         Finding(
             message=message,
             expected=f"stage {stage}",
-            actual=f"it is in {shown}{aliases}",
+            actual=f"{shown}{aliases}",
             where=seen.called.shown,
         )
     )
 
 
 def judge_description(seen: Registered, model: str, metric: str, text: str) -> Outcome:
-    """On the model, or on a version of it."""
+    """The model, or a version of it, has the description."""
     said = [seen.model, *(each.description for each in seen.versions)]
     if seen.best is None or not (seen.versions or seen.model):
         return _no_version(seen, model)
@@ -149,8 +151,8 @@ def judge_description(seen: Registered, model: str, metric: str, text: str) -> O
     if any(describes(each, text, value) for each in said):
         return passed()
     given = next((each for each in said if each), "")
-    message = f"the description of {model} is another" if given else f"{model} has no description"
-    stopped = "" if given or seen.called.run.ok else ": the script stopped before"
+    message = f"{model} has another description" if given else f"{model} has no description"
+    stopped = "" if given or seen.called.run.ok else ", since the script stopped before"
     return failed(
         Finding(
             message=message + stopped,
@@ -177,7 +179,7 @@ def describes(said: str, text: str, value: float) -> bool:
 
 def _no_version(seen: Registered, model: str) -> Outcome:
     if seen.versions:
-        return failed(Finding(message="no run of the experiment is left", where=seen.called.shown))
+        return failed(Finding(message="the experiment has no runs left", where=seen.called.shown))
     return failed(Finding(message=f"{model} has no new version", where=seen.called.shown))
 
 

@@ -30,7 +30,7 @@ _RUNNABLE = (".py", ".sh", ".bash", ".zsh")
 
 
 class Registration(Scenario):
-    """How a registration is run; the same mapping for every check, so that they share its run."""
+    """How a registration script is run."""
 
     kind: ClassVar[str] = "registration"
 
@@ -39,17 +39,17 @@ class Registration(Scenario):
     world: TrackedRuns
     """What is on the tracking server."""
     model: str
-    """The name under which it is registered."""
+    """The registered model's name."""
     experiment: str
-    """The experiment that is asked about."""
+    """The experiment whose best run is to be registered."""
     metric: str
-    """The metric that runs are compared by."""
+    """The metric by which runs are compared."""
     calls: Names
-    """Functions that register."""
+    """Functions that register a model."""
     raw: GivenFile
-    """The given data that the grader cleans, for a registration at the end of a training."""
+    """The given data that the grader cleans, in case training registers the model at its end."""
     data: str
-    """Where the cleaned data belong."""
+    """The path of the cleaned data."""
     training: DeliverableIfAny
     """The deliverable that may have registered its models already."""
     registers: str
@@ -57,9 +57,9 @@ class Registration(Scenario):
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
@@ -74,11 +74,11 @@ class Registered:
     file: str
     answered: Answered
     versions: tuple[ModelVersion, ...] = ()
-    """Those of the model, oldest first."""
+    """The model's versions, oldest first."""
     model: str = ""
     """The registered model's own description."""
     others: tuple[str, ...] = ()
-    """Other names in the registry."""
+    """Other registered models."""
     best: RunInfo | None = None
     """The best run of the experiment, once the script is done."""
     sources: dict[str, str]
@@ -88,11 +88,11 @@ class Registered:
 
     @property
     def called(self) -> Called:
-        """The call that did it."""
+        """The call that registered."""
         return self.answered.called
 
     def run_of(self, version: ModelVersion) -> str:
-        """Id of the run that a version comes from, as far as can be told."""
+        """The id of the run that a version comes from; empty if unknown."""
         known = [*self.sources.items(), *([(self.best.id, self.best.id)] if self.best else [])]
         found = next((run for part, run in known if part in version.source.split("/")), "")
         return found or version.run_id
@@ -261,7 +261,7 @@ def _all_versions(context: Context, scenario: Registration) -> list[Version]:
 
 
 def _asked(server: MlflowServer) -> bool:
-    """Whether anything was asked of the registry."""
+    """Whether the registry received any request."""
     return any(
         "/registered-models/" in each.path or "/model-versions/" in each.path for each in server.requests()
     )

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 MOST_IGNORE_FILES = 200
 MOST_IGNORE_BYTES = 2**20
-"""Of all ignore files together; git holds each pattern against each path."""
+"""Limit for all ignore files together: git compares every pattern with every path."""
 SECONDS = 30
 MOST_NAMED = 4
-"""How many of the files that would do are named: enough to see what is meant, and no list to copy."""
+"""How many of the acceptable files a finding names: enough as an example, too few to copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Rule:
 
     @property
     def ignores(self) -> bool:
-        """Whether it ignores the path, rather than taking it out again."""
+        """Whether the pattern ignores the path; otherwise it re-includes it."""
         return not self.pattern.startswith("!")
 
     @property
@@ -48,10 +48,10 @@ class Rule:
 
 @check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
 def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
-    """Git ignores every one of these files.
+    """Git ignores all of these files.
 
     Args:
-        paths: files that need not exist; all of them.
+        paths: the files, which need not exist.
     """
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
@@ -65,7 +65,7 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
     """Git ignores at least one of these files.
 
     Args:
-        paths: files that need not exist; one of them is enough.
+        paths: the files, which need not exist; one is enough.
     """
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
@@ -81,11 +81,11 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
 def tracks(
     context: Context, *, file: Deliverable, paths: tuple[str, ...], while_ignoring: tuple[str, ...]
 ) -> Outcome:
-    """Git ignores some files and still tracks these.
+    """Git tracks these files although it ignores others.
 
     Args:
-        paths: files that git has to track.
-        while_ignoring: files that git has to ignore at the same time.
+        paths: files that git must track.
+        while_ignoring: files that git must ignore at the same time.
     """
     rules = _rules(context, [*while_ignoring, *paths])
     if isinstance(rules, Finding):
@@ -97,8 +97,8 @@ def tracks(
             findings.append(
                 Finding(
                     message=f"{path} is ignored, so git would not track it",
-                    expected="it is tracked",
-                    actual=f"the pattern {rule.pattern!r} ignores it",
+                    expected="tracked",
+                    actual=f"ignored by the pattern {rule.pattern!r}",
                     where=rule.where,
                 )
             )
@@ -128,14 +128,11 @@ def _not_ignored(rule: Rule | None, paths: Sequence[str], file: str) -> Finding:
     first, *others = paths
     message = f"{first} is not ignored"
     if others:
-        message += f", nor {'is' if len(others) == 1 else 'are'} {', '.join(others)}"
+        message = f"not ignored: {', '.join(paths)}"
     if rule is None:
         actual = "no pattern matches it" if not others else "no pattern matches"
         return Finding(message=message, actual=actual, where=file)
-    taken = "it" if not others else "them"
-    return Finding(
-        message=message, actual=f"the pattern {rule.pattern!r} takes {taken} out again", where=rule.where
-    )
+    return Finding(message=message, actual=f"re-included by the pattern {rule.pattern!r}", where=rule.where)
 
 
 def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
@@ -165,10 +162,8 @@ def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | 
         try:
             _answer(git, context.submission.root, (), paths)
         except _NoAnswer:
-            raise GraderFault("git did not say which files are ignored", log_tail=str(error)) from error
-        return Finding(
-            message="git does not say which files are ignored", detail=str(error), where=str(files[0])
-        )
+            raise GraderFault("git failed to list the ignored files", log_tail=str(error)) from error
+        return Finding(message="git cannot list the ignored files", detail=str(error), where=str(files[0]))
 
 
 def _answer(
@@ -196,7 +191,7 @@ def _repository(git: Path) -> Iterator[Path]:
         root.mkdir()
         done = _git(git, root, "init", "--quiet", "--template=")
         if done.returncode:
-            raise GraderFault("git did not make a scratch repository", log_tail=done.output)
+            raise GraderFault("git could not create a scratch repository", log_tail=done.output)
         yield root
 
 
@@ -231,7 +226,7 @@ def _touch(path: Path) -> None:
 def _check_ignore(git: Path, root: Path, paths: Sequence[str]) -> dict[str, Rule]:
     done = _git(git, root, "check-ignore", "-v", "-z", "--no-index", "--stdin", stdin="\0".join(paths))
     if done.timed_out or done.returncode not in (0, 1):
-        raise _NoAnswer(f"it did not end within {SECONDS} s" if done.timed_out else done.output[-2000:])
+        raise _NoAnswer(f"no answer within {SECONDS} s" if done.timed_out else done.output[-2000:])
     fields = done.stdout.split("\0")
     return {
         path: Rule(source, int(line or 0), pattern)

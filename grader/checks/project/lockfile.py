@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 MOST_SHOWN = 5
-"""Findings of one kind: the sixth unpinned line teaches nothing that the first five did not."""
+"""How many findings of one kind are shown: the sixth unpinned line teaches nothing new."""
 
 
 @check("lockfile.pinned")
@@ -33,7 +33,9 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
     wanted = [line for line in asked if not line.itself]
     if not wanted:
         return failed(
-            Finding(message="it pins nothing", expected="one name==version a line", where=source.name)
+            Finding(
+                message="it has no requirements", expected="one name==version per line", where=source.name
+            )
         )
     loose = [_loose(line, source) for line in wanted if line.pin is None]
     return failed(*_some(loose)) if loose else passed()
@@ -43,7 +45,7 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
 def agrees(
     context: Context, *, file: Deliverable, project: DeliverableIfAny, packages: tuple[str, ...]
 ) -> Outcome:
-    """The named packages are in the lock file, at versions inside the project file's ranges.
+    """The named packages are in the lock file, at versions that the project file allows.
 
     Args:
         packages: the packages' names on PyPI.
@@ -65,27 +67,27 @@ def agrees(
 
 @check("lockfile.complete", evidence=Evidence.RUNS)
 def complete(context: Context, *, file: Deliverable) -> Outcome:
-    """The lock file installs, and nothing that an installed package needs is missing from it."""
+    """The lock file installs, and includes every package that its packages need."""
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message=f"{file} is missing"))
     if context.lab is None:
-        return unverified("whether the lock file installs is not tried with --static")
+        return unverified("with --static, installing the lock file is not tried")
     environment = context.lab.environment
     if environment.installs is None:
         return unverified(
-            environment.reason or "the lock file could not be tried", detail=environment.log_tail
+            environment.reason or "installing the lock file could not be tried", detail=environment.log_tail
         )
     if not environment.installs:
         return failed(
             Finding(
-                message=environment.reason or "it does not install",
-                expected="every line of it installs together",
+                message=environment.reason or "the lock file does not install",
+                expected="all of its lines install together",
                 where=source.name,
                 detail=environment.log_tail,
             )
         )
-    missing = [Finding(message=f"it lacks {needed}", where=source.name) for needed in environment.missing]
+    missing = [Finding(message=f"{needed} is missing", where=source.name) for needed in environment.missing]
     return failed(*_some(missing)) if missing else passed()
 
 
@@ -100,13 +102,13 @@ def _lines(context: Context, file: str) -> tuple[Line, ...] | Finding:
 
 
 def _loose(line: Line, source: SourceFile) -> Finding:
-    message = "it is not pinned to one version"
+    message = "not pinned to one version"
     if line.error:
-        message = f"it is no requirement: {line.error}"
+        message = f"not a valid requirement: {line.error}"
     elif line.local:
-        message = "it points into your own file system, where nobody else can install it from"
+        message = "a local path, which nobody else can install from"
     elif line.reference is not None:
-        message = "it installs from a URL instead of naming a version"
+        message = "a URL instead of a pinned version"
     return Finding(
         message=message,
         expected="name==version",
@@ -130,7 +132,7 @@ def _disagreements(
     if not here:
         other = any(line.name == name for line in lines)
         why = " for this platform" if other else ""
-        yield Finding(message=f"{package} is not in it{why}", expected=f"{package}==…", where=source.name)
+        yield Finding(message=f"{package} is missing{why}", expected=f"{package}==…", where=source.name)
     # A package that the project file does not ask for has no range to be in: 1.1.dependencies says so.
     ranges = [each for each in needed if each.name == name and each.range is not None]
     for line in here:
@@ -140,7 +142,7 @@ def _disagreements(
         for each in ranges:
             if each.range is not None and not each.range.admits(line.version, prereleases=True):
                 yield Finding(
-                    message=f"{package} is pinned outside the range that the project asks for",
+                    message=f"{package} is pinned outside the project's own range",
                     expected=f"{each.text} ({each.where})",
                     actual=line.raw.partition(" ")[0],
                     where=source.where(line.number),

@@ -1,4 +1,4 @@
-""".pre-commit-config.yaml: valid for pre-commit itself, with the hooks asked for."""
+""".pre-commit-config.yaml: valid for pre-commit itself, with the required hooks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 _IDLE = frozenset({"echo", "true", "false", ":", "printf", "exit", "test"})
-"""Commands that look at no file: a local hook of only these is a hook in name."""
+"""Commands that check nothing: a local hook of only these is a hook in name only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,12 @@ def hook(
     repos: tuple[str, ...],
     commands: tuple[str, ...],
 ) -> Outcome:
-    """The configuration is valid and has one of these hooks, from such a repo or as a local command.
+    """The configuration is valid and has one of these hooks, from a listed repository or as a local command.
 
     Args:
-        ids: ids of hooks, any of them.
-        repos: repositories that the hook comes from.
-        commands: commands of a local hook that do the same.
+        ids: the accepted hook ids.
+        repos: the repositories that the hook may come from.
+        commands: the accepted commands of a local hook.
     """
     source = context.submission.deliverable(file)
     if source is None:
@@ -90,7 +90,7 @@ def _words(entry: str) -> Iterator[str]:
 
 def _hooks(source: SourceFile) -> tuple[Hook, ...] | Finding:
     if isinstance(source.yaml, Problem):
-        return source.yaml.finding("a configuration that pre-commit reads")
+        return source.yaml.finding("a configuration that pre-commit can read")
     loaded = _load(source)
     return loaded if isinstance(loaded, Finding) else tuple(_listed(loaded))
 
@@ -109,7 +109,7 @@ def _load(source: SourceFile) -> dict[str, Any] | Finding:
         said = [str(error)]
     *places, last = (" ".join(part.split()) for part in said if part.strip())
     return Finding(
-        message=f"pre-commit does not accept it: {last}",
+        message=f"pre-commit rejects it: {last}",
         where=source.name,
         detail="\n".join(places[1:]),
     )

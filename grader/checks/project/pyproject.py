@@ -1,4 +1,4 @@
-"""pyproject.toml: its metadata, and what it says that the project needs at run time."""
+"""pyproject.toml: the project's metadata and its runtime dependencies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 _METADATA = ("build-system", "project", "dependency-groups")
-"""The tables that standards speak of; what else stands at the top level is no metadata."""
+"""The tables that standards define; other top-level tables are not metadata."""
 _NAME = re.compile(r"[A-Z0-9](?:[A-Z0-9._-]*[A-Z0-9])?", re.IGNORECASE)
 
 
@@ -38,15 +38,15 @@ class Needed:
     name: str
     """Normalised."""
     text: str
-    """As a finding shows it."""
+    """The requirement as findings show it."""
     range: Range | None
-    """None where it names no version that can be read: a URL, a path, a typing error."""
+    """None if it has no readable version: a URL, a path, a typo."""
     where: str
 
 
 @check("pyproject.metadata")
 def metadata(context: Context, *, file: Deliverable) -> Outcome:
-    """It is valid TOML and valid project metadata with a name and a version (PEP 621 or Poetry's table)."""
+    """The file is valid TOML with valid metadata, a name and a version (PEP 621 or Poetry)."""
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message=f"{file} is missing"))
@@ -60,7 +60,7 @@ def _is_a_version(text: str) -> str:
     try:
         Version(text)
     except InvalidVersion:
-        raise ValueError(f"{text!r} is no version: write 2.1 or 2.1.0") from None
+        raise ValueError(f"{text!r} is not a version; write 2.1 or 2.1.0") from None
     return text
 
 
@@ -72,11 +72,11 @@ def requires(
     package: str,
     at_least: Annotated[str, AfterValidator(_is_a_version)],
 ) -> Outcome:
-    """A runtime dependency admits no version under a floor and at least one above it.
+    """A runtime dependency allows no version below a minimum, and at least one version from there up.
 
     Args:
         package: the package's name on PyPI.
-        at_least: the floor.
+        at_least: the minimum version.
     """
     source = context.submission.deliverable(file)
     expected = f"{package}>={at_least}"
@@ -96,7 +96,7 @@ def requires(
 
 
 def runtime(context: Context, source: SourceFile) -> tuple[Needed, ...]:
-    """What a project needs at run time, where the exam's Python runs; extras and groups left out."""
+    """The runtime dependencies on the exam's Python, without extras and groups."""
     return context.memo.once(("pyproject runtime", source.name), lambda: tuple(_runtime(context, source)))
 
 
@@ -123,9 +123,7 @@ def _complaint(document: dict[str, Any]) -> Finding | None:
     if project is None and isinstance(own, dict):
         return _poetry_complaint(own)
     if project is None:
-        return Finding(
-            message="it has no project metadata", expected="a [project] table with a name and a version"
-        )
+        return Finding(message="no project metadata", expected="a [project] table with a name and a version")
     from fastjsonschema import JsonSchemaValueException
 
     try:
@@ -134,7 +132,7 @@ def _complaint(document: dict[str, Any]) -> Finding | None:
         said = getattr(error, "summary", "") or str(error)
         value = getattr(error, "value", None)
         return Finding(
-            message=f"its metadata is not valid: {said.splitlines()[0]}",
+            message=f"the project metadata is invalid: {said.splitlines()[0]}",
             actual=repr(value)[:100] if isinstance(value, str) else "",
         )
     return None
@@ -269,15 +267,15 @@ def _poetry_applies(context: Context, value: dict[str, Any]) -> bool:
 
 
 def _too_wide(needed: Needed, floor: Version, at_least: str, expected: str) -> Finding | None:
-    """What is wrong with a requirement, if anything."""
+    """The finding for a requirement, if anything is wrong with it."""
     message = ""
     if needed.range is None:
-        message = "it gives no range of versions that can be read"
+        message = "no readable version range"
     elif (low := needed.range.under(floor)) is not None:
         such = "" if "99999" in str(low) else f", such as {low}"
-        message = f"it admits versions under {at_least}{such}"
+        message = f"versions below {at_least} are allowed{such}"
     elif needed.range.above(floor) is None:
-        message = f"it admits no version from {at_least} up"
+        message = f"no version from {at_least} up is allowed"
     if not message:
         return None
     return Finding(message=message, expected=expected, actual=needed.text, where=needed.where)
@@ -289,7 +287,7 @@ def _absent(source: SourceFile, document: dict[str, Any], package: str, expected
     ]
     message = f"{package} is not among the runtime dependencies"
     if elsewhere:
-        message += f", only in {elsewhere[0]}"
+        message += f", only {elsewhere[0]}"
     return Finding(message=message, expected=expected, where=source.where(_line_of(source, package)))
 
 
@@ -298,9 +296,9 @@ def _other_places(document: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]
     project = document.get("project")
     project = project if isinstance(project, dict) else {}
     for place, groups in (
-        ("a line whose marker is false on the exam's Python", {"": project.get("dependencies")}),
-        ("an optional dependency", project.get("optional-dependencies")),
-        ("a dependency group", document.get("dependency-groups")),
+        ("on a line whose marker is false on the exam's Python", {"": project.get("dependencies")}),
+        ("as an optional dependency", project.get("optional-dependencies")),
+        ("in a dependency group", document.get("dependency-groups")),
     ):
         for listed in groups.values() if isinstance(groups, dict) else ():
             texts = [text for text in listed if isinstance(text, str)] if isinstance(listed, list) else []

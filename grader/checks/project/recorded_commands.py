@@ -1,8 +1,9 @@
-"""Shell commands that a submission records, wherever and in whatever form it does."""
+"""Shell commands that a submission records, in whatever file and form."""
 
 from __future__ import annotations
 
 import posixpath
+import shlex
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -25,13 +26,13 @@ _HELP = ("-h", "--help")
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A command, and the folder in which the commands before it have left us."""
+    """A command, and the folder in which it would run."""
 
     command: Command
     folder: str
 
     def is_call(self, pattern: CommandPattern, arguments: Sequence[str]) -> bool:
-        """Whether it is this command, and is given these arguments."""
+        """Whether it is this command, with these arguments."""
         match = pattern.match(self.command)
         if match is None or match.problem:
             return False
@@ -48,11 +49,11 @@ class Recorded:
 def recorded(
     context: Context, *, file: DeliverableIfAny, command: str, arguments: tuple[str, ...] = ()
 ) -> Outcome:
-    """A command is recorded with these arguments, in a script, a recipe, a README or other notes.
+    """A command with these arguments is recorded in a script, a Makefile, a README or other notes.
 
     Args:
-        command: the program and its first words: `dvc remote add`.
-        arguments: what else it must be given; a path counts from the project's root.
+        command: the program and its subcommands: `dvc remote add`.
+        arguments: arguments that it must have; paths are relative to the project's root.
     """
     pattern = parse_pattern(command, _HELP)
     program = pattern.program
@@ -62,20 +63,20 @@ def recorded(
     if any(each.is_call(pattern, arguments) for each in known):
         return passed()
     near = [each.command.words for each in known if each.is_call(pattern, [])]
-    message = f"the command {command} is nowhere recorded"
+    message = f"the command {command} is not recorded"
     if near:
-        message = f"{command} is recorded, and not with {' '.join(arguments)}"
+        message = f"{command} is recorded, but not with {shlex.join(arguments)}"
     return failed(
         Finding(
             message=message,
-            expected=" ".join([command, *arguments]),
-            actual=" ".join(near[0])[:200] if near else "",
+            expected=shlex.join([*command.split(), *arguments]),
+            actual=shlex.join(near[0])[:200] if near else "",
         )
     )
 
 
 def _all(submission: Submission, file: str, program: str) -> tuple[Recorded, ...]:
-    """Every command of scripts that speak of a program, and of the file that a manifest names."""
+    """Every command in scripts that mention a program, and in the file that a manifest names."""
     named = submission.deliverable(file)
     found = [text for _, (text, _) in scripts(submission)]
     if named is not None and not any(of(named)) and isinstance(named.text, str):
@@ -94,7 +95,7 @@ def _read(text: str) -> tuple[Recorded, ...]:
 
 
 def _moved(folder: str, arguments: tuple[str, ...]) -> str:
-    """Where `cd` leads; anywhere that the text does not tell is taken for the root."""
+    """The folder that `cd` leads to; the root if the text does not tell."""
     target = next((word for word in arguments if not word.startswith("-")), "")
     moved = posixpath.normpath(posixpath.join(folder, target))
     return "" if not target or "$" in target or moved.startswith(("/", "..", "~")) else moved

@@ -1,1 +1,1 @@
-"""Alerting rules, read and tried with promtool."""
+"""Prometheus alerting rules, read or tested with promtool."""

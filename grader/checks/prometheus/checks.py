@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from grader.checks.prometheus.facts import RuleFile
     from grader.context import Context
 
-_READ = Finding(message="promtool is not on this machine: the rules were read, not tried")
+_READ = Finding(message="promtool is not installed here, so the rules were read but not tested")
 
 
 @check("prometheus.valid", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
 def valid(context: Context, *, file: Deliverable) -> Outcome:
-    """A rule file that Prometheus loads, with at least one alert in it."""
+    """Prometheus loads the rule file, which has at least one alert."""
     source = context.submission.deliverable(file)
     if source is None:
-        return failed(Finding(message="the file with the alert rules is missing"))
+        return failed(Finding(message="the alert rules file is missing"))
     rules = _rules(context, source)
     if isinstance(rules, Problem):
         return failed(rules.finding(expected="a Prometheus rule file"))
     if not any(rule.alert for rule in rules.rules):
-        return failed(Finding(message="the file holds no alert", where=source.name))
+        return failed(Finding(message="the file has no alert", where=source.name))
     if not rules.grouped:
         return failed(Finding(message=alert_rules.NO_GROUPS, where=source.name))
     if context.tools.find("promtool") is None:
@@ -43,7 +43,7 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
     lines = [line.strip() for line in said.splitlines() if line.strip() not in ("", "FAILED:")]
     return failed(
         Finding(
-            message="Prometheus refuses the file",
+            message="Prometheus rejects the file",
             actual=lines[0][:500] if lines else "",
             where=source.name,
             detail="\n".join(lines[1:])[:3000],
@@ -53,18 +53,18 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
 
 def _has_a_quantile(given: Any) -> None:
     if given.shows == "quantile" and given.scenario.watches != "latency":
-        raise ValueError(f"an alert on a {given.scenario.watches} takes no quantile: one on a latency does")
+        raise ValueError(f"an alert on a {given.scenario.watches} has no quantile; only one on a latency has")
 
 
 @check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True, rule=_has_a_quantile)
 def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "quiet", "quantile"]) -> Outcome:
-    """An alert `fires` when it should, stays `quiet` when it should, or takes the `quantile` asked for.
+    """An alert `fires` when it should, stays `quiet` when it should, or uses the required `quantile`.
 
     It fires well over the threshold once that has lasted its time; it stays quiet well under it and until
     then.
 
     Args:
-        shows: what is asked of the alert.
+        shows: which of these to check.
     """
     key = ("prometheus.verdict", scenario)
     found = context.memo.once(key, lambda: _verdict(context, scenario))
@@ -74,7 +74,7 @@ def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "qu
 def _verdict(context: Context, spec: Alert) -> Verdict | Outcome:
     source = context.submission.deliverable(spec.file)
     if source is None:
-        return failed(Finding(message="the file with the alert rules is missing"))
+        return failed(Finding(message="the alert rules file is missing"))
     rules = _rules(context, source)
     if isinstance(rules, Problem):
         return failed(rules.finding(expected="a Prometheus rule file"))
@@ -100,7 +100,7 @@ def _outcome(found: Verdict, shows: str) -> Outcome:
     evidence = Evidence.RUNS if found.tried else Evidence.STATIC
     remarks = () if found.tried else (_READ,)
     if answer is None:
-        reason = found.why[shows].message if found.tried else "whether the alert fires takes promtool to tell"
+        reason = found.why[shows].message if found.tried else "only promtool can tell whether the alert fires"
         return unverified(reason)
     if answer:
         return passed(*remarks, evidence=evidence)
@@ -112,7 +112,7 @@ def _rules(context: Context, source: SourceFile) -> RuleFile | Problem:
 
 
 def _checked(context: Context, source: SourceFile) -> tuple[bool, str]:
-    """Whether promtool accepts the file as it is, and what it says."""
+    """Whether promtool accepts the file, and its output."""
     promtool = context.tools.require("promtool")
 
     def ask() -> tuple[bool, str]:

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 
 def draw_clock() -> int:
-    """Seconds since 1970 of a Wednesday noon."""
+    """Draw a Wednesday noon, in seconds since 1970."""
     return int((FIRST + timedelta(weeks=secrets.randbelow(MAX_WEEKS))).timestamp())
 
 

@@ -23,15 +23,15 @@ MOST_RECORDED = 10
 """How deep recording rules that use each other are followed."""
 MOST_NESTING = 4
 """How deep rules are looked for in a file that has no groups."""
-NO_GROUPS = "the file has no list of `groups`, which is where Prometheus has its rules"
+NO_GROUPS = "the file has no list of `groups`, where Prometheus expects its rules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule: a recording rule has `record`, an alert `alert`."""
+    """One rule: a recording rule has `record`, an alert has `alert`."""
 
     place: tuple[int, int]
-    """Its group's index and its own."""
+    """The group's index, and the rule's index in it."""
     where: str
     expr: str
     alert: str = ""
@@ -39,7 +39,7 @@ class Rule:
     duration: str = ""
     """`for` as written."""
     labels: tuple[tuple[str, str], ...] = ()
-    """A recording rule's; an alert's are free."""
+    """The labels of a recording rule; empty for an alert."""
 
     def as_rule(self) -> dict[str, Any]:
         """The rule with nothing but what decides when it fires."""
@@ -54,7 +54,7 @@ class RuleFile:
 
     rules: tuple[Rule, ...]
     grouped: bool = True
-    """Whether they stand in a list of `groups`: Prometheus takes no others."""
+    """Whether they are in a list of `groups`; Prometheus accepts no others."""
 
     def alerts(self, name: str) -> tuple[Rule, ...]:
         """The alerts of a name."""
@@ -84,7 +84,7 @@ def read(file: SourceFile) -> RuleFile | Problem:
         line = document.line("groups", longest.place[0], "rules", longest.place[1])
         return Problem(file.name, f"the expression of {name} has {len(longest.expr):,} characters", line)
     if (length := sum(len(rule.expr) for rule in rules)) > MAX_EXPRESSIONS:
-        return Problem(file.name, f"its expressions have {length:,} characters")
+        return Problem(file.name, f"the expressions have {length:,} characters in total")
     found = tuple(rules[:MOST_RULES])
     return RuleFile(found, grouped) if found or grouped else Problem(file.name, NO_GROUPS)
 
@@ -209,7 +209,7 @@ def _recorded(
 
 
 def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:
-    """What Prometheus would refuse, as far as reading shows."""
+    """What Prometheus would reject, as far as reading shows."""
     found = [
         Finding(message=f"key `{key}` stands twice in one mapping", where=source.where(line))
         for document in (source.yaml if not isinstance(source.yaml, Problem) else ())[:1]
@@ -225,7 +225,10 @@ def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:
         if rule.duration and promql.seconds(rule.duration) is None:
             found.append(
                 Finding(
-                    message="`for` is no duration", expected="5m", actual=rule.duration[:50], where=rule.where
+                    message="`for` is not a duration",
+                    expected="5m",
+                    actual=rule.duration[:50],
+                    where=rule.where,
                 )
             )
     return found
@@ -248,7 +251,7 @@ def _unknown_keys(source: SourceFile) -> list[Finding]:
     for kind, place, data in _mappings(document.data):
         where = source.where(document.line(*place))
         if not isinstance(data, dict):
-            found.append(Finding(message=f"a {kind} has to be a mapping", where=where))
+            found.append(Finding(message=f"a {kind} must be a mapping", where=where))
             continue
         unknown = [str(key)[:50] for key in data if key not in _KEYS[kind]]
         found += [Finding(message=f"a {kind} has no field `{key}`", where=where) for key in unknown]

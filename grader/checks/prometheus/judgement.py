@@ -47,10 +47,10 @@ def verdict(rule: Rule, file: RuleFile, spec: Alert, promtool: Path | None, *, v
     """
     if isinstance(own := promql.read(rule.expr), promql.Unreadable) and own.too_long:
         # No question of the exam takes a tenth of that, and tools take for ever over what is longer.
-        return _lost(rule, Finding(message=f"the expression of {spec.alert} is not tried: {own.message}"))
+        return _lost(rule, Finding(message=f"the expression of {spec.alert} was not tested: {own.message}"))
     refused = "" if valid or promtool is None else _refused(promtool, rule)
     if refused:
-        lost = _lost(rule, Finding(message=f"{spec.alert} is no valid rule", actual=_last(refused)))
+        lost = _lost(rule, Finding(message=f"{spec.alert} is not a valid rule", actual=_last(refused)))
         if not rule.duration or spec.watches != "latency":
             return lost
         # How long it waits has no say in which quantile it takes.
@@ -128,15 +128,15 @@ def _wrong_quantile(tool: Promtool, spec: Alert, at_once: Tried) -> str | None:
     if spec.watches != "latency":
         return None
     if not _has_buckets(at_once.selectors):
-        return "looks at no histogram bucket (a `_bucket` series)"
+        return "uses no histogram buckets (a `_bucket` series)"
     wrong = ""
     for world in worlds(spec, at_once.selectors, any_unit=True):
         asked = quantile_scenarios(spec, at_once, world)
         answers = tool.ask(asked)
         if not answers.right("slow", 0, expected=True):
-            wrong = wrong or f"does not fire where {spec.slow:.0%} of the requests take far too long"
+            wrong = wrong or f"does not fire when {spec.slow:.0%} of requests are far too slow"
         elif not answers.right("few", 0, expected=False):
-            wrong = f"fires where no more than {spec.rare:.0%} of the requests take too long"
+            wrong = f"fires when no more than {spec.rare:.0%} of requests are too slow"
         else:
             return ""
     return wrong
@@ -151,9 +151,9 @@ def _read(rule: Rule, file: RuleFile, spec: Alert) -> Verdict:
     why = {
         name: Finding(message=message, expected=_asked(spec), actual=rule.expr[:300], where=rule.where)
         for name, message in (
-            ("fires", f"{spec.alert}, as it is written, does not fire when it should"),
-            ("quiet", f"{spec.alert}, as it is written, does not stay quiet when it should"),
-            ("quantile", f"{spec.alert} takes another quantile"),
+            ("fires", f"{spec.alert}, as written, does not fire when it should"),
+            ("quiet", f"{spec.alert}, as written, does not stay quiet when it should"),
+            ("quantile", f"{spec.alert} uses another quantile"),
         )
     }
     return Verdict(
@@ -164,7 +164,7 @@ def _read(rule: Rule, file: RuleFile, spec: Alert) -> Verdict:
 def _refused(promtool: Path, rule: Rule) -> str:
     """What promtool has against a rule that stands alone, empty where nothing."""
     accepted, said = check_rules(promtool, alert_rules.as_file(rule))
-    return "" if accepted else said or "promtool refuses it"
+    return "" if accepted else said or "promtool rejects it"
 
 
 def _grouping(rule: Rule, file: RuleFile) -> frozenset[str]:
@@ -194,7 +194,7 @@ def _open(rule: Rule, reason: str) -> Verdict:
 
 def _other_metric(spec: Alert, selectors: Sequence[promql.Selector]) -> Finding:
     seen = ", ".join(sorted({each.metric for each in selectors} - {""})) or "no metric"
-    return Finding(message=f"{spec.alert} does not look at {spec.metric}", expected=spec.metric, actual=seen)
+    return Finding(message=f"{spec.alert} does not use {spec.metric}", expected=spec.metric, actual=seen)
 
 
 def _asked(spec: Alert) -> str:
@@ -218,16 +218,16 @@ def _why(name: str, rule: Rule, spec: Alert, found: dict[str, bool], refusal: st
         "value": f"{spec.metric} is {spec.good:g}",
     }[spec.watches]
     if refusal:
-        message = f"{spec.alert} cannot be evaluated on the series that it asks for"
+        message = f"{spec.alert} cannot be evaluated on the series that it selects"
     elif name == "fires":
         lasting = (
             "for half an hour" if not found["lasting 0"] else f"for {spec.after:g} s and a little longer"
         )
-        message = f"{spec.alert} does not fire though {bad} {lasting}"
+        message = f"{spec.alert} does not fire although {bad} {lasting}"
     elif not found["under 0"]:
-        message = f"{spec.alert} fires though {good}"
+        message = f"{spec.alert} fires although {good}"
     else:
-        message = f"{spec.alert} fires before the bad state has lasted {spec.after:g} s"
+        message = f"{spec.alert} fires before the condition has lasted {spec.after:g} s"
     written = f"{rule.expr[:300]}" + (f" for {rule.duration}" if rule.duration else " without `for`")
     return Finding(
         message=message, expected=_asked(spec), actual=written, where=rule.where, detail=_last(refusal)

@@ -28,11 +28,11 @@ _FLIPPED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "==", "!=": "!="}
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why an expression cannot be read."""
+    """The reason why an expression cannot be read."""
 
     message: str
     too_long: bool = False
-    """It is over a bound of ours, and was not looked at."""
+    """Whether it exceeds the grader's limits and was not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ def read(text: str) -> Expression | Unreadable:
     import promql_parser
 
     if len(text) > MOST_CHARACTERS:
-        return Unreadable(f"it is longer than {MOST_CHARACTERS:,} characters", too_long=True)
+        return Unreadable(f"longer than {MOST_CHARACTERS:,} characters", too_long=True)
     if any(found["open"] is not None or found["raw"] is not None for found in _STRING.finditer(text)):
-        return Unreadable("not valid PromQL: a text in it does not end")
+        return Unreadable("not valid PromQL: a string is not closed")
     if len(_TOKEN.findall(_STRING.sub(" s ", text))) > MOST_TOKENS:
-        return Unreadable(f"it has more than {MOST_TOKENS} words and signs", too_long=True)
+        return Unreadable(f"more than {MOST_TOKENS} tokens", too_long=True)
     try:
         return Expression(text, promql_parser.parse(text))
     except ValueError as error:

@@ -25,7 +25,7 @@ SECONDS = 30
 _RULES = "rules.yml"
 _TRUE = json.dumps({"groups": [{"name": "control", "rules": [{"alert": "Control", "expr": "vector(1)"}]}]})
 _SETTLED = 600
-"""Seconds of the history after which an alert has to be quiet."""
+"""Seconds of healthy history after which an alert must be quiet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an alert should do, and the scenarios that show whether it does."""
+"""What an alert should do, and the scenarios that test it."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ _MILLISECONDS = re.compile(r"milli|_ms(?:_|$)", re.IGNORECASE)
 
 
 class Alert(Scenario):
-    """What the exam asks of one alert, which is tried on series that are made for its expression."""
+    """What the exam asks of one alert, which is tested on series made for its expression."""
 
     kind: ClassVar[str] = "alert"
 
     file: Deliverable
-    """The rule file."""
+    """The alert rules file."""
     alert: str
     """Its name."""
     watches: Literal["rate", "latency", "value"]
-    """Errors a second, a quantile of latencies, or a gauge."""
+    """What it watches: errors per second, a latency quantile, or a gauge."""
     metric: str = ""
-    """The counter or the gauge that it watches; none for a latency, whose name is free."""
+    """The counter or gauge that it watches; empty for a latency, whose name is free."""
     threshold: Annotated[float, Field(ge=0)]
-    """Errors a second, seconds, or the gauge's value from which on it is bad."""
+    """The errors per second, seconds or gauge value beyond which things are bad."""
     duration: str
-    """How long the bad state has to last, as Prometheus writes it: `5m`."""
+    """How long the bad state must last, as a Prometheus duration: `5m`."""
     near: Annotated[float, Field(gt=1)] = 1.5
-    """Factor by which a lasting state is over or under the threshold."""
+    """Factor by which a lasting state is above or below the threshold."""
     far: Annotated[float, Field(gt=1)] = 4.0
-    """The same where an expression divides by several counters, so that its readings differ."""
+    """The same for an expression that divides by several counters, so that its results differ."""
     burst: Annotated[float, Field(gt=1)] = 40.0
-    """Factor of a state that every window notices at once."""
+    """Factor for a state that every window notices at once."""
     slack: Annotated[float, Field(ge=0)] = 180.0
-    """Seconds that an alert may take longer, for windows and evaluation."""
+    """Extra seconds that an alert may take, for windows and evaluation."""
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Of latencies."""
     good: float = 1.0
@@ -59,15 +59,15 @@ class Alert(Scenario):
     @classmethod
     def _is_a_duration(cls, value: str) -> str:
         if promql.seconds(value) is None:
-            raise ValueError(f"{value!r} is no duration of Prometheus's: write 5m, 90s or 1h30m")
+            raise ValueError(f"{value!r} is not a Prometheus duration; write 5m, 90s or 1h30m")
         return value
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
         if self.watches != "latency" and not self.metric:
-            raise ValueError(f"an alert on a {self.watches} needs the metric that it watches")
+            raise ValueError(f"an alert on a {self.watches} needs a metric")
         if self.watches == "value" and self.good == self.bad:
-            raise ValueError("a good value and a bad one must differ, or no alert can tell them apart")
+            raise ValueError("the good and the bad value must differ, or no alert can tell them apart")
         if self.watches == "value" and not min(self.good, self.bad) <= self.threshold <= max(
             self.good, self.bad
         ):
@@ -76,22 +76,22 @@ class Alert(Scenario):
                 "the threshold lies between them, or is one of them"
             )
         if self.watches != "value" and not self.threshold:
-            raise ValueError(f"a {self.watches} is never under 0: the threshold must be more")
+            raise ValueError(f"a {self.watches} is never below 0, so the threshold must be above 0")
         return self
 
     @property
     def after(self) -> float:
-        """Seconds that the bad state has to last."""
+        """Seconds that the bad state must last."""
         return promql.seconds(self.duration) or 0.0
 
     @property
     def over(self) -> float:
-        """A level that is well over the threshold."""
+        """A level well above the threshold."""
         return self.threshold * self.near
 
     @property
     def under(self) -> float:
-        """A level that is well under it."""
+        """A level well below the threshold."""
         return self.threshold / self.near
 
     @property

@@ -1,4 +1,4 @@
-"""What a suite of tests is worth: whether it passes, what it needs for that, and what it notices."""
+"""Whether a test suite passes, what it needs for that, and which faults it notices."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIBRARIES = "site-packages"
 
 @check("tests.pass", evidence=Evidence.RUNS)
 def suite_passes(context: Context, *, scenario: Suite) -> Outcome:
-    """pytest collects at least one test of the file, and passes, with a model to be had or without."""
+    """pytest collects at least one test from the file and passes, with or without a model available."""
     alone = without_model(context, scenario)
     if alone.clean.green:
         return passed(*alone.remarks)
@@ -32,7 +32,7 @@ def suite_passes(context: Context, *, scenario: Suite) -> Outcome:
 
 @check("tests.pass_without_model", evidence=Evidence.RUNS)
 def suite_passes_without_model(context: Context, *, scenario: Suite) -> Outcome:
-    """The tests pass and skip nothing where there is no model file and no tracking server."""
+    """All tests pass, none skipped, without a model file and without a tracking server."""
     alone = without_model(context, scenario)
     # What is expected to fail here, and does not with a model, was not mocked either.
     other = with_model(context, scenario) if alone.clean.those("xfailed") else None
@@ -45,10 +45,10 @@ def _is_declared(given: Any) -> None:
 
 @check("tests.notice", evidence=Evidence.RUNS, rule=_is_declared)
 def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
-    """A test that passed fails while the answers that the fault speaks of are changed.
+    """A passing test fails once the fault changes the application's answers.
 
     Args:
-        fault: which of the scenario's faults.
+        fault: the name of one of the scenario's faults.
     """
     alone = without_model(context, scenario)
     where = _where(context, scenario.script)
@@ -62,20 +62,20 @@ def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
 
 
 def judge_passes(seen: Observed, where: str) -> Outcome:
-    """Green."""
+    """The suite is green."""
     return passed(*seen.remarks) if seen.clean.green else failed(problem(seen.clean, where), *seen.remarks)
 
 
 def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
-    """Green, skipping nothing, and about the submission."""
+    """The suite is green, skips nothing, and uses the submission's code."""
     clean = alone.clean
     if not clean.green:
-        return failed(problem(clean, where, " where there is no model and no tracking server"))
+        return failed(problem(clean, where, " without a model and a tracking server"))
     if skipped := clean.those("skipped"):
         return failed(
             Finding(
-                message=f"{_tests(skipped)} skipped where there is no model and no tracking server",
-                expected="every test runs, with something simple in the place of the model",
+                message=f"{_tests(skipped)} skipped without a model and a tracking server",
+                expected="every test runs, with something simple in place of the model",
                 actual=_named(skipped),
                 where=where,
             )
@@ -84,7 +84,7 @@ def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
     if needing := [test for test in clean.those("xfailed") if test in better]:
         return failed(
             Finding(
-                message=f"{_tests(needing)} only passing with a real model",
+                message=f"{_tests(needing)} passing only with a real model",
                 actual=_named(needing),
                 where=where,
             )
@@ -92,7 +92,7 @@ def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
     if not clean.used:
         return failed(
             Finding(
-                message="the tests have nothing to do with the application, so there is nothing to mock",
+                message="the tests never use the application",
                 expected="tests that import the application",
                 where=where,
             )
@@ -101,13 +101,15 @@ def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
 
 
 def judge_notices(seen: Observed, scenario: Suite, name: str, where: str) -> Outcome:
-    """A test that passed, and fails after an answer was changed."""
+    """Some steadily passing test fails after an answer was changed."""
     fault, clean = scenario.faults[name], seen.clean
     good, noticed = clean.those("passed"), seen.noticed(name)
     if not noticed.isdisjoint(seen.steady()):
         return passed()
     if not good:
-        return failed(Finding(message="no test passes, so none can notice", actual=brief(clean), where=where))
+        return failed(
+            Finding(message="no test passes, so none can notice a fault", actual=brief(clean), where=where)
+        )
     asked = f"{scenario.method} {scenario.path}"
     answered = [answer for answer in clean.answers if answer.status == fault.answered and not answer.own]
     if not answered:
@@ -120,11 +122,11 @@ def judge_notices(seen: Observed, scenario: Suite, name: str, where: str) -> Out
             )
         )
     if fickle := [test for test in good if test in noticed]:
-        said = f"tests that fail when {_told(fault, asked)} fail at times without that, too"
+        said = f"tests that fail when {_told(fault, asked)} sometimes fail otherwise too"
         return failed(
             Finding(
                 message=said,
-                expected="a test that passes as long as the answers are right",
+                expected="tests that always pass while the answers are right",
                 actual=_named(fickle),
                 where=where,
             )
@@ -135,7 +137,7 @@ def judge_notices(seen: Observed, scenario: Suite, name: str, where: str) -> Out
         Finding(
             message=f"every test still passes when {_told(fault, asked)}",
             expected="a test that fails then",
-            actual=f"asked by {_named(asking)}",
+            actual=f"requested by {_named(asking)}",
             where=where,
         )
     )
@@ -177,10 +179,10 @@ def _stopped(clean: SuiteRun) -> str:
     if clean.status == 0:
         return "no test passes"
     if clean.status is not None:
-        return f"pytest ends with status {clean.status}"
+        return f"pytest exits with status {clean.status}"
     if not clean.run.ok:
         return f"pytest {clean.run.describe()}"
-    return "the tests do not come to their end"
+    return "the tests do not finish"
 
 
 def brief(clean: SuiteRun) -> str:
@@ -194,14 +196,14 @@ def _told(fault: Fault, asked: str) -> str:
     before, after = fault.answered, fault.status
     if fault.drop is not None:
         return f"the answer of {asked} lacks {fault.drop}"
-    return f"{asked} answers {after} to what it answered {before} before"
+    return f"{asked} answers {after} instead of {before}"
 
 
 def _statuses(clean: SuiteRun, asked: str) -> str:
     if not clean.answers:
-        return f"no {asked} reaches a FastAPI application in these tests"
+        return f"no {asked} request reaches a FastAPI application in these tests"
     if all(answer.own for answer in clean.answers):
-        return "the application that answers is defined in the tests themselves"
+        return "the application that answers is defined in the tests"
     counts = Counter(answer.status for answer in clean.answers if not answer.own)
     return ", ".join(f"{count} answered {status}" for status, count in sorted(counts.items()))
 

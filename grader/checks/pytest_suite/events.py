@@ -17,30 +17,30 @@ _NAMES = {"xskipped": "xfailed"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """An answer that the endpoint gave to a test."""
+    """An answer from the endpoint to a test."""
 
     test: str
     status: int
     own: bool
-    """Whether the suite answered itself."""
+    """Whether the answer came from an application defined in the suite."""
     changed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRun:
-    """What one run of pytest came to."""
+    """The result of one pytest run."""
 
     run: Run
     status: int | None = None
-    """pytest's own; None where it did not come to its end."""
+    """pytest's exit status; None if it did not finish."""
     forked: bool = False
     """Whether the process in which the tests were collected was copied for this run."""
     used: bool = False
-    """Whether the tests had anything to do with the rest of the submission."""
+    """Whether the tests used anything else from the submission."""
     tests: Mapping[str, str] = field(default_factory=dict)
     """passed, failed, skipped, xfailed or xpassed, by test."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """What pytest says of a test that did not pass."""
+    """pytest's report on each test that did not pass."""
     errors: tuple[str, ...] = ()
     """Why something could not be collected."""
     answers: tuple[Asked, ...] = ()
@@ -50,12 +50,12 @@ class SuiteRun:
     """The test that was running last."""
 
     def those(self, *outcomes: str) -> list[str]:
-        """Tests that came out so."""
+        """Tests with one of these outcomes."""
         return [test for test, outcome in self.tests.items() if outcome in outcomes]
 
     @property
     def green(self) -> bool:
-        """Whether pytest was content, and a test passed."""
+        """Whether pytest succeeded, and a test passed."""
         return self.status == 0 and bool(self.those("passed")) and not self.those("failed")
 
     @property

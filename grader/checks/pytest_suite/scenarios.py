@@ -31,54 +31,54 @@ _CONFTEST = "conftest.py"
 
 
 class Answered(Parameters):
-    """Which answers a fault changes, and into what."""
+    """Which answers a fault changes, and how."""
 
     answered: HttpStatus
-    """The status of the answers that are changed."""
+    """The status of the answers to change."""
     status: HttpStatus
-    """The status that they get."""
+    """The status to give them."""
 
 
 class Fault(Answered):
-    """How an application is broken."""
+    """A way to break an application."""
 
     body: str | None = None
-    """What its answers hold instead."""
+    """The body to give them."""
     drop: str | None = None
-    """The key that its answers lack."""
+    """The key to remove from their body."""
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         if self.body is not None and self.drop is not None:
             raise ValueError("a fault has a body of its own or drops a key, not both")
         if (self.status, self.body, self.drop) == (self.answered, None, None):
-            raise ValueError("a fault that changes neither status nor body is none: no test can notice it")
+            raise ValueError("a fault must change the status or the body, or no test can notice it")
         return self
 
 
 class Suite(Scenario):
-    """How a suite is run."""
+    """How a test suite is run."""
 
     kind: ClassVar[str] = "pytest_suite"
 
     script: Deliverable
-    """The file of tests."""
+    """The test file."""
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
-    """The method of the endpoint that faults speak of."""
+    """The HTTP method of the endpoint that faults change."""
     path: UrlPath
-    """The endpoint that faults speak of."""
+    """The path of the endpoint that faults change."""
     faults: dict[str, Fault]
-    """How the application's answers are changed, by name."""
+    """Faults by name: ways to change the application's answers."""
     without: tuple[str, ...]
-    """Globs of what is not there when there is no model."""
+    """Globs of the files to remove for runs without a model."""
     world: ServedModel
-    """For suites that need a model."""
+    """The model, for suites that need one."""
     idle_seconds: Seconds
-    """Longest time without a sign of life: one test's, or that of collecting them."""
+    """Seconds that a single test, or collecting them, may take."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,12 +212,12 @@ class _World:
         yield Form(
             args=(*args, "-o", "addopts="),
             leaves_out=True,
-            remark="pytest does not take its configured addopts here: they were left out",
+            remark="pytest rejects its configured addopts here, so they were left out",
         )
         folders = {str(path.parent) for path in self._context.submission.deliverables.values()}
         sources = tuple(sorted(folder for folder in folders if self._has_modules(folder)))
         if sources:
-            yield Form(args=args, paths=sources, remark=f"it needs PYTHONPATH={':'.join(sources)}")
+            yield Form(args=args, paths=sources, remark=f"the tests need PYTHONPATH={':'.join(sources)}")
 
     def _has_modules(self, folder: str) -> bool:
         inside = PurePosixPath(folder)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 _OUTPUT = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`")
-"""What only running a command would tell, as the id of an experiment."""
+"""A value that only running a command would tell, such as an experiment's id."""
 MOST_CHARACTERS = 100_000
 """Of a Python program inside a shell script."""
 
@@ -30,12 +30,12 @@ class Query:
 
     where: str
     names: Any
-    """Names of the experiments that it searches."""
+    """The names of the experiments that it searches."""
     filter: Any
     order: Any
     limit: Any
     sources: tuple[Module, ...] = ()
-    """The Python around it."""
+    """The Python code around it."""
 
 
 def queries(submission: Submission, file: SourceFile) -> tuple[Query, ...]:

@@ -1,4 +1,4 @@
-"""What a query for the best runs gives: which runs, and in which order."""
+"""What a query for the best runs returns: which runs, in which order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Judge = Callable[[Shown, Sequence[RunInfo], Query], Finding | None]
 
 @check("query.experiment", evidence=Evidence.RUNS, falls_back=True)
 def experiment(context: Context, *, scenario: Query) -> Outcome:
-    """No run of another experiment is shown."""
+    """The query shows no run of another experiment."""
 
     def read() -> Outcome:
         return query_source.experiment.function(context, file=scenario.script, experiment=scenario.experiment)
@@ -36,7 +36,7 @@ def experiment(context: Context, *, scenario: Query) -> Outcome:
 
 @check("query.filter", evidence=Evidence.RUNS, falls_back=True)
 def filtered(context: Context, *, scenario: Query) -> Outcome:
-    """No run at the limit or under it is shown, also where few qualify."""
+    """The query shows no run at or below the limit, even if few qualify."""
 
     def read() -> Outcome:
         return query_source.filtered.function(
@@ -52,7 +52,7 @@ def filtered(context: Context, *, scenario: Query) -> Outcome:
 
 @check("query.order", evidence=Evidence.RUNS, falls_back=True)
 def ordered(context: Context, *, scenario: Query) -> Outcome:
-    """The best run comes first."""
+    """The query shows the best run first."""
 
     def read() -> Outcome:
         return query_source.ordered.function(context, file=scenario.script, metric=scenario.metric)
@@ -62,7 +62,7 @@ def ordered(context: Context, *, scenario: Query) -> Outcome:
 
 @check("query.top", evidence=Evidence.RUNS, falls_back=True)
 def top(context: Context, *, scenario: Query) -> Outcome:
-    """Exactly the best few are shown."""
+    """The query shows exactly the best runs."""
 
     def read() -> Outcome:
         return query_source.top.function(
@@ -95,10 +95,10 @@ def _decided(
     shown = _shown(context, source, scenario)
     if not is_answer(shown, scenario):
         why = shows_nothing(shown, scenario)
-        return failed(why if tells_why else Finding(message="there is no answer to judge", where=why.where))
+        return failed(why if tells_why else Finding(message="the query gave no answer", where=why.where))
     if not shown.mentions.runs:
         return _by_request(shown, scenario, judge, read)
-    remarks = () if shown.file == source.name else (Finding(message=f"{shown.file} is what answers"),)
+    remarks = () if shown.file == source.name else (Finding(message=f"the answer comes from {shown.file}"),)
     finding = judge(shown, shown.mentions.runs, scenario)
     if finding is None and few:
         chosen = context.submission.file(shown.file)
@@ -109,7 +109,7 @@ def _decided(
 
 def _by_request(shown: Shown, scenario: Query, judge: Judge, read: Callable[[], Outcome]) -> Outcome:
     """What it asked the server for decides, if that is right as it is; else what the code does with it."""
-    seen = Finding(message="it shows no run: what it asked the tracking server for was judged")
+    seen = Finding(message="the query shows no run, so its request to the tracking server was judged")
     finding = judge(shown, shown.asked, scenario)
     if finding is None:
         return passed(seen)
@@ -192,13 +192,13 @@ def shows_nothing(shown: Shown, scenario: Query) -> Finding:
     if not called.run.ok:
         return called.finding(expected=expected)
     if shown.registered:
-        message = f"{shown.file} registers a model and shows no other run: it is no query"
+        message = f"{shown.file} registers a model and shows no other run, so it is not a query"
     elif shown.mentions.runs:
-        message = "the query shows none of the runs that were asked for"
+        message = "the query shows none of the right runs"
     elif not shown.contacted:
-        message = "the query never asks the tracking server"
+        message = "the query never sends a request to the tracking server"
     else:
-        message = "the query prints and returns none of the runs that were asked for"
+        message = "the query neither prints nor returns any of the right runs"
     return Finding(
         message=message,
         expected=expected,
@@ -214,7 +214,7 @@ def judge_experiment(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> 
     if not foreign:
         return None
     return Finding(
-        message="runs of other experiments are among the answer",
+        message="the answer includes runs of other experiments",
         expected=f"only runs of {scenario.experiment}",
         actual=", ".join(f"{run.name} of {run.experiment}" for run in foreign[:8]),
         where=shown.called.shown,
@@ -228,7 +228,7 @@ def judge_filter(shown: Shown, runs: Sequence[RunInfo], scenario: Query) -> Find
     if not low:
         return None
     return Finding(
-        message=f"runs with {scenario.metric} {scenario.above:g} or less are among the answer",
+        message=f"the answer includes runs with {scenario.metric} {scenario.above:g} or less",
         expected=f"{scenario.metric} > {scenario.above:g}",
         actual=_listed(low, scenario),
         where=shown.called.shown,
@@ -241,7 +241,7 @@ def judge_few(shown: Shown, scenario: Query) -> Finding | None:
     if shown.mentions.runs:
         return judge_filter(shown, shown.mentions.runs, scenario)
     right = len(right_runs(shown, scenario))
-    message = f"where only {right} runs qualify, the query shows none"
+    message = f"when only {right} runs qualify, the query shows none"
     return shown.called.finding(message, expected=f"the {right} runs that qualify")
 
 

@@ -29,7 +29,7 @@ _MOST_SEARCHES = 20
 
 
 class Query(Scenario):
-    """How a query is run and what is asked."""
+    """How a query is run, and what it has to find."""
 
     kind: ClassVar[str] = "query"
 
@@ -38,25 +38,25 @@ class Query(Scenario):
     world: TrackedRuns
     """What is on the tracking server."""
     delete: tuple[str, ...]
-    """Runs of the world that are not there the second time, so that fewer than `count` qualify."""
+    """Runs of the world to delete for the second time, so that fewer than `count` qualify."""
     experiment: str
-    """The experiment that is asked about."""
+    """The experiment to search."""
     metric: str
-    """The metric that runs are compared by."""
+    """The metric by which runs are compared."""
     above: float
-    """What the metric of a run must exceed."""
+    """The value that a run's metric must exceed."""
     count: Annotated[int, Field(gt=0)]
-    """How many of the best are asked for."""
+    """How many of the best runs to find."""
     calls: Names
-    """Functions that ask for runs."""
+    """Functions that search for runs."""
     registers: tuple[str, ...]
-    """Functions that register: a file that calls them is a query only if it shows more than its best run."""
+    """Functions that register a model: a file that calls them must show more than its best run."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Self:
@@ -91,11 +91,11 @@ class Shown:
     mentions: Mentions
     """What it printed, returned or wrote to a file."""
     asked: tuple[RunInfo, ...] = ()
-    """What its last search gives when it is asked once more."""
+    """The result of its last search, when repeated."""
     contacted: bool = False
-    """It asked the server for anything at all."""
+    """Whether it sent the server any request."""
     registered: bool = False
-    """It registered a model too."""
+    """Whether it also registered a model."""
 
     @property
     def called(self) -> Called:

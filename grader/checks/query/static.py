@@ -1,4 +1,4 @@
-"""What a query for the best runs says: its experiment, its filter, its order, how many it takes.
+"""Judge a query for the best runs from its source: experiment, filter, order and limit.
 
 A reading decides only what is certain; anything that only running could tell is left open.
 """
@@ -28,16 +28,15 @@ _SLICERS = frozenset({"head", "nlargest", "islice"})
 
 @check("query.experiment")
 def experiment(context: Context, *, file: Deliverable, experiment: str) -> Outcome:
-    """The query looks at this experiment and at no other."""
+    """The query searches this experiment and no other."""
 
     def answer(query: Query) -> bool | None:
         if not known(query.names) or not isinstance(query.names, list):
             return None
         return set(map(str, query.names)) == {experiment}
 
-    return _decided(
-        context, file, answer, f"only runs of the experiment {experiment}", lambda query: query.names
-    )
+    wrong, expected = f"the query is not limited to {experiment}", f"only runs of the experiment {experiment}"
+    return _decided(context, file, answer, wrong, expected, lambda query: query.names)
 
 
 @check("query.filter")
@@ -50,7 +49,9 @@ def filtered(context: Context, *, file: Deliverable, metric: str, above: float) 
         clauses = list(_clauses(query.filter or "", metric))
         return _strictly(clauses, above) if clauses else _filtered_in_python(query, metric, above)
 
-    return _decided(context, file, answer, f"{metric} > {above:g}", lambda query: query.filter)
+    expected = f"{metric} > {above:g}"
+    wrong = f"the query does not filter by {expected}"
+    return _decided(context, file, answer, wrong, expected, lambda query: query.filter)
 
 
 @check("query.order")
@@ -66,12 +67,13 @@ def ordered(context: Context, *, file: Deliverable, metric: str) -> Outcome:
             return None
         return _sorted_in_python(query, metric, otherwise=False)
 
-    return _decided(context, file, answer, f"{metric}, descending", lambda query: query.order)
+    wrong, expected = f"the query does not sort by {metric}, highest first", f"{metric}, descending"
+    return _decided(context, file, answer, wrong, expected, lambda query: query.order)
 
 
 @check("query.top")
 def top(context: Context, *, file: Deliverable, count: int, metric: str, above: float) -> Outcome:
-    """The query takes just so many runs, once they are filtered and sorted."""
+    """The query takes exactly this many runs, after filtering and sorting."""
 
     def answer(query: Query) -> bool | None:
         limit = query.limit
@@ -87,13 +89,15 @@ def top(context: Context, *, file: Deliverable, count: int, metric: str, above: 
         return False if given and not _mentions(query.sources, count) else None
 
     expected = f"the first {count} with {metric} > {above:g}"
-    return _decided(context, file, answer, expected, lambda query: query.limit)
+    wrong = f"the query does not take exactly {count} runs after filtering and sorting"
+    return _decided(context, file, answer, wrong, expected, lambda query: query.limit)
 
 
 def _decided(
     context: Context,
     file: str,
     answer: Callable[[Query], bool | None],
+    wrong: str,
     expected: str,
     value: Callable[[Query], Any],
 ) -> Outcome:
@@ -105,16 +109,15 @@ def _decided(
     if source.path.suffix == ".py" and isinstance(source.python, Problem):
         return failed(source.python.finding(), evidence=Evidence.STATIC)
     if not found:
-        return unverified("no search for runs was recognised in the query, and it was not run")
+        return unverified("no search for runs was recognized in the query, which was not run")
     best = max(found, key=lambda query: {True: 2, None: 1, False: 0}[answer(query)])
     decided = answer(best)
     if decided is None:
-        return unverified("what the query does cannot be told from reading it, and it was not run")
+        return unverified("what the query does cannot be determined from its source, and it was not run")
     if decided:
         return passed(_READ, evidence=Evidence.STATIC)
     shown = value(best)
-    message = "the query does not do this" if shown else "the query does not ask for this"
-    finding = Finding(message=message, expected=expected, actual=str(shown or "")[:300], where=best.where)
+    finding = Finding(message=wrong, expected=expected, actual=str(shown or "")[:300], where=best.where)
     return failed(finding, _READ, evidence=Evidence.STATIC)
 
 

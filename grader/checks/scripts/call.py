@@ -1,4 +1,4 @@
-"""How a candidate's script is called: bare, as a module, with arguments, or as its manifest says."""
+"""How a candidate's script is called: as a file, as a module, with arguments, or as its manifest says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Script:
 
     path: PurePosixPath
     command: tuple[str, ...] = ()
-    """Argv words from the manifest, which win over everything."""
+    """Command words from the manifest, which override everything else."""
     env: Mapping[str, str]
     takes: tuple[Parameter, ...] = ()
     neighbours: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class Script:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Called:
-    """How a script was called in the end, and what came of it."""
+    """The final call of a script, and its result."""
 
     argv: tuple[str, ...]
     run: Run
@@ -64,7 +64,7 @@ class Called:
         )
 
     def finding(self, message: str = "", *, expected: str = "") -> Finding:
-        """How it ended as a candidate reads it, the first cause in front."""
+        """The finding on how it ended, with the first cause up front."""
         if self.traceback is not None and not self.run.ok:
             said = f"`{self.shown}` stopped with {self.traceback.summary}"
             where, detail = self.traceback.where or self.shown, self.traceback.text
@@ -104,7 +104,7 @@ def call(
     limits: Limits | None = None,
     like: Called | None = None,
 ) -> Called:
-    """Call a script the way that it was meant to be called.
+    """Call a script the way it was meant to be called.
 
     Args:
         arguments: values for its parameters, by the words that name a parameter of each kind.

@@ -1,1 +1,1 @@
-"""The HTTP application, booted and asked."""
+"""The HTTP application, started and sent requests."""

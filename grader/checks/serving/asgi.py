@@ -1,4 +1,4 @@
-"""An ASGI application of a submission: where it is, how it is booted, what it answers."""
+"""A submission's ASGI application: where it is, how it is started, what it answers."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_BYTES = 4 * 2**20
-"""Of an answer's body."""
+"""The size limit of an answer's body."""
 _POLL_SECONDS = 0.2
 _FRAMEWORKS = {"FastAPI", "Starlette"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back for one request."""
+    """The answer to one request."""
 
     request: str
     """`GET /health`"""
     status: int | None = None
-    """None where nothing came back."""
+    """None if no answer came."""
     body: str = ""
     content_type: str = ""
     error: str = ""
-    """Why nothing came back."""
+    """Why no answer came."""
     cause: str = ""
-    """What the server wrote meanwhile of an exception: the author's own frames."""
+    """The traceback that the server wrote meanwhile, reduced to the author's frames."""
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None where it is none."""
+        """The body as JSON; None if it is not JSON."""
         try:
             return parse_json(self.body)
         except ValueError:
@@ -53,7 +53,7 @@ class Answer:
 
     @property
     def shown(self) -> str:
-        """Status and body on a line, for a finding."""
+        """Status and body on one line, for a finding."""
         if self.status is None:
             return self.error
         body = " ".join(self.body.split())
@@ -69,10 +69,10 @@ class Target:
 
 
 def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
-    """One request, redirects followed; a candidate's silence or nonsense is an `Answer` too.
+    """Send one request and follow redirects; silence or nonsense is an `Answer` too.
 
     Args:
-        seconds: for all of it: redirects, headers, body.
+        seconds: the limit for redirects, headers and body together.
     """
     import httpx
 
@@ -120,10 +120,10 @@ def serve(
     limits: Limits,
     use: Callable[[Server, str], T],
 ) -> T | Called:
-    """Boot the application and `use` it; if it does not come to answer, how it ended instead.
+    """Start the application and `use` it, or return how it ended if it never answers.
 
     Args:
-        seconds: how long it may take until it answers anything at all.
+        seconds: how long it may take until its first answer.
     """
     first: Called | None = None
     for argv in commands(what, target, host=host, port=port):
@@ -139,12 +139,12 @@ def serve(
             return called
         first = first or called
     if first is None:
-        raise ValueError("there is no way to call the application")
+        raise ValueError("the application cannot be started")
     return first
 
 
 def commands(what: Script, target: Target, *, host: str, port: int) -> Iterator[tuple[str, ...]]:
-    """Ways to boot it, the likeliest first: from the root, then with its directory on the path."""
+    """Commands that may start it, the likeliest first: from the root, then with its directory on the path."""
     if what.command:
         yield what.command
         return
@@ -158,7 +158,7 @@ def commands(what: Script, target: Target, *, host: str, port: int) -> Iterator[
 
 
 def _answers(server: Server, seconds: float) -> bool:
-    """Wait until it answers a request, whatever it says, or is dead, or time is up."""
+    """Wait until it answers a request in any way, has ended, or the time is up."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not server.alive():
@@ -170,7 +170,7 @@ def _answers(server: Server, seconds: float) -> bool:
 
 
 def _not_found(called: Called) -> bool:
-    """It failed to import itself or a neighbour, which another search path may cure."""
+    """Whether an import failed that another search path may fix."""
     if called.traceback is not None:
         return called.traceback.exception in IMPORT_ERRORS
     return "Could not import module" in called.run.stderr

@@ -20,58 +20,58 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 8
 _MAX_SCHEMAS = 2_000
-"""Schemas that are followed from the one of a request's body."""
+"""How many schemas are followed from that of a request's body."""
 _OK = 200
 
 
 @check("serving.health", evidence=Evidence.RUNS)
 def health(context: Context, *, scenario: Serving, expect: dict[str, Any]) -> Outcome:
-    """The application boots, and answers 200 with at least these keys where it tells its health.
+    """The application starts, and its health endpoint answers 200 with at least these keys.
 
     Args:
-        expect: keys and values of the answer; more may stand beside them.
+        expect: keys and values that the answer must contain.
     """
     return judge_health(served(context, scenario), expect)
 
 
 @check("serving.ready", evidence=Evidence.RUNS)
 def ready(context: Context, *, scenario: Serving) -> Outcome:
-    """With a model to be had, it says within some seconds that it is ready."""
+    """With a model available, the application is ready within a few seconds."""
     return judge_ready(served(context, scenario))
 
 
 @check("serving.not_ready", evidence=Evidence.RUNS)
 def not_ready(context: Context, *, scenario: Serving) -> Outcome:
-    """With no model to be had, it never says that it is ready, or refuses to start."""
+    """With no model available, the application never says that it is ready, or refuses to start."""
     return judge_not_ready(served_without_model(context, scenario))
 
 
 @check("serving.counts", evidence=Evidence.RUNS)
 def counts(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
-    """A prediction request is answered 200 with as many predictions as rows.
+    """A prediction request gets 200 and one prediction per row.
 
     Args:
-        predictions: the key of the answer that holds the predictions.
+        predictions: the answer's key for the predictions.
     """
     return judge_counts(served(context, scenario), predictions)
 
 
 @check("serving.agrees", evidence=Evidence.RUNS)
 def agrees(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
-    """The predictions are the served model's own, in order.
+    """The predictions are those of the served model, in order.
 
     Args:
-        predictions: the key of the answer that holds the predictions.
+        predictions: the answer's key for the predictions.
     """
     return judge_agrees(served(context, scenario), predictions)
 
 
 @check("serving.version", evidence=Evidence.RUNS)
 def version(context: Context, *, scenario: Serving, key: str) -> Outcome:
-    """The answer names the model's version.
+    """The answer to a prediction request states the model's version.
 
     Args:
-        key: the key of the answer that holds the version.
+        key: the answer's key for the version.
     """
     return judge_version(served(context, scenario), key)
 
@@ -82,10 +82,10 @@ def _has_bodies(given: Any) -> None:
 
 @check("serving.refuses", evidence=Evidence.RUNS, rule=_has_bodies)
 def refuses(context: Context, *, scenario: Serving, kind: str, status: HttpStatus) -> Outcome:
-    """Every wrong body of a kind is answered with the status.
+    """Every invalid body of a kind is refused with the status.
 
     Args:
-        kind: which of the scenario's refused bodies.
+        kind: the name of one of the scenario's groups of invalid bodies.
         status: the HTTP status.
     """
     return judge_refuses(served(context, scenario), kind, status)
@@ -93,24 +93,23 @@ def refuses(context: Context, *, scenario: Serving, kind: str, status: HttpStatu
 
 @check("serving.schema", evidence=Evidence.RUNS)
 def schema(context: Context, *, scenario: Serving) -> Outcome:
-    """The application's OpenAPI, or its source where it has none, describes the prediction request's body."""
+    """The OpenAPI document, or the source if there is none, describes the prediction request's body."""
     seen, source = served(context, scenario), context.submission.deliverable(scenario.script)
     if seen.failure is None and seen.openapi.status != _OK and source is not None:
         # Closed, or at a path of its own: nothing was asked of the documentation.
         where = serving_source.model_of(context.submission, source, scenario.field)
         if where:
-            said = f"{seen.openapi.request} is not there; the model stands in the source"
+            said = f"{seen.openapi.request} is not there; the model was found in the source"
             return passed(Finding(message=said, where=where), evidence=Evidence.STATIC)
     return judge_schema(seen, scenario.predict, scenario.field)
 
 
 @check("serving.metrics", evidence=Evidence.RUNS)
 def metrics(context: Context, *, scenario: Serving, foreign: tuple[str, ...]) -> Outcome:
-    """The metrics are exposition text; where `foreign` prefixes are given, one name begins with none.
+    """The metrics endpoint serves exposition text with, if `foreign` is given, a metric of the application's.
 
     Args:
-        foreign: prefixes of metrics that every process has; none, to ask for exposition text
-            alone.
+        foreign: prefixes of metrics that every process has, and that do not count.
     """
     return judge_metrics(served(context, scenario), foreign)
 
@@ -119,45 +118,45 @@ def metrics(context: Context, *, scenario: Serving, foreign: tuple[str, ...]) ->
 
 
 def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
-    """It boots, and says so in the words asked for."""
+    """The application starts, and its health endpoint answers as required."""
     if seen.failure is not None:
-        return failed(seen.failure.finding("the application does not come to answer", expected=_BOOTED))
+        return failed(seen.failure.finding("the application never answered a request", expected=_BOOTED))
     body = seen.health.json
     healthy = isinstance(body, dict) and all(body.get(key) == value for key, value in expect.items())
     if seen.health.status == _OK and healthy:
         return passed()
     expected = f"200 with {json.dumps(expect)}"
-    return failed(_wrong(seen.health, "does not say that the application is healthy", expected))
+    return failed(_wrong(seen.health, "does not report the application as healthy", expected))
 
 
 _BOOTED = "the server starts and answers requests"
 
 
 def judge_ready(seen: Served) -> Outcome:
-    """Ready in the end."""
+    """The application became ready."""
     if seen.failure is not None:
         return _not_booted(seen)
     if seen.ready[-1].status == _OK:
         return passed()
-    said = "is not 200 although there is a model in the registry and in the file"
+    said = "is not 200 although a model is in the registry and in the file"
     return failed(_wrong(seen.ready[-1], said, "200 once the model is loaded"))
 
 
 def judge_not_ready(seen: Served) -> Outcome:
-    """Never ready."""
+    """The application was never ready."""
     if seen.failure is not None:
         return passed(
-            Finding(message="without a model the application refuses to start", where=seen.failure.shown)
+            Finding(message="the application refuses to start without a model", where=seen.failure.shown)
         )
     wrong = next((answer for answer in seen.ready if answer.status == _OK), None)
     if wrong is None:
         return passed()
-    said = "says 200 although there is no model to be had"
+    said = "answers 200 although no model is available"
     return failed(_wrong(wrong, said, "an error status such as 503"))
 
 
 def judge_counts(seen: Served, key: str) -> Outcome:
-    """One for each row."""
+    """There is one prediction per row."""
     if seen.failure is not None:
         return _not_booted(seen)
     for answer, wanted in seen.asked:
@@ -166,12 +165,12 @@ def judge_counts(seen: Served, key: str) -> Outcome:
             return failed(found)
         if len(found) != len(wanted):
             said = f"has {_predictions(len(found))} for {_rows(len(wanted))}"
-            return failed(_wrong(answer, said, f"{_predictions(len(wanted))}, as many as rows"))
+            return failed(_wrong(answer, said, f"{_predictions(len(wanted))}, one per row"))
     return passed()
 
 
 def judge_agrees(seen: Served, key: str) -> Outcome:
-    """The same as the model's."""
+    """The predictions are those of the model."""
     if seen.failure is not None:
         return _not_booted(seen)
     for answer, wanted in seen.asked:
@@ -181,7 +180,7 @@ def judge_agrees(seen: Served, key: str) -> Outcome:
         if [label(each) for each in found] != [label(each) for each in wanted]:
             return failed(
                 Finding(
-                    message=f"the {key} are not those of the model that is in the registry and in the file",
+                    message=f"the {key} are not those of the model in the registry and in the file",
                     expected=str(list(wanted)),
                     actual=str(found[: 3 * len(wanted)])[:600],
                     where=answer.request,
@@ -191,7 +190,7 @@ def judge_agrees(seen: Served, key: str) -> Outcome:
 
 
 def judge_version(seen: Served, key: str) -> Outcome:
-    """Some text or number."""
+    """The version is a non-empty text or a number."""
     if seen.failure is not None:
         return _not_booted(seen)
     body = seen.predict.json
@@ -204,7 +203,7 @@ def judge_version(seen: Served, key: str) -> Outcome:
 
 
 def judge_refuses(seen: Served, kind: str, status: HttpStatus) -> Outcome:
-    """All of them."""
+    """Every body of the kind is refused."""
     if seen.failure is not None:
         return _not_booted(seen)
     for body, answer in seen.refused.get(kind, ()):
@@ -214,12 +213,14 @@ def judge_refuses(seen: Served, kind: str, status: HttpStatus) -> Outcome:
 
 
 def judge_schema(seen: Served, path: str, field: str) -> Outcome:
-    """A schema with the field as a property."""
+    """A schema describes the body, with the field as a property."""
     if seen.failure is not None:
         return _not_booted(seen)
     document = seen.openapi.json
     if seen.openapi.status != _OK or not isinstance(document, dict):
-        return failed(_wrong(seen.openapi, "gives no OpenAPI document", f"the body of {path} described"))
+        return failed(
+            _wrong(seen.openapi, "gives no OpenAPI document", f"a description of the body of {path}")
+        )
     names = list(body_fields(document, path))
     if field in names:
         return passed()
@@ -227,21 +228,21 @@ def judge_schema(seen: Served, path: str, field: str) -> Outcome:
         Finding(
             message=f"no Pydantic model describes the body of {path}",
             expected=f"a model with the field {field}",
-            actual=", ".join(names[:_MOST_NAMED]) or "nothing is said of the body",
+            actual=", ".join(names[:_MOST_NAMED]) or "no description of the body",
             where=seen.openapi.request,
         )
     )
 
 
 def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
-    """Valid, and where asked with something of its own."""
+    """The text is valid and, if required, has a metric of the application's own."""
     if seen.failure is not None:
         return _not_booted(seen)
     if seen.metrics.status != _OK:
         return failed(_wrong(seen.metrics, "is not there", "200 with Prometheus exposition text"))
     names = exposition.metric_names(seen.metrics.body, seen.metrics.content_type)
     if isinstance(names, str):
-        return failed(_wrong(seen.metrics, f"is no exposition text: {names}", "Prometheus exposition text"))
+        return failed(_wrong(seen.metrics, f"is not exposition text: {names}", "Prometheus exposition text"))
     if not names:
         return failed(_wrong(seen.metrics, "has no metric with a value", "a metric and its value"))
     if foreign and not exposition.own(names, foreign):
@@ -260,7 +261,7 @@ def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
 
 
 def predictions(answer: Answer, key: str, rows: int) -> list[Any] | Finding:
-    """The list of predictions, a lone list around it taken off, or why there is none."""
+    """The list of predictions, without a single list around it, or why there is none."""
     body = answer.json
     found = body.get(key) if isinstance(body, dict) else None
     if answer.status != _OK:
@@ -282,7 +283,7 @@ def _rows(count: int) -> str:
 
 
 def label(value: object) -> object:
-    """A prediction, so that 1, 1.0, "1", true and [1] are the same."""
+    """A prediction in a form in which 1, 1.0, "1", true and [1] are equal."""
     match value:
         case [only]:
             return label(only)
@@ -347,13 +348,13 @@ def _wrong(answer: Answer, said: str, expected: str) -> Finding:
 
 
 def _unanswered(answer: Answer, rows: int) -> Finding:
-    said = f"does not answer 200 to a valid request of {_rows(rows)}"
+    said = f"does not answer 200 to a valid request with {_rows(rows)}"
     return _wrong(answer, said, "200 with the predictions")
 
 
 def _not_booted(seen: Served) -> Outcome:
-    """Short: the cause stands where booting is asked for."""
-    message = "nothing was asked, since the application does not come to answer"
+    """A brief finding: the criterion that requires the start shows the cause."""
+    message = "not tested, since the application never answered a request"
     return failed(Finding(message=message, where=seen.shown))
 
 

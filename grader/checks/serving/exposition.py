@@ -1,4 +1,4 @@
-"""Prometheus' exposition text, by Prometheus' own parser."""
+"""Prometheus exposition text, read with Prometheus' own parser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_ERROR = 80
-"""Characters: a parser repeats what it could not read, which may be all of it."""
+"""Characters of an error to keep: the parser repeats what it could not read, which may be everything."""
 
 _MAX_LINE = 10_000
 
@@ -34,5 +34,5 @@ def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
 
 
 def own(names: Sequence[str], foreign: Sequence[str]) -> tuple[str, ...]:
-    """Names that say something of the application rather than of its interpreter."""
+    """Names of metrics about the application rather than its interpreter."""
     return tuple(name for name in names if not name.startswith(tuple(foreign)))

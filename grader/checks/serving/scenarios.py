@@ -1,4 +1,4 @@
-"""A prediction service booted with a model to be had, and with none."""
+"""A prediction service started with a model available, and without one."""
 
 from __future__ import annotations
 
@@ -36,53 +36,53 @@ _POOL = 200
 _MOST_SHUFFLES = 100
 _SERVER_ERROR = 500
 _MAX_LATE = 3
-"""Requests that get no answer in time before no more are made."""
+"""How many unanswered requests are tolerated before no more are sent."""
 _LOG_SECONDS = 0.2
 _AFTER_LOADING_SECONDS = 5
-"""How long an application without a model may take to say so again, once it was asked for a prediction."""
+"""Seconds for an application without a model to say so again after a prediction request."""
 
 
 class Serving(Scenario):
-    """How a service is booted and asked."""
+    """How a prediction service is started and tested."""
 
     kind: ClassVar[str] = "serving"
 
     script: Deliverable
     """The application."""
     world: ServedModel
-    """The model that is served; rows are taken from the data that it learnt from."""
+    """The model that is served; rows are taken from the data that it was fitted on."""
     without: tuple[str, ...]
-    """Globs of what is not there when there is no model."""
+    """Globs of the files to remove for runs without a model."""
     rows: Annotated[int, Field(gt=1)]
-    """How many rows are predicted at once."""
+    """How many rows one request has."""
     host: str
     """Where it listens."""
     port: Port
     """Where it listens."""
     health: UrlPath
-    """The path that tells whether it lives."""
+    """The path of the health endpoint."""
     ready: UrlPath
-    """The path that tells whether it has its model."""
+    """The path of the readiness endpoint."""
     predict: UrlPath
-    """The path that takes rows."""
+    """The path of the prediction endpoint."""
     metrics: UrlPath
-    """The path of its metrics."""
+    """The path of the metrics endpoint."""
     openapi: UrlPath
-    """The path of its own description."""
+    """The path of the OpenAPI document."""
     field: str
-    """The key of the request under which the rows stand."""
+    """The request's key for the rows."""
     refused: dict[str, Names]
-    """Bodies that must be refused, by what is wrong with them."""
+    """Invalid bodies, grouped by what is wrong with them."""
     boot_seconds: Seconds
-    """How long it may take until it answers."""
+    """Seconds until its first answer."""
     ready_seconds: Seconds
-    """For loading, counted from the first answer."""
+    """Seconds to load the model, counted from the first answer."""
     request_seconds: Seconds
-    """How long one answer may take."""
+    """Seconds that one answer may take."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +90,17 @@ class Served:
     """What a service answered while it ran."""
 
     shown: str
-    """The command that booted it."""
+    """The command that started it."""
     failure: Called | None = None
-    """How it ended where it never came to answer."""
+    """How it ended, if it never answered."""
     expected: tuple[Any, ...] = ()
-    """What the seeded model predicts for the rows."""
+    """The seeded model's predictions for the rows."""
     health: Answer = _UNASKED
     ready: tuple[Answer, ...] = ()
     """Every answer, in order."""
     predict: Answer = _UNASKED
     alone: tuple[Any, ...] = ()
-    """What it predicts for the one row of a second request."""
+    """The seeded model's prediction for the single row of a second request."""
     predict_alone: Answer = _UNASKED
     metrics: Answer = _UNASKED
     openapi: Answer = _UNASKED
@@ -108,7 +108,7 @@ class Served:
 
     @property
     def asked(self) -> tuple[tuple[Answer, tuple[Any, ...]], ...]:
-        """Answers of valid requests, each with what the model says."""
+        """Answers to valid requests, each with the model's own predictions."""
         return ((self.predict, self.expected), (self.predict_alone, self.alone))
 
 
@@ -178,14 +178,14 @@ def _boot(context: Context, cell: Cell, scenario: Serving, use: Callable[[Client
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Asks a service that was booted."""
+    """Sends requests to a started service."""
 
     app: Server
     shown: str
     scenario: Serving
     roots: tuple[str, ...]
     late: list[str] = field(default_factory=list)
-    """Requests that took all the time they were given."""
+    """Requests that were not answered in time."""
 
     def get(self, path: str) -> Answer:
         """One request."""
@@ -197,7 +197,7 @@ class Client:
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Answer:
         if len(self.late) >= _MAX_LATE:
-            said = f"not asked after {', '.join(self.late)} had no answer in time"
+            said = f"not sent, since {', '.join(self.late)} got no answer in time"
             return Answer(request=f"{method} {path}", error=said)
         before, begun = len(self.app.output()), time.monotonic()
         answer = asgi.ask(self.app.client, method, path, seconds=self.scenario.request_seconds, body=body)
@@ -275,13 +275,13 @@ def _predicted(answer: Any, model: str, count: int) -> list[Any]:
     found = told.get("predictions") if isinstance(told, dict) else None
     if isinstance(found, list) and len(found) == count:
         return found
-    raise GraderFault("the seeded model does not say what it predicts")
+    raise GraderFault("the seeded model gives no predictions")
 
 
 def choose(
     rows: list[list[float]], predicted: list[Any], count: int, seed: int
 ) -> tuple[list[list[float]], tuple[Any, ...]]:
-    """Some rows of every class in mixed order, with what the model says of them."""
+    """Some rows of every class in mixed order, with the model's predictions."""
     by_class: dict[Any, list[tuple[list[float], Any]]] = {}
     for pair in zip(rows, predicted, strict=True):
         by_class.setdefault(str(pair[1]), []).append(pair)

@@ -1,4 +1,4 @@
-"""What a service's source says: where it keeps its model, what it declares of its requests."""
+"""What a service's source says: where it keeps its model, and how it declares its requests."""
 
 from __future__ import annotations
 

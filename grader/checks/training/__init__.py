@@ -1,1 +1,1 @@
-"""Training, and what it logs."""
+"""Training scripts, and what they log."""

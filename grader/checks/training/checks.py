@@ -32,23 +32,23 @@ _MOST_NAMED = 12
 
 @check("training.runs", evidence=Evidence.RUNS)
 def runs(context: Context, *, scenario: Training) -> Outcome:
-    """The script ends with status 0 on the cleaned data and leaves a finished run."""
+    """The script exits with status 0 on the cleaned data and leaves a finished run."""
     return judge_runs(trained(context, scenario))
 
 
 @check("training.data", evidence=Evidence.RUNS)
 def data(context: Context, *, scenario: Training) -> Outcome:
-    """Without the cleaned data the script logs no finished run with results."""
+    """Without the cleaned data, the script logs no finished run with results."""
     good = trained(context, scenario)
     return judge_data(good, trained_without_data(context, scenario) if good.logged else None, scenario.data)
 
 
 @check("training.param", evidence=Evidence.RUNS)
 def param(context: Context, *, scenario: Training, names: Names) -> Outcome:
-    """A run has a parameter of one of the names.
+    """A run has a parameter with one of these names.
 
     Args:
-        names: names of which any will do.
+        names: the accepted names.
     """
     return judge_param(trained(context, scenario), names)
 
@@ -62,12 +62,12 @@ def _is_a_range(given: Any) -> None:
 
 @check("training.metric", evidence=Evidence.RUNS, rule=_is_a_range)
 def metric(context: Context, *, scenario: Training, names: Names, low: float, high: float) -> Outcome:
-    """A run has a metric of one of the names, with a value in the range.
+    """A run has a metric with one of these names and a value in the range.
 
     Args:
-        names: names of which any will do.
-        low: the least value.
-        high: the greatest value.
+        names: the accepted names.
+        low: the smallest value.
+        high: the largest value.
     """
     return judge_metric(trained(context, scenario), names, low, high)
 
@@ -76,11 +76,11 @@ def metric(context: Context, *, scenario: Training, names: Names, low: float, hi
 def truth(
     context: Context, *, scenario: Training, names: Names, tolerance: Annotated[float, Field(gt=0, lt=0.5)]
 ) -> Outcome:
-    """On data with shuffled labels the metric falls to what guessing gives.
+    """On data with shuffled labels, the metric falls to the level of guessing.
 
     Args:
-        names: names of which any will do.
-        tolerance: how far from guessing it may lie.
+        names: the accepted names.
+        tolerance: how far above guessing it may be.
     """
     good = trained(context, scenario)
     if not values(good, names):
@@ -91,7 +91,7 @@ def truth(
 
 @check("training.model", evidence=Evidence.RUNS)
 def model(context: Context, *, scenario: Training, estimator: str) -> Outcome:
-    """A logged model is of a class, bare or at the end of a pipeline.
+    """A logged model is of a given class, alone or at the end of a pipeline.
 
     Args:
         estimator: the class's name.
@@ -101,21 +101,21 @@ def model(context: Context, *, scenario: Training, estimator: str) -> Outcome:
 
 @check("training.artifact", evidence=Evidence.RUNS)
 def artifact(context: Context, *, scenario: Training, through_mlflow: bool) -> Outcome:
-    """A logged model loads and predicts: as an MLflow model, or any.
+    """A logged model loads and predicts.
 
     Args:
-        through_mlflow: whether MLflow has to load it, or anything may.
+        through_mlflow: whether MLflow itself must be able to load it.
     """
     return judge_artifact(trained(context, scenario), through_mlflow=through_mlflow)
 
 
 @check("training.picture", evidence=Evidence.RUNS)
 def picture(context: Context, *, scenario: Training, words: Names, other_words: tuple[str, ...]) -> Outcome:
-    """A real picture is among the artifacts, and its name does not say that it shows something else.
+    """A valid image is among the artifacts, and its name does not suggest other content.
 
     Args:
-        words: words in a name that say what it shows, any of them.
-        other_words: words that say that it shows something else.
+        words: words in a file name that suggest the right content.
+        other_words: words that suggest other content.
     """
     return judge_picture(trained(context, scenario), words, other_words)
 
@@ -124,7 +124,7 @@ def picture(context: Context, *, scenario: Training, words: Names, other_words: 
 
 
 def judge_runs(good: Trained) -> Outcome:
-    """Status 0, and a finished run."""
+    """The script exits with status 0, and left a finished run."""
     called = good.called
     if not called.run.ok:
         return failed(called.finding())
@@ -137,7 +137,7 @@ def judge_runs(good: Trained) -> Outcome:
         states = ", ".join(f"{each.where}: {each.run.status}" for each in good.logged[:_MOST_NAMED])
         return failed(
             Finding(
-                message="no run that it logged ended well",
+                message="none of the logged runs is finished",
                 expected="a run with status FINISHED",
                 actual=states,
                 where=called.shown,
@@ -145,9 +145,9 @@ def judge_runs(good: Trained) -> Outcome:
         )
     return failed(
         Finding(
-            message="it ended well but logged no run",
+            message="the script succeeded but logged no run",
             expected="a run on the tracking server that MLFLOW_TRACKING_URI names",
-            actual="none there, and none in a store of its own",
+            actual="no run there, nor in a local store",
             where=called.shown,
             detail=called.run.tail(15),
         )
@@ -155,7 +155,7 @@ def judge_runs(good: Trained) -> Outcome:
 
 
 def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
-    """No results without the data; shown only by a script that has some with them."""
+    """There are no results without the data; only a script that has some with them can show that."""
     if without is None:
         return _nothing(good) or failed(good.called.finding())
     made_up = next((each for each in without.finished if each.run.metrics), None)
@@ -163,8 +163,8 @@ def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
         return passed()
     return failed(
         Finding(
-            message=f"without {path} the script still logged a finished run, so its data come from elsewhere",
-            expected=f"it reads {path}, and fails where that is missing",
+            message=f"without {path} the script still logged a finished run, so it gets its data elsewhere",
+            expected=f"an error when {path} is missing",
             actual=f"{made_up.where} with {_some(made_up.run.metrics)}",
             where=without.called.shown,
         )
@@ -172,7 +172,7 @@ def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
 
 
 def judge_param(good: Trained, names: Sequence[str]) -> Outcome:
-    """Any run has it, for itself or for a part of its model."""
+    """Any run has the parameter, under its own name or as part of a pipeline."""
     if any(_last(name) in names for each in good.logged for name in each.run.params):
         return passed()
     return _nothing(good) or failed(_missing("param", good, names))
@@ -184,7 +184,7 @@ def _last(name: str) -> str:
 
 
 def judge_metric(good: Trained, names: Sequence[str], low: float, high: float) -> Outcome:
-    """Any run has it, in the range."""
+    """Any run has the metric, in the range."""
     found = values(good, names)
     if any(low <= value <= high for value in found):
         return passed()
@@ -223,9 +223,9 @@ def judge_truth(
         return passed()
     return failed(
         Finding(
-            message=f"{names[0]} stays at {middle:.3f} when the labels mean nothing: the model has seen these"
+            message=f"{names[0]} stays at {middle:.3f} with shuffled labels: the model has seen these"
             " rows or their labels before, or nothing was measured",
-            expected=f"about {chance:.2f}, what guessing gives",
+            expected=f"about {chance:.2f}, the level of guessing",
             actual=f"{middle:.3f} with shuffled labels, {on_good[-1]:.3f} with the true ones",
             where=noise.called.shown,
         )
@@ -238,11 +238,11 @@ def _no_value_on_noise(noise: Trained, names: Sequence[str]) -> Outcome:
     if called.run.ended is Ended.EXITED:
         return passed(
             Finding(
-                message=f"with shuffled labels the script logs no {names[0]}, so nothing untrue either",
+                message=f"with shuffled labels the script logs no {names[0]}, hence no false one",
                 where=called.shown,
             )
         )
-    return failed(called.finding(f"with shuffled labels the script came to no {names[0]}"))
+    return failed(called.finding(f"with shuffled labels the script did not get as far as logging {names[0]}"))
 
 
 def _share(value: float) -> float:
@@ -251,7 +251,7 @@ def _share(value: float) -> float:
 
 
 def judge_model(good: Trained, estimator: str) -> Outcome:
-    """The innermost estimator of a model that loads."""
+    """The innermost estimator of a loaded model is of the class."""
     loaded = [(each, model) for each, model in _models(good) if model.loads]
     if any(model.estimators and estimator in model.estimators[-1] for _, model in loaded):
         return passed()
@@ -260,7 +260,7 @@ def judge_model(good: Trained, estimator: str) -> Outcome:
         kinds = " > ".join(names[0] for names in model.estimators if names) or "unknown"
         return failed(
             Finding(
-                message=f"the logged model is no {estimator}",
+                message=f"the logged model is not a {estimator}",
                 expected=estimator,
                 actual=kinds,
                 where=f"{each.where}, {model.path}",
@@ -270,7 +270,7 @@ def judge_model(good: Trained, estimator: str) -> Outcome:
         each, model = foreign
         return failed(
             Finding(
-                message=f"the logged model is no {estimator}",
+                message=f"the logged model is not a {estimator}",
                 expected=estimator,
                 actual=f"a model of MLflow's flavor {model.flavor}",
                 where=f"{each.where}, {model.path}",
@@ -280,7 +280,7 @@ def judge_model(good: Trained, estimator: str) -> Outcome:
 
 
 def judge_artifact(good: Trained, *, through_mlflow: bool) -> Outcome:
-    """One that predicts, and where asked one that MLflow itself loads."""
+    """A model predicts and, if required, MLflow itself can load it."""
     working = [model for _, model in _models(good) if model.loads and model.predicts]
     if any(model.mlflow or not through_mlflow for model in working):
         return passed()
@@ -297,7 +297,7 @@ def judge_artifact(good: Trained, *, through_mlflow: bool) -> Outcome:
 
 
 def _no_model(good: Trained) -> Outcome:
-    """Why there is no model that does what is asked."""
+    """The finding where no model does what is required."""
     broken = next(iter(_models(good)), None)
     if broken is None:
         stopped = not good.called.run.ok
@@ -318,8 +318,8 @@ def _no_model(good: Trained) -> Outcome:
     if not model.confirmed:
         return failed(
             Finding(
-                message="that the logged model predicts is said by its own code alone",
-                expected="a model that is, or holds, a fitted estimator of scikit-learn",
+                message="only the model's own code claims that it predicts",
+                expected="a model that is or contains a fitted scikit-learn estimator",
                 actual=model.error,
                 where=f"{each.where}, {model.path}",
             )
@@ -328,7 +328,7 @@ def _no_model(good: Trained) -> Outcome:
     return failed(
         Finding(
             message=f"the logged model cannot {what}",
-            expected="a model that loads and predicts in the environment of its script",
+            expected="a model that loads and predicts in the script's environment",
             actual=model.error,
             where=f"{each.where}, {model.path}",
         )
@@ -336,7 +336,7 @@ def _no_model(good: Trained) -> Outcome:
 
 
 def judge_picture(good: Trained, words: Sequence[str], other_words: Sequence[str]) -> Outcome:
-    """Named rightly or not wrongly, and real."""
+    """An artifact is a valid image, with a suitable or at least neutral name."""
     found = [picture for each in good.logged for picture in each.pictures]
     named = [picture for picture in found if pictures.says(picture.path, words)]
     unclear = [picture for picture in found if not pictures.says(picture.path, other_words)]
@@ -346,16 +346,16 @@ def judge_picture(good: Trained, words: Sequence[str], other_words: Sequence[str
     if candidates:
         return failed(
             Finding(
-                message=f"the picture {candidates[0].path} is no real one: {candidates[0].problem}",
+                message=f"{candidates[0].path} is not a valid image: {candidates[0].problem}",
                 expected="an image of the confusion matrix",
                 where=candidates[0].path,
             )
         )
     return _nothing(good) or failed(
         Finding(
-            message="no picture of a confusion matrix is among the artifacts",
+            message="no image of a confusion matrix is among the artifacts",
             expected="an image file such as confusion_matrix.png",
-            actual=", ".join(picture.path for picture in found[:_MOST_NAMED]) or "no picture at all",
+            actual=", ".join(picture.path for picture in found[:_MOST_NAMED]) or "no image at all",
             where=good.called.shown,
         )
     )
@@ -372,7 +372,7 @@ def _nothing(good: Trained) -> Outcome | None:
 
 
 def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:
-    """A name that no run has."""
+    """The finding for a name that no run has."""
     held = [(each, [*(each.run.params if kind == "param" else each.run.metrics)]) for each in good.logged]
     where, have = max(((each.where, names) for each, names in held), key=lambda pair: len(pair[1]))
     return Finding(

@@ -1,4 +1,4 @@
-"""A training script run on good data, without its data, and on data whose labels mean nothing."""
+"""A training script run on good data, without its data, and on data with shuffled labels."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ class Training(Scenario):
     script: Deliverable
     """The script."""
     raw: GivenFile
-    """The given data that the grader cleans, so that a broken cleaning costs nothing here."""
+    """The given data that the grader cleans, so that a broken cleaning step costs nothing here."""
     data: str
-    """Where the cleaned data belong."""
+    """The path of the cleaned data."""
     target: str
-    """The column of labels."""
+    """The label column."""
     drop_duplicates: bool
-    """Whether cleaning drops rows that stand there already."""
+    """Whether cleaning drops duplicate rows."""
     drop_blanks: bool
     """Whether cleaning drops rows with a blank."""
     arguments: dict[str, str]
     """Values for the script's parameters, by words that name a parameter."""
     rows: Annotated[int, Field(gt=0)]
-    """How many rows a logged model is asked to predict."""
+    """How many rows a logged model has to predict."""
     model_files: Names
-    """Endings of files that may be a model."""
+    """File name endings of models."""
     picture_files: Names
-    """Endings of files that may be a picture."""
+    """File name endings of images."""
     cpu_seconds: Seconds
-    """Seconds of computing that one run may take."""
+    """CPU limit of one run, in seconds."""
     wall_seconds: Seconds
-    """Seconds that one run may take in all."""
+    """Wall-clock limit of one run, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +62,22 @@ class Trained:
 
     @property
     def finished(self) -> tuple[Logged, ...]:
-        """Runs that ended well."""
+        """Runs with status FINISHED."""
         return tuple(each for each in self.logged if each.run.finished)
 
 
 def trained(context: Context, scenario: Training) -> Trained:
-    """The script on the cleaned data."""
+    """Run the script on the cleaned data."""
     return _once(context, scenario, "training")
 
 
 def trained_without_data(context: Context, scenario: Training) -> Trained:
-    """The same without the cleaned data."""
+    """Run the script without the cleaned data."""
     return _once(context, scenario, "training_without_data")
 
 
 def trained_on_noise(context: Context, scenario: Training) -> Trained:
-    """The same with shuffled labels, wherever the script may read labels from."""
+    """Run the script with shuffled labels, wherever it may read labels from."""
     return _once(context, scenario, "training_shuffled")
 
 
@@ -138,7 +138,7 @@ def _files(context: Context, scenario: Training, situation: str) -> dict[str, by
 
 
 def cleaned(context: Context, scenario: Training) -> Table:
-    """The given data without the rows that nobody wants to learn from."""
+    """The given data without duplicate or incomplete rows, as the scenario wants."""
     source = context.submission.given.get(scenario.raw) or context.exam.data.get(scenario.raw)
     if source is None:
         raise GraderFault(f"the exam gives no {scenario.raw}")

@@ -425,5 +425,5 @@ def test_a_script_that_shows_no_reading_is_decided(world: Context) -> None:
     outcome = lost(of(world, "batch", "says_so.py"), "B1")["B1.chunks"]
     assert (outcome.verdict, outcome.findings[0].message) == (
         Verdict.FAILED,
-        "the script wrote no table of predictions",
+        "the script wrote no predictions",
     )

@@ -49,9 +49,9 @@ def test_ten_thousand_rows(tmp_path: Path, source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (PANDAS + "# chunksize=10000\npd.read_csv('x')", "the input is read as a whole"),
-        (PANDAS + "d = pd.read_csv('x')\nd.iloc[0:10000]", "the input is read as a whole"),
-        (PANDAS + "pd.read_csv('x', chunksize=1000)", "the chunks have another size"),
+        (PANDAS + "# chunksize=10000\npd.read_csv('x')", "the input is read in one go"),
+        (PANDAS + "d = pd.read_csv('x')\nd.iloc[0:10000]", "the input is read in one go"),
+        (PANDAS + "pd.read_csv('x', chunksize=1000)", "the chunks have the wrong size"),
         ("def (", "not valid Python: invalid syntax"),
         (b"\xff\xfe", "the file is not text in UTF-8 (byte 0)"),
     ],

@@ -82,7 +82,7 @@ def test_a_report_of_another_preset() -> None:
     other = detected(0, marks=frozenset(ASKED.library_marks))
     outcome = drift.judge_preset((other, other), ASKED, "DataDriftPreset")
     assert outcome is not None
-    assert verdict(outcome) == "the report that was saved is not that of DataDriftPreset"
+    assert verdict(outcome) == "the saved report was not made with DataDriftPreset"
     assert drift.judge_preset((CRASH, CRASH), ASKED, "DataDriftPreset") is None
     passing = drift.judge_preset((other, ALARM), ASKED, "DataDriftPreset")
     assert passing is not None
@@ -100,8 +100,8 @@ def test_works_and_fails_clearly() -> None:
     without_report = detected(1, "something is wrong", marks=frozenset())
     assert drift.judge_works([without_report, without_report], ASKED) is not None
     assert verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": ALARM})) == "passed"
-    assert "without b.csv" in verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": QUIET}))
-    assert "without a.csv" in verdict(drift.judge_missing({"a.csv": HANGS}))
+    assert "when b.csv is missing" in verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": QUIET}))
+    assert "when a.csv is missing" in verdict(drift.judge_missing({"a.csv": HANGS}))
 
 
 def source_says(root: Path, files: dict[str, str | bytes]) -> Outcome:

@@ -106,7 +106,7 @@ def test_the_local_config_is_no_part_of_it(tmp_path: Path) -> None:
     context = config(tmp_path, "", **{"config.local": section("storage", URL)})
     assert decide(remote_url, context, file="dvc_config", url=URL) == failed(
         Finding(
-            message="no remote has the URL that the exam gives",
+            message="no remote has the required URL",
             expected=URL,
             actual="no remotes",
             where=".dvc/config",
@@ -176,7 +176,7 @@ def test_another_hash(tmp_path: Path, md5: str) -> None:
     assert follows(context) == passed()
     assert hashed(context) == failed(
         Finding(
-            message="its hash is not that of the file the exam gave",
+            message="the hash is not that of the file from the exam",
             expected=MD5,
             actual=md5,
             where="data/train.csv.dvc",
@@ -219,7 +219,7 @@ def test_dvc_says_what_is_wrong_and_where(tmp_path: Path) -> None:
     context = tracked(tmp_path / "s", f"outs:\n- md5: {MD5}\n  path: train.csv\n  colour: red\n")
     assert follows(context) == failed(
         Finding(
-            message="DVC does not read it: extra keys not allowed at outs.0.colour",
+            message="DVC cannot read it: extra keys not allowed at outs.0.colour",
             where="data/train.csv.dvc:4",
         )
     )
@@ -414,7 +414,7 @@ def test_dvc_says_what_is_wrong_with_a_pipeline(tmp_path: Path) -> None:
     outcome = decide(depends, context, file="dvc_pipeline", stage="preprocess", path="x")
     assert outcome == failed(
         Finding(
-            message="DVC does not read it: extra keys not allowed at stages.preprocess.depends",
+            message="DVC cannot read it: extra keys not allowed at stages.preprocess.depends",
             where="dvc.yaml:4",
         )
     )

@@ -81,10 +81,10 @@ def test_a_right_pipeline() -> None:
 
 def test_outputs_that_are_not_made() -> None:
     assert outputs(replace(GOOD, sizes={CLEAN: 5}), [CLEAN, MODEL]) == (
-        "`dvc repro` ends well, but does not make models/model.pkl"
+        "`dvc repro` succeeds, but does not create models/model.pkl"
     )
     assert outputs(replace(GOOD, sizes={CLEAN: 0, MODEL: 0}), [CLEAN, MODEL]) == (
-        "`dvc repro` ends well, but leaves nothing in data/clean.csv"
+        "`dvc repro` succeeds, but leaves empty data/clean.csv"
     )
     assert "declares an output" in outputs(replace(GOOD, sizes={}), [])
 
@@ -133,7 +133,7 @@ def test_dvc_that_does_not_get_to_a_stage() -> None:
         ({"again": repro(status=1)}, "a second `dvc repro` fails"),
         ({"again": repro("evaluate")}, "runs stage evaluate again"),
         ({"again": repro(rewritten={CLEAN})}, "runs stage preprocess again"),
-        ({"change": None, "changed": None}, "params.yaml holds no number n_estimators"),
+        ({"change": None, "changed": None}, "params.yaml has no number n_estimators"),
         ({"changed": repro("train", status=1)}, "changed from 100 to 101"),
         ({"changed": repro()}, "does not rerun stage train"),
         ({"changed": repro("preprocess", "evaluate", rewritten={CLEAN})}, "does not rerun stage train"),
@@ -193,13 +193,13 @@ def test_a_round_trip() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"committed": called(status=1)}, "does not take data/t.csv into its cache"),
+        ({"committed": called(status=1)}, "cannot add data/t.csv to its cache"),
         ({"pushed": called(status=1)}, "`dvc push` fails"),
         ({"pushed": None}, "`dvc push` fails"),
         ({"stored": False}, "data/t.csv is not in the remote"),
-        ({"pulled": called(status=1)}, "does not bring the data back"),
-        ({"pulled": None}, "does not bring the data back"),
-        ({"returned": False}, "does not bring back the data/t.csv"),
+        ({"pulled": called(status=1)}, "fails to restore the data"),
+        ({"pulled": None}, "fails to restore the data"),
+        ({"returned": False}, "does not restore the data/t.csv"),
     ],
 )
 def test_what_is_no_round_trip(fields: dict[str, Any], expected: str) -> None:
@@ -210,4 +210,4 @@ def test_what_lies_in_the_bucket_instead_is_told() -> None:
     (finding,) = judge_push(replace(PUSHED, stored=False), "t.csv").findings
     assert (finding.expected, finding.actual) == ("an object under s3://b/p that holds the data", "p/x")
     (finding,) = judge_push(replace(PUSHED, stored=False, keys=()), "t.csv").findings
-    assert finding.actual == "nothing is in the bucket"
+    assert finding.actual == "the bucket is empty"

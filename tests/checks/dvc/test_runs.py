@@ -53,11 +53,11 @@ def message(outcome: Outcome) -> str:
     [
         ({}, "no DVC configuration"),
         ({".dvc/config": CONFIG}, "no DVC file"),
-        ({**PUSHED, ".dvc/config": "[core"}, "DVC does not read it"),
+        ({**PUSHED, ".dvc/config": "[core"}, "DVC cannot read it"),
         ({**PUSHED, ".dvc/config": ""}, "there is no remote"),
         ({**PUSHED, ".dvc/config": CONFIG.replace("s3://mlops-exam", "/tmp")}, "storage is not on S3"),
-        ({**PUSHED, "data/train.csv.dvc": "outs: 1"}, "DVC does not read it"),
-        ({**PUSHED, "data/train.csv.dvc": TRACK.replace("train", "test")}, "nothing tracks data/train.csv"),
+        ({**PUSHED, "data/train.csv.dvc": "outs: 1"}, "DVC cannot read it"),
+        ({**PUSHED, "data/train.csv.dvc": TRACK.replace("train", "test")}, "data/train.csv is not tracked"),
         ({**PUSHED, "data/train.csv.dvc": b"\xff\x00"}, "not text"),
     ],
 )
@@ -143,7 +143,7 @@ def test_round_trips(root: Path, name: str) -> None:
 NO_ROUND_TRIPS: dict[str, tuple[dict[str, str | bytes], str]] = {
     "not-cached": ({"data/train.csv.dvc": TRACK + "  cache: false\n"}, "is not in the remote"),
     "not-pushed": ({"data/train.csv.dvc": TRACK + "  push: false\n"}, "is not in the remote"),
-    "ignored": ({".dvcignore": "data\n"}, "does not take data/train.csv"),
+    "ignored": ({".dvcignore": "data\n"}, "cannot add data/train.csv"),
     "no-such-bucket": ({".dvc/config": remote(url="s3://MLOps_Exam/x")}, "no bucket of S3's"),
 }
 
@@ -265,7 +265,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
     ),
     "touches-only": (
         {"src/train.py": "import os; os.makedirs('models', exist_ok=True); open('models/model.pkl', 'w')"},
-        ("leaves nothing in models/model.pkl", "passed"),
+        ("leaves empty models/model.pkl", "passed"),
     ),
     "no-outputs": (
         {"dvc.yaml": "stages: {train: {cmd: echo, deps: [params.yaml]}}"},
@@ -293,7 +293,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
     ),
     "no-such-param": (
         {"params.yaml": "train: {n_estimators: many, learning_rate: 1}"},
-        ("passed", "params.yaml holds no number n_estimators"),
+        ("passed", "params.yaml has no number n_estimators"),
     ),
     "takes-the-params-file-away": (
         {"src/train.py": TRAIN + "os.remove('params.yaml'); os.symlink('/etc/passwd', 'params.yaml')\n"},

@@ -36,7 +36,7 @@ def crowd(*accuracies: float, asked: str = "0") -> dict[str, Any]:
     [
         (crowd(*[0.99] * 120), "120 runs do not fit between two exact ones"),
         (crowd(0.9, asked="1"), "unknown run '1'"),
-        ({**crowd(0.9), "asked": {"run": "0", "metric": "f1"}}, "the run '0' has no metric 'f1'"),
+        ({**crowd(0.9), "asked": {"run": "0", "metric": "f1"}}, "run '0' has no metric 'f1'"),
         ({**crowd(0.9), "turns": [["0", "01"]]}, "unknown run '01'; did you mean '0'?"),
         ({**crowd(0.9), "files": {"models/model.pkl": "shufled"}}, "did you mean 'shuffled'?"),
         ({**crowd(0.9), "runs": [*crowd(0.9)["runs"]] * 2}, "two runs have the same name"),

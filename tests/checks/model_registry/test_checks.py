@@ -146,7 +146,7 @@ def test_a_script_that_stopped_on_the_way_is_the_reason() -> None:
     assert staging.message == f"version 1 of {MODEL} is not in the stage Staging"
     assert staging.actual == "`python r.py` ended with status 1"
     [said] = registration.judge_description(stopped, MODEL, "accuracy", TEXT).findings
-    assert said.message == f"{MODEL} has no description: the script stopped before"
+    assert said.message == f"{MODEL} has no description, since the script stopped before"
 
 
 def test_the_version_judged() -> None:

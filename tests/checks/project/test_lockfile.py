@@ -76,7 +76,7 @@ def test_the_finding_names_the_line(tmp_path: Path) -> None:
     text = "# made by hand\npandas==2.2.0\n-e file:///home/jo/exam\n"
     assert decide(pinned, lock(tmp_path, text), file="lock") == failed(
         Finding(
-            message="it points into your own file system, where nobody else can install it from",
+            message="a local path, which nobody else can install from",
             expected="name==version",
             actual="-e file:///home/jo/exam",
             where="requirements-lock.txt:3",
@@ -152,7 +152,7 @@ def test_complete(tmp_path: Path) -> None:
 def test_incomplete(tmp_path: Path) -> None:
     missing = "numpy>=1.26 (needed by pandas 2.2.0)"
     assert installed(tmp_path, missing=(missing,)) == failed(
-        Finding(message=f"it lacks {missing}", where="requirements-lock.txt")
+        Finding(message=f"{missing} is missing", where="requirements-lock.txt")
     )
 
 

@@ -92,7 +92,7 @@ def test_not_black(tmp_path: Path, text: str | bytes) -> None:
 
 def test_pre_commit_says_what_is_wrong(tmp_path: Path) -> None:
     outcome = has(tmp_path, "repos:\n  - repo: https://github.com/psf/black\n    hooks: [{id: black}]\n")
-    assert outcome.findings[0].message == "pre-commit does not accept it: Missing required key: rev"
+    assert outcome.findings[0].message == "pre-commit rejects it: Missing required key: rev"
     assert "psf/black" in outcome.findings[0].detail
 
 

@@ -66,7 +66,7 @@ def test_invalid_metadata(tmp_path: Path, text: str | bytes, said: str) -> None:
 def test_a_value_that_is_not_valid_is_shown(tmp_path: Path) -> None:
     assert project(tmp_path, '[project]\nname = "x"\nversion = "latest"') == failed(
         Finding(
-            message="its metadata is not valid: `project.version` must be pep440",
+            message="the project metadata is invalid: `project.version` must be pep440",
             actual="'latest'",
             where="pyproject.toml",
         )
@@ -159,7 +159,7 @@ def test_a_line_for_another_python_says_nothing(tmp_path: Path) -> None:
 def test_the_finding_names_a_version_and_the_line(tmp_path: Path) -> None:
     assert needs(tmp_path, standard("numpy", "pandas>=1.5")) == failed(
         Finding(
-            message="it admits versions under 2.1.0, such as 1.5",
+            message="versions below 2.1.0 are allowed, such as 1.5",
             expected="pandas>=2.1.0",
             actual="pandas>=1.5",
             where="pyproject.toml:6",
@@ -184,7 +184,7 @@ def test_not_a_runtime_dependency(tmp_path: Path, text: str) -> None:
 def test_a_line_that_does_not_hold_is_named_as_such(tmp_path: Path) -> None:
     assert needs(tmp_path, standard('pandas>=2.1; sys_platform == "win32"')) == failed(
         Finding(
-            message="pandas is not among the runtime dependencies, only in a line whose marker is false"
+            message="pandas is not among the runtime dependencies, only on a line whose marker is false"
             " on the exam's Python",
             expected="pandas>=2.1.0",
             where="pyproject.toml:5",
@@ -249,7 +249,7 @@ def test_dependencies_from_a_file(tmp_path: Path, value: str) -> None:
     assert needs(tmp_path, text, requirements_txt="# ours\npandas>=2.1\n") == passed()
     assert needs(tmp_path, text, requirements_txt="pandas>=2.0\n") == failed(
         Finding(
-            message="it admits versions under 2.1.0, such as 2.0",
+            message="versions below 2.1.0 are allowed, such as 2.0",
             expected="pandas>=2.1.0",
             actual="pandas>=2.0",
             where="requirements.txt:1",

@@ -168,7 +168,7 @@ def test_the_finding_says_what_is_there_instead(tmp_path: Path) -> None:
     outcome = decide(recorded, context, file="dvc_commands", command="dvc add", arguments=["data/train.csv"])
     assert outcome == failed(
         Finding(
-            message="dvc add is recorded, and not with data/train.csv",
+            message="dvc add is recorded, but not with data/train.csv",
             expected="dvc add data/train.csv",
             actual="dvc add data/raw",
         )

@@ -75,7 +75,7 @@ def test_expressions_that_keep_promtool_busy_never_reach_it(
     context = make_context(tmp_path / "many", {"alerts.yml": many}, deliverables={"alerts": "alerts.yml"})
     for text, root, said in (
         (minus, "one", f"the expression of {RATE} has 200,031 characters"),
-        (many, "many", "its expressions have 600,040 characters"),
+        (many, "many", "the expressions have 600,040 characters in total"),
     ):
         context = make_context(tmp_path / root, {"alerts.yml": text}, deliverables={"alerts": "alerts.yml"})
         outcome = decide(prometheus.valid, context, file="alerts")
@@ -146,7 +146,7 @@ def test_the_reference(tmp_path: Path, without: frozenset[str]) -> None:
         assert letters(found) == expected
         assert {outcome.evidence for outcome in found.values()} == {evidence}
         assert all(
-            ("read, not tried" in str(outcome.findings)) == bool(without) for outcome in found.values()
+            ("read but not tested" in str(outcome.findings)) == bool(without) for outcome in found.values()
         )
 
 
@@ -326,7 +326,7 @@ def test_hostile_expressions_are_decided(tmp_path: Path, expr: str) -> None:
 def test_an_expression_over_a_bound_is_the_candidates(tmp_path: Path) -> None:
     found = outcomes(tmp_path, rules(RATE, "api_errors_total " + "+ 0 " * 300 + "> 0.05"), RATE)
     assert letters(found) == "FF"
-    message = f"the expression of {RATE} is not tried: it has more than 400 words and signs"
+    message = f"the expression of {RATE} was not tested: more than 400 tokens"
     assert {outcome.findings[0].message for outcome in found.values()} == {message}
 
 
@@ -353,7 +353,7 @@ def test_recording_rules_that_fan_out(tmp_path: Path) -> None:
 def test_a_wrong_alert_is_told_what_is_wrong(tmp_path: Path) -> None:
     found = outcomes(tmp_path, rules(RATE, "rate(api_errors_total[5m]) > 0.05", ""), RATE)
     [finding] = found["quiet"].findings
-    assert finding.message == "HighErrorRate fires before the bad state has lasted 300 s"
+    assert finding.message == "HighErrorRate fires before the condition has lasted 300 s"
     assert finding.expected == "a rate of api_errors_total over 0.05 per second for 300 s"
     assert finding.actual == "rate(api_errors_total[5m]) > 0.05 without `for`"
     assert finding.where == "alerts.yml:1"

@@ -52,7 +52,7 @@ def test_what_cannot_be_read_is_a_value(text: str) -> None:
 @pytest.mark.parametrize("text", ['"\\' * 9_999, "'\\\"" * 6_666, "`" * 19_999, "x == '", 'x{a="b\\'])
 def test_a_text_that_does_not_end(text: str) -> None:
     """Each quote in it may seem to begin another: it is read once all the same."""
-    assert read(text) == Unreadable("not valid PromQL: a text in it does not end")
+    assert read(text) == Unreadable("not valid PromQL: a string is not closed")
 
 
 def test_a_comment_is_no_text() -> None:

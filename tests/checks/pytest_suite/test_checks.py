@@ -89,13 +89,13 @@ def test_a_good_suite() -> None:
         ((report("a", "failed", "E  assert 1"), report("b"), {"end": 1, "used": True}), "1 of 2 tests fail"),
         # The status is pytest's, the reports are what the suite let through.
         ((report("a", "failed"), END), "1 of 1 tests fail"),
-        ((report("a"), {"end": 1, "used": True}), "pytest ends with status 1"),
+        ((report("a"), {"end": 1, "used": True}), "pytest exits with status 1"),
         (({"error": "E  ImportError"}, {"end": 2, "used": True}), "pytest cannot collect the tests"),
         (({"end": 5, "used": True},), "pytest collects no test"),
         ((END,), "pytest collects no test"),
         ((report("a", "skipped"), END), "no test passes"),
-        (({"start": "a"},), "the tests do not come to their end"),
-        ((), "the tests do not come to their end"),
+        (({"start": "a"},), "the tests do not finish"),
+        ((), "the tests do not finish"),
     ],
 )
 def test_what_does_not_pass(events: tuple[object, ...], said: str) -> None:
@@ -125,21 +125,21 @@ def test_what_is_not_mocked() -> None:
     outcome = suite.judge_mocks(expects, observed(read(report("a"), report("b"), END)), WHERE)
     assert outcome.findings[0].actual == "b"
     alone = observed(read(report("a"), {"end": 0, "used": False}))
-    assert "nothing to mock" in suite.judge_mocks(alone, None, WHERE).findings[0].message
+    assert "never use the application" in suite.judge_mocks(alone, None, WHERE).findings[0].message
 
 
 @pytest.mark.parametrize(
     ("events", "said", "actual"),
     [
-        ((report("a", "failed"), END), "no test passes, so none can notice", "1 failed"),
-        ((report("a"), END), "no test sends a POST /predict", "no POST /predict reaches"),
+        ((report("a", "failed"), END), "no test passes, so none can notice a fault", "1 failed"),
+        ((report("a"), END), "no test sends a POST /predict", "no POST /predict request reaches"),
         ((answer(422), report("a"), END), "no test sends a POST /predict", "1 answered 422"),
         (
             (answer(200, own=True), report("a"), END),
             "no test sends a POST",
-            "defined in the tests themselves",
+            "defined in the tests",
         ),
-        (({"start": "t::a"}, answer(200), report("t::a"), END), "every test still passes", "asked by a"),
+        (({"start": "t::a"}, answer(200), report("t::a"), END), "every test still passes", "requested by a"),
     ],
 )
 def test_what_notices_nothing(events: tuple[object, ...], said: str, actual: str) -> None:
@@ -167,8 +167,7 @@ def test_a_test_that_fails_also_without_a_fault_notices_nothing() -> None:
     seen = observed(GOOD, error=NOTICED).add([(None, GOOD), (None, late)])
     finding = suite.judge_notices(seen, ASKED, "error", WHERE).findings[0]
     assert finding.message == (
-        "tests that fail when POST /predict answers 500 to what it answered 200 before "
-        "fail at times without that, too"
+        "tests that fail when POST /predict answers 500 instead of 200 sometimes fail otherwise too"
     )
     assert finding.actual == "a"
 

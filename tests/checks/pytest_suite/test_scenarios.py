@@ -344,7 +344,7 @@ def test_sources_on_the_path(root: Path) -> None:
     ) as context:
         assert not lost(context, "5.2")
         remark = suite.suite_passes.function(context, **parameters("5.2", "tests.pass")).findings[0]
-    assert remark.message == "it needs PYTHONPATH=src"
+    assert remark.message == "the tests need PYTHONPATH=src"
 
 
 SUCCESS = {"5.2.success/status", "5.2.success/predictions"}
@@ -486,7 +486,7 @@ def test_a_suite_that_hangs(root: Path) -> None:
     hurried = ASKED.changed(idle_seconds=12)
     with laboratory(root, {WHERE: tests}, deliverables={"api_test": WHERE}) as context:
         outcome = suite.suite_passes.function(context, scenario=hurried)
-    assert outcome.findings[0].message == "the tests do not come to their end"
+    assert outcome.findings[0].message == "the tests do not finish"
     assert outcome.findings[0].where == f"{WHERE}::test_predict"
 
 

@@ -132,7 +132,7 @@ def test_without_a_model() -> None:
         serving.judge_not_ready(replace(SERVED, ready=(answer(503), answer(None)))).verdict is Verdict.PASSED
     )
     outcome = serving.judge_not_ready(SERVED)
-    assert outcome.findings[0].message == "GET /x says 200 although there is no model to be had"
+    assert outcome.findings[0].message == "GET /x answers 200 although no model is available"
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_who_is_never_in_time_is_not_asked_for_ever() -> None:
     client = Client(cast("Any", app), "", scenario, ())
     answers = [client.get("/a") for _ in range(5)]
     assert requests == ["/a"] * 3
-    assert answers[-1].error == "not asked after GET /a, GET /a, GET /a had no answer in time"
+    assert answers[-1].error == "not sent, since GET /a, GET /a, GET /a got no answer in time"
 
 
 # --- real applications ----------------------------------------------------------------------------

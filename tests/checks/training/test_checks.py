@@ -60,8 +60,8 @@ def said(outcome: Outcome) -> str:
     ("good", "message"),
     [
         (trained(called=BROKEN), "`python t.py` ended with status 1"),
-        (trained(), "it ended well but logged no run"),
-        (trained(logged(status="FAILED")), "no run that it logged ended well"),
+        (trained(), "the script succeeded but logged no run"),
+        (trained(logged(status="FAILED")), "none of the logged runs is finished"),
         (trained(logged(), called=BROKEN), "`python t.py` ended with status 1"),
         (trained(logged(status="FAILED"), logged()), ""),
         (trained(logged(store="mlflow.db")), ""),
@@ -136,7 +136,7 @@ def test_a_number_that_never_changes_is_none_that_was_measured() -> None:
             "",
             "the model is logged as a bare file, which MLflow cannot load",
         ),
-        ((replace(FOREST, estimators=(("SVC",),)),), "the logged model is no Forest", "", ""),
+        ((replace(FOREST, estimators=(("SVC",),)),), "the logged model is not a Forest", "", ""),
         (
             (replace(FOREST, loads=False, predicts=False, estimators=(), error="no"),),
             *("the logged model cannot be loaded",) * 3,
@@ -180,12 +180,12 @@ def test_a_flavor_that_only_its_library_can_read_is_left_open(
         ([("confusion_matrix.png", "")], ""),
         ([("plots/cm.png", "")], ""),
         ([("figure1.png", "")], ""),
-        ([("roc.png", "")], "no picture of a confusion matrix is among the artifacts"),
-        ([("estimator.html", "")], "no picture of a confusion matrix is among the artifacts"),
-        ([], "no picture of a confusion matrix is among the artifacts"),
+        ([("roc.png", "")], "no image of a confusion matrix is among the artifacts"),
+        ([("estimator.html", "")], "no image of a confusion matrix is among the artifacts"),
+        ([], "no image of a confusion matrix is among the artifacts"),
         (
             [("confusion.png", "it is blank"), ("figure.png", "")],
-            "the picture confusion.png is no real one: it is blank",
+            "confusion.png is not a valid image: it is blank",
         ),
     ],
 )
@@ -211,17 +211,17 @@ def png(size: tuple[int, int], *, blank: bool = False) -> bytes:
     [
         ("a.png", png((64, 64)), ""),
         ("a.png", png((64, 64), blank=True), "it is blank"),
-        ("a.png", png((2, 2)), "it is only 2 x 2 pixels"),
-        ("a.png", png((64, 64))[:60], "it cannot be decoded"),
-        ("a.jpg", b"\x89PNG nonsense", "it is not an image"),
+        ("a.png", png((2, 2)), "only 2 x 2 pixels"),
+        ("a.png", png((64, 64))[:60], "cannot be decoded"),
+        ("a.jpg", b"\x89PNG nonsense", "not an image"),
         ("a.png", b"", "it is empty"),
         ("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'><path d='M0 0'/></svg>", ""),
-        ("a.svg", b"<svg/>", "nothing is drawn in it"),
-        ("a.svg", b"<svg", "it is not valid SVG"),
+        ("a.svg", b"<svg/>", "the drawing is empty"),
+        ("a.svg", b"<svg", "not valid SVG"),
         ("a.pdf", b"%PDF-1.4 /Type /Page", ""),
-        ("a.pdf", b"hello", "it is not a PDF page"),
+        ("a.pdf", b"hello", "not a PDF page"),
         ("a.html", b"<html><img src='data:'></html>", ""),
-        ("a.html", b"<html></html>", "the page shows no picture"),
+        ("a.html", b"<html></html>", "the page shows no image"),
     ],
 )
 def test_real_pictures(name: str, content: bytes, problem: str) -> None:
@@ -239,18 +239,18 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 ENTITIES = b"".join(b"<!ENTITY b%d '%s'>" % (n + 1, b"&b%d;" % n * 10) for n in range(11))
 BOMBS: dict[str, tuple[str, bytes | None, str]] = {
-    "unreadable": ("a.png", None, "it is too large to be a plot"),
-    "large": ("a.png", b"x" * (pictures.MAX_BYTES + 1), "it is too large to be a plot"),
-    "endless": ("a.png", png_that_claims(2**31 - 1, 2**31 - 1), "it is too large to be a plot"),
-    "wide": ("a.png", png_that_claims(10_000, 10_000), "it is too large to be a plot"),
-    "cut short": ("a.png", png_that_claims(5_000, 5_000), "it cannot be decoded"),
-    "never closed": ("a.svg", b"<a>" * 1_000_000, "it is not valid SVG"),
-    "deep": ("a.svg", b"<svg>" + b"<g>" * 500_000 + b"</g>" * 500_000 + b"</svg>", "nothing is drawn in it"),
-    "unknown encoding": ("a.svg", b'<?xml version="1.0" encoding="no-such"?><svg/>', "it is not valid SVG"),
+    "unreadable": ("a.png", None, "too large for a plot"),
+    "large": ("a.png", b"x" * (pictures.MAX_BYTES + 1), "too large for a plot"),
+    "endless": ("a.png", png_that_claims(2**31 - 1, 2**31 - 1), "too large for a plot"),
+    "wide": ("a.png", png_that_claims(10_000, 10_000), "too large for a plot"),
+    "cut short": ("a.png", png_that_claims(5_000, 5_000), "cannot be decoded"),
+    "never closed": ("a.svg", b"<a>" * 1_000_000, "not valid SVG"),
+    "deep": ("a.svg", b"<svg>" + b"<g>" * 500_000 + b"</g>" * 500_000 + b"</svg>", "the drawing is empty"),
+    "unknown encoding": ("a.svg", b'<?xml version="1.0" encoding="no-such"?><svg/>', "not valid SVG"),
     "entities": (
         "a.svg",
         b"<!DOCTYPE s [<!ENTITY b0 '" + b"x" * 1000 + b"'>" + ENTITIES + b"]><svg>&b11;<path/></svg>",
-        "it is not valid SVG",
+        "not valid SVG",
     ),
 }
 
@@ -265,8 +265,8 @@ def test_pictures_without_end() -> None:
     gallery, picture = Gallery(), png((4000, 4000))
     problems = [gallery.problem("a.png", picture) for _ in range(pictures.MAX_PICTURES + 1)]
     several = pictures.MAX_PIXELS_IN_ALL // 4000**2
-    assert problems[: several + 1] == [""] * several + ["it is too large to be a plot"]
-    assert problems[-1] == f"more than {pictures.MAX_PICTURES} pictures are not looked at"
+    assert problems[: several + 1] == [""] * several + ["too large for a plot"]
+    assert problems[-1] == f"not checked: there are more than {pictures.MAX_PICTURES} images"
 
 
 def test_tables() -> None:
