@@ -10,6 +10,7 @@ from grader.checks.drift.scenarios import (
     Drift,
     on_drifted,
     on_quiet,
+    on_same,
     without_current,
     without_reference,
 )
@@ -18,7 +19,7 @@ from grader.results import Evidence, Finding, Outcome, failed, passed
 from grader.runtime.sandbox.model import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from grader.context import Context
 
@@ -75,7 +76,8 @@ def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome
     Args:
         status: the exit status.
     """
-    return judge_drifted(on_quiet(context, scenario), on_drifted(context, scenario), status)
+    quiet, moved = on_quiet(context, scenario), on_drifted(context, scenario)
+    return judge_drifted(quiet, moved, status, lambda: on_same(context, scenario))
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
@@ -186,8 +188,14 @@ def judge_quiet(quiet: Detected, drifted: Detected, status: ExitStatus) -> Outco
     return failed(quiet.called.finding(message, expected=expected))
 
 
-def judge_drifted(quiet: Detected, drifted: Detected, status: ExitStatus) -> Outcome:
-    """The status on drifted data, no crash, and another one on quiet data."""
+def judge_drifted(
+    quiet: Detected, drifted: Detected, status: ExitStatus, same: Callable[[], Detected]
+) -> Outcome:
+    """The status on drifted data, no crash, and another one on quiet data.
+
+    A script that takes another sample for drift has made one mistake, for which `drift.quiet` is there: it
+    detects nothing only if it ends so on the reference's own rows, too.
+    """
     called = drifted.called
     expected = f"exit status {status} because every column drifted"
     if _stops_at_once(quiet, drifted):
@@ -197,7 +205,7 @@ def judge_drifted(quiet: Detected, drifted: Detected, status: ExitStatus) -> Out
     if called.run.ended is not Ended.EXITED or called.run.returncode != status:
         ended = f"the script ends with status {called.run.returncode} although every column drifted"
         return failed(called.finding(ended if _decided(drifted) else "", expected=expected))
-    if quiet.called.run.returncode == status:
+    if quiet.called.run.returncode == status and same().called.run.returncode == status:
         message = f"the script ends with status {status} whether the data drifted or not"
         return failed(quiet.called.finding(message, expected=f"{expected}, and another where nothing did"))
     return passed()

@@ -28,9 +28,10 @@ _HIGH, _LOW = "789", "123"
 def resampled(table: Table, seed: str) -> Table:
     """Another sample of the same data: no test of a column's distribution can find drift in it.
 
-    Some rows are left out, or stand for two. Every value is drawn anew from those near it in rank, so that a
-    column keeps its distribution far better than a second sample of the same size would, and hardly a row
-    is one of the reference's. Whole numbers and words come from the column itself: no new one appears.
+    Some rows are left out, and others stand for two. Every value is drawn anew from those near it in rank,
+    so that a column keeps its distribution far better than a second sample of the same size would, and
+    hardly a row is one of the reference's. Whole numbers and words come from the column itself: no new one
+    appears.
     """
     header, *rows = table
     if not rows:
@@ -50,6 +51,12 @@ def resampled(table: Table, seed: str) -> Table:
     return [header, *current]
 
 
+def reordered(table: Table, seed: str) -> Table:
+    """The same rows in another order."""
+    header, *rows = table
+    return [header, *random.Random(seed).sample(rows, len(rows))]  # noqa: S311
+
+
 def drifted(table: Table) -> Table:
     """The same rows, all of whose values moved far away without a letter or a digit more or less."""
     header, *rows = table
@@ -58,12 +65,10 @@ def drifted(table: Table) -> Table:
 
 
 def _picked(count: int, dice: random.Random) -> list[int]:
-    """Numbers of rows: some are missing, or some are there twice."""
-    changed = max(1, round(count * dice.uniform(_FEWEST_ROWS_CHANGED, _MOST_ROWS_CHANGED)))
-    some = dice.sample(range(count), changed)
-    if count > changed and dice.random() < 0.5:
-        return sorted(set(range(count)).difference(some))
-    return [*range(count), *some]
+    """Numbers of rows, as many as there were: some are missing, and others are there twice for them."""
+    changed = min(count // 2, max(1, round(count * dice.uniform(_FEWEST_ROWS_CHANGED, _MOST_ROWS_CHANGED))))
+    some = dice.sample(range(count), 2 * changed)
+    return [*sorted(set(range(count)).difference(some[:changed])), *some[changed:]]
 
 
 def _neighbours(column: Sequence[str], dice: random.Random) -> Callable[[int], str]:

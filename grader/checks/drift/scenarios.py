@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from pydantic import model_validator
 
 from grader.check import Deliverable, GivenFile, Names, Scenario, Seconds
-from grader.checks.drift.data import drifted, resampled
+from grader.checks.drift.data import drifted, reordered, resampled
 from grader.checks.scripts.call import Called, call, script
 from grader.errors import GraderFault
 from grader.readers.python.imports import imports
@@ -79,6 +79,11 @@ def on_drifted(context: Context, scenario: Drift) -> Detected:
     return _once(context, scenario, "drift_drifted")
 
 
+def on_same(context: Context, scenario: Drift) -> Detected:
+    """The script where the current data are the reference's own rows in another order."""
+    return _once(context, scenario, "drift_same")
+
+
 def without_reference(context: Context, scenario: Drift) -> Detected:
     """The script without its reference data."""
     return _once(context, scenario, "drift_without_reference")
@@ -132,6 +137,8 @@ def _files(context: Context, scenario: Drift, situation: str) -> dict[str, bytes
     # Of one sample in every situation, so that nothing but the values can tell them apart; and of one that
     # nobody can make beforehand, whatever the seed.
     current = resampled(table, str(context.seed))
+    if situation == "drift_same":
+        current = reordered(table, str(context.seed))
     if situation == "drift_drifted":
         current = drifted(current)
     files = {scenario.reference: write_table(table), scenario.current: write_table(current)}

@@ -40,7 +40,7 @@ def verdict(outcome: Outcome) -> str:
 
 
 def test_a_right_one() -> None:
-    assert verdict(drift.judge_drifted(QUIET, ALARM, 1)) == "passed"
+    assert verdict(drift.judge_drifted(QUIET, ALARM, 1, lambda: QUIET)) == "passed"
     assert verdict(drift.judge_quiet(QUIET, ALARM, 0)) == "passed"
     assert verdict(drift.judge_html(QUIET, ALARM, ASKED)) == "passed"
 
@@ -63,7 +63,12 @@ def test_a_right_one() -> None:
     ],
 )
 def test_what_is_no_detection(quiet: Detected, drifted: Detected, said: str) -> None:
-    assert said in verdict(drift.judge_drifted(quiet, drifted, 1))
+    assert said in verdict(drift.judge_drifted(quiet, drifted, 1, lambda: quiet))
+
+
+def test_another_sample_taken_for_drift_is_the_loss_of_another_criterion() -> None:
+    assert verdict(drift.judge_drifted(ALARM, ALARM, 1, lambda: QUIET)) == "passed"
+    assert verdict(drift.judge_quiet(ALARM, ALARM, 0)) != "passed"
 
 
 @pytest.mark.parametrize(

@@ -129,8 +129,8 @@ CHEATS: dict[str, Callable[[Table, Table], object]] = {
     "size": lambda one, other: len(write_table(other)) - len(write_table(one)),
     "number of rows": lambda one, other: len(other) - len(one),
     "length of lines": lambda one, other: lengths(other) == lengths(one) or lengths(other),
-    "exact means": lambda one, other: [a == b for a, b in zip(means(one), means(other), strict=True)],
-    "means, nearly": lambda one, other: any(
+    "exact means": lambda one, other: means(one) == means(other),
+    "means, nearly": lambda one, other: all(
         math.isclose(a, b, rel_tol=1e-9) for a, b in zip(means(one), means(other), strict=True)
     ),
     "exact sums": lambda one, other: math.fsum(means(one)) == math.fsum(means(other)),
@@ -146,9 +146,9 @@ def test_what_is_no_detection_says_the_same_of_both(name: str) -> None:
     ]
 
 
-def test_numbers_of_rows_differ_from_the_references_both_ways() -> None:
-    changed = [len(quiet) - len(REFERENCE) for quiet in SAMPLES]
-    assert (min(changed) < -50, max(changed) > 50, min(map(abs, changed)) >= 60) == (True, True, True)
+def test_there_are_as_many_rows_as_in_the_reference() -> None:
+    """Whoever compares shapes finds no drift anywhere, and is wrong about one of both only."""
+    assert {len(quiet) for quiet in SAMPLES} == {len(REFERENCE)}
 
 
 def test_the_same_seed_gives_the_same_sample() -> None:
@@ -188,7 +188,7 @@ def test_small_and_odd_tables(cells: list[str]) -> None:
     table = [["x"], *([cell] for cell in cells)]
     current = resampled(table, "a")
     assert current[0] == ["x"]
-    assert len(current) != len(table)
+    assert len(current) == len(table)
     assert {cell for (cell,) in current[1:]} <= set(cells) | {cell for (cell,) in current[1:] if "e" in cell}
 
 
