@@ -57,7 +57,7 @@ class Act:
 def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
     """Everything that the jobs do, in order, found once."""
     return context.memo.once(
-        ("workflow.acts", workflow.file.name),
+        ("workflow.acts", workflow.file.name, workflow.branch),
         lambda: tuple(itertools.islice(_acts(context.submission, workflow), MOST_ACTS)),
     )
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 
-def _decide(context: Context, file: str, judge: Callable[[Workflow], Outcome]) -> Outcome:
-    match workflow_facts.read(context, file):
+def _decide(
+    context: Context, file: str, judge: Callable[[Workflow], Outcome], *, branch: str | None = None
+) -> Outcome:
+    match workflow_facts.read(context, file, branch):
         case None:
             return failed(Finding(message="the workflow is missing"))
         case Problem() as problem:
@@ -79,7 +81,7 @@ def triggered(context: Context, *, file: Deliverable, branch: str) -> Outcome:
             )
         )
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.job_runs")
@@ -107,7 +109,7 @@ def job_runs(
             return passed()
         return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 def _these(
@@ -149,7 +151,7 @@ def measures_coverage(
         message = "the tests run without measuring coverage"
         return failed(Finding(message=message, actual=does(found[0]), where=wheres(found)))
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.scan_fails")
@@ -190,7 +192,7 @@ def scan_fails(
             return failed(*findings)
         return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.builds_image")
@@ -230,7 +232,7 @@ def builds_image(
         message = "the image is built and not pushed"
         return failed(Finding(message=message, expected="a push in the same job", where=", ".join(builders)))
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.gated")
@@ -278,7 +280,7 @@ def gated(
                 return passed()
         return failed(let_through(workflow, gates, held))
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.deploys")
@@ -324,7 +326,7 @@ def deploys_to(
             )
         )
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 @check("workflow.follows")
@@ -379,7 +381,7 @@ def follows(
             )
         )
 
-    return _decide(context, file, judge)
+    return _decide(context, file, judge, branch=branch)
 
 
 CHECKS = (

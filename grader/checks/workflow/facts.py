@@ -67,30 +67,33 @@ class Workflow:
     document: YamlDocument
     data: dict[Any, Any]
     jobs: Mapping[str, Job]
+    branch: str | None = None
+    """The branch of the push as part of which it is read."""
 
     def where(self, *path: Hashable) -> str:
         """`file:line` of a path."""
         return self.file.where(self.document.line(*path))
 
 
-def read(context: Context, file: str) -> Workflow | Problem | None:
-    """A deliverable as a workflow, read once; None where it is missing."""
+def read(context: Context, file: str, branch: str | None = None) -> Workflow | Problem | None:
+    """A deliverable as a workflow of a push to a branch, read once; None where it is missing."""
     source = context.submission.deliverable(file)
     if source is None:
         return None
-    return context.memo.once(("workflow", source.name), lambda: parse(source, context.submission))
+    key = ("workflow", source.name, branch)
+    return context.memo.once(key, lambda: parse(source, context.submission, branch))
 
 
-def parse(file: SourceFile, submission: Submission) -> Workflow | Problem:
-    """Read a file as a workflow."""
+def parse(file: SourceFile, submission: Submission, branch: str | None) -> Workflow | Problem:
+    """Read a file as a workflow of a push to a branch."""
     documents = file.yaml12
     if isinstance(documents, Problem):
         return documents
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
         return Problem(file.name, "a workflow is one YAML mapping")
     reader = _Reader(submission)
-    jobs = reader.jobs(file, documents[0], Scope(), "", (), ())
-    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in jobs})
+    jobs = reader.jobs(file, documents[0], Scope(branch=branch), "", (), ())
+    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in jobs}, branch)
 
 
 def needs_of(data: Any) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ class Scope:
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     matrix: Mapping[str, Any] = field(default_factory=dict)
-    branch: str = "main"
+    branch: str | None = None
+    """Pushed to; None where nobody asks what a push does."""
 
     def __call__(self, path: tuple[str, ...]) -> Any:
         """A context's value on a push to the branch."""
         match tuple(part.lower() for part in path[:1]) + path[1:]:
-            case ("github", name):
+            case ("github", name) if self.branch is not None:
                 return {
                     "event_name": "push",
                     "ref": f"refs/heads/{self.branch}",

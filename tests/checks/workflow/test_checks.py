@@ -103,6 +103,16 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.parametrize(("branch", "lost"), [("main", True), ("trunk", False)])
+def test_a_workflow_is_read_as_part_of_a_push_to_the_branch(tmp_path: Path, branch: str, lost: bool) -> None:
+    check, parameters = PARTS["deploy/dev"]
+    text = _with("run: kubectl apply -f k8s/", "run: '${{ github.ref_name }}/apply.sh'")
+    text = text.replace("[main]", "[main, trunk]")
+    context = _context(tmp_path, text, {"trunk/apply.sh": "kubectl apply -f k8s/"})
+    decided = decide(TABLE[check], context, **{**parameters, "branch": branch})
+    assert (decided.verdict is Verdict.FAILED) == lost
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_workflow_breaks_a_check(tmp_path: Path, text: str) -> None:
     lost = _lost(tmp_path, text, {"action.yml": "runs: {steps: [{uses: ./}]}"})
