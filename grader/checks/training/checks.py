@@ -110,14 +110,17 @@ def artifact(context: Context, *, scenario: Training, through_mlflow: bool) -> O
 
 
 @check("training.picture", evidence=Evidence.RUNS)
-def picture(context: Context, *, scenario: Training, words: Names, other_words: tuple[str, ...]) -> Outcome:
+def picture(
+    context: Context, *, scenario: Training, shows: str, words: Names, other_words: tuple[str, ...]
+) -> Outcome:
     """A valid image is among the artifacts, and its name does not suggest other content.
 
     Args:
+        shows: what the image must show, for findings: `confusion matrix`.
         words: words in a file name that suggest the right content.
         other_words: words that suggest other content.
     """
-    return judge_picture(trained(context, scenario), words, other_words)
+    return judge_picture(trained(context, scenario), shows, words, other_words)
 
 
 # --- judgements: pure -----------------------------------------------------------------------------
@@ -335,7 +338,7 @@ def _no_model(good: Trained) -> Outcome:
     )
 
 
-def judge_picture(good: Trained, words: Sequence[str], other_words: Sequence[str]) -> Outcome:
+def judge_picture(good: Trained, shows: str, words: Sequence[str], other_words: Sequence[str]) -> Outcome:
     """An artifact is a valid image, with a suitable or at least neutral name."""
     found = [picture for each in good.logged for picture in each.pictures]
     named = [picture for picture in found if pictures.says(picture.path, words)]
@@ -347,14 +350,14 @@ def judge_picture(good: Trained, words: Sequence[str], other_words: Sequence[str
         return failed(
             Finding(
                 message=f"{candidates[0].path} is not a valid image: {candidates[0].problem}",
-                expected="an image of the confusion matrix",
+                expected=f"an image of the {shows}",
                 where=candidates[0].path,
             )
         )
     return _nothing(good) or failed(
         Finding(
-            message="no image of a confusion matrix is among the artifacts",
-            expected="an image file such as confusion_matrix.png",
+            message=f"no image of a {shows} is among the artifacts",
+            expected=f"an image file such as {shows.replace(' ', '_')}.png",
             actual=", ".join(picture.path for picture in found[:_MOST_NAMED]) or "no image at all",
             where=good.called.shown,
         )

@@ -191,7 +191,9 @@ def test_a_flavor_that_only_its_library_can_read_is_left_open(
 )
 def test_pictures_by_name(plots: list[tuple[str, str]], message: str) -> None:
     found = tuple(Picture(path=path, problem=problem) for path, problem in plots)
-    outcome = training.judge_picture(trained(logged(plots=found)), WORDS["words"], WORDS["other_words"])
+    outcome = training.judge_picture(
+        trained(logged(plots=found)), WORDS["shows"], WORDS["words"], WORDS["other_words"]
+    )
     assert said(outcome) == message
 
 
