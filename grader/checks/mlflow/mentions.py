@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _HEX = re.compile(r"(?<![0-9a-zA-Z])[0-9a-f]{6,32}(?![0-9a-zA-Z])")
 _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}\.\d{1,17}|\d{2}(?= ?%))(?![\w.]*\d)( ?%)?")
 _BOUND = re.compile(r"(?:[<>]=?|above|over|than|least|threshold|min\w*)['\"]?\s*[=:]?\s*$", re.IGNORECASE)
-_LABEL = re.compile(r"acc\w*['\")]?\s*[=:]\s*$", re.IGNORECASE)
+_MIN_LABEL = 3
+"""Characters of a metric's name by which it goes: `acc`."""
 MOST_CHARACTERS = 400_000
 
 
@@ -76,16 +77,23 @@ def _by_name(text: str, runs: Sequence[RunInfo]) -> Iterator[RunInfo]:
 
 
 def _by_value(text: str, runs: Sequence[RunInfo], metric: str, limit: float) -> Iterator[RunInfo]:
+    label = _label(metric)
     for match in _NUMBER.finditer(text):
         number, places = _share(match[1], percent=bool(match[2]))
         before = text[max(0, match.start() - 40) : match.start()]
-        spoken_of = _BOUND.search(before) or not _LABEL.search(before)
+        spoken_of = _BOUND.search(before) or not label.search(before)
         if places < 2 or (abs(number - limit) < 1e-9 and spoken_of):
             continue
         half = 0.5 * 10**-places + 1e-9
         found = [run for run in runs if abs(run.metrics.get(metric, -1) - number) <= half]
         if len(found) == 1:
             yield found[0]
+
+
+def _label(metric: str) -> re.Pattern[str]:
+    """What stands before a value of the metric: `accuracy`, `acc:` or `'test_acc' =`."""
+    words = (re.escape(word[:_MIN_LABEL]) for word in re.split(r"[\W_]+", metric) if word)
+    return re.compile(rf"(?:{'|'.join(words)})\w*['\")]?\s*[=:]\s*$", re.IGNORECASE)
 
 
 def _share(digits: str, *, percent: bool) -> tuple[float, int]:

@@ -160,7 +160,7 @@ def _ask(
         cell,
         context.submission,
         file,
-        deliverable="query",
+        deliverable=scenario.script,
         wanted=scenario.calls,
         enough=lambda called: searches() or bool(_printed(called, there, scenario).runs),
         arguments=scenario.arguments,

@@ -83,6 +83,25 @@ def test_mentions(text: str, expected: list[RunInfo], by: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "metric", "named"),
+    [
+        ("acc: 0.85", "accuracy", True),
+        ("val_acc=0.8500", "accuracy", True),
+        ("{'hit_share': 0.85}", "hit_share", True),
+        ("best share = 0.850", "hit_share", True),
+        ("acc: 0.85", "hit_share", False),
+        ("min hit_share: 0.85, hit_share > 0.85", "hit_share", True),
+        ("hits above: 0.85", "hit_share", False),
+        ("F1 = 0.85", "f1", True),
+        ("r2: 0.85", "f1", False),
+    ],
+)
+def test_a_limit_is_a_value_where_the_metric_stands_before_it(text: str, metric: str, named: bool) -> None:
+    run = replace(LIMIT, metrics={metric: 0.85})
+    assert mentions(text, (run,), metric, 0.85).runs == ((run,) if named else ())
+
+
+@pytest.mark.parametrize(
     ("named", "expected"),
     [
         ([A, B, C], [A, B, C]),
