@@ -1,4 +1,4 @@
-"""requirements-lock.txt: exact pins, the right packages, nothing missing."""
+"""A lock file: exact pins, the right packages, nothing missing."""
 
 from __future__ import annotations
 

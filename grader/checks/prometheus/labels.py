@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_REPEATS = 4
 """The most repetitions in a pattern that is matched rather than taken on trust."""
 MOST_CHARACTERS = 200
-_USUAL = ("api", "500", "200", "prod", "x", "0", "true", "error", "/predict", "POST")
+_USUAL = ("service", "500", "200", "prod", "x", "0", "true", "error", "/x", "POST")
 
 
 def satisfying(matchers: Iterable[Matcher]) -> str | None:

@@ -134,7 +134,7 @@ def _selects(selector: Selector, name: str, other: Selector, labels: Mapping[str
 
 def _picked(selectors: Sequence[Selector]) -> dict[str, str]:
     """Values of labels that some selector asks for: other series that are joined to it need the same."""
-    picked = {"job": "api", "instance": "api:8000"}
+    picked = {"job": "service", "instance": "service:80"}
     asked: dict[str, list[Matcher]] = {}
     for selector in selectors:
         for matcher in selector.matchers:
