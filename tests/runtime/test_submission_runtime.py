@@ -41,6 +41,11 @@ for name in sys.argv[1:]:
 """
 HAPPY = {
     "data": {"file": "data/train.csv", "target": "target"},
+    "estimator": {
+        "name": "sklearn.tree.DecisionTreeClassifier",
+        "params": {"max_depth": 6},
+        "random_state": 7,
+    },
     "models": {"true": {}, "flipped": {"labels": "flipped"}},
     "runs": [
         {"experiment": "exam", "name": "good", "params": {"max_depth": 3}, "metrics": {"accuracy": 0.9}},

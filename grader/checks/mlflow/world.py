@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from grader.check import GivenFile, Parameters, World, require_name
+from grader.check import DeliverableIfAny, GivenFile, Parameters, World, require_name
 from grader.errors import GraderFault
 from grader.readers.python.module import modules
 from grader.readers.table import read_table
@@ -29,9 +29,24 @@ if TYPE_CHECKING:
 SERVED = "served"
 """The probe's label for the served model."""
 _MODEL_NAME = "model"
+Scalar = str | int | float | bool
+"""The value of a parameter, as YAML has it."""
 Stage = Literal["None", "Staging", "Production", "Archived"]
 _MOST_NAMES = 3
 _SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
+
+
+class Estimator(Parameters):
+    """A class with scikit-learn's interface, such as one of scikit-learn's own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+    """The full name: `sklearn.ensemble.RandomForestClassifier`."""
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    """Parameters for every model."""
+
+    def request(self, seed: int) -> dict[str, Any]:
+        """What a probe is asked for: what models learn from is public, and their random state is not."""
+        return {**self.model_dump(), "random_state": unforeseen(seed)}
 
 
 class ModelSpec(Parameters):
@@ -39,13 +54,8 @@ class ModelSpec(Parameters):
 
     labels: Literal["flipped", "shuffled"] | None = None
     """How the labels are changed first, so that its predictions differ from those of other models."""
-    params: dict[str, float] = Field(default_factory=dict)
-    """Parameters for the model's class."""
-
-    def asked(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """What a probe is asked for, with parameters that this does not state."""
-        labels = {} if self.labels is None else {"labels": self.labels}
-        return {**labels, "params": {**params, **self.params}}
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    """Parameters for the estimator, for this model alone."""
 
 
 class SeedRun(Parameters):
@@ -81,7 +91,9 @@ class TrackedRuns(World):
     data: GivenFile
     """The given data that models are fitted on."""
     target: str
-    """The label column."""
+    """The label column. All other columns must be numeric."""
+    estimator: Estimator
+    """The class that models are instances of."""
     models: dict[str, ModelSpec]
     """How to fit the models of its runs, by label."""
     files: dict[str, str]
@@ -92,6 +104,10 @@ class TrackedRuns(World):
     """How far above hundredths metrics may lie: at two places they are told apart, rounded or cut off."""
     asked: Asked
     """Any value that fits, less those that the submission names: none may have been written down before."""
+    answers: tuple[DeliverableIfAny, ...] = ()
+    """Deliverables in which a candidate may have hard-coded a value of the metric, which runs then avoid."""
+    named_by: tuple[DeliverableIfAny, ...] = ()
+    """Deliverables that log or load models: runs store their models under the names used there."""
     turns: tuple[tuple[str, ...], ...]
     """Groups of runs that may swap places in the order of logging."""
     runs: tuple[SeedRun, ...]
@@ -164,7 +180,9 @@ class ServedModel(World):
     data: GivenFile
     """The given data that models are fitted on."""
     target: str
-    """The label column."""
+    """The label column. All other columns must be numeric."""
+    estimator: Estimator
+    """The class that the model is an instance of."""
     model: ModelSpec = ModelSpec()
     """How to fit it."""
     run: ServedRun
@@ -174,11 +192,12 @@ class ServedModel(World):
     file: str
     """Paths at which the exam keeps the model as a file."""
 
-    def request(self, params: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    def request(self, seed: int, **more: Any) -> dict[str, Any]:
         """What the probe `seed_model` is asked for."""
         return {
             "data": {"file": self.data, "target": self.target},
-            "models": {SERVED: self.model.asked(params)},
+            "estimator": self.estimator.request(seed),
+            "models": {SERVED: self.model.model_dump(exclude_defaults=True)},
             "runs": [{**self.run.model_dump(), "model": SERVED}],
             "versions": [{**version.model_dump(exclude_none=True), "run": 0} for version in self.versions],
             "files": {PurePosixPath(self.file).name: SERVED},
@@ -267,12 +286,13 @@ class _Local:
 
 def _make(context: Context, world: TrackedRuns, more: Mapping[str, Any]) -> Seeds:
     columns, rows = input_rows(_given(context, world.data), world, context.seed)
-    runs = draw_runs(world, context.seed, named_hundredths(_register_texts(context)))
+    runs = draw_runs(world, context.seed, named_hundredths(_answer_texts(context, world)))
     parameters = {
         "data": {"file": world.data, "target": world.target},
-        "models": {label: spec.asked(unforeseen(context.seed)) for label, spec in world.models.items()},
+        "estimator": world.estimator.request(context.seed),
+        "models": {label: spec.model_dump(exclude_defaults=True) for label, spec in world.models.items()},
         "files": world.files,
-        "names": model_names(context),
+        "names": model_names(context, world.named_by),
         "runs": runs,
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
         **more,
@@ -321,9 +341,9 @@ def _given(context: Context, path: str) -> bytes:
 # --- what is drawn: pure ---------------------------------------------------------------------------
 
 
-def unforeseen(seed: int) -> dict[str, int]:
-    """Parameters that make a model grow from a state that nobody knows: what it learns from is public."""
-    return {"random_state": random.Random(f"models {seed}").randrange(2**31)}  # noqa: S311
+def unforeseen(seed: int) -> int:
+    """A random state of models."""
+    return random.Random(f"models {seed}").randrange(2**31)  # noqa: S311
 
 
 def arranged(world: TrackedRuns, seed: int) -> TrackedRuns:
@@ -439,12 +459,12 @@ def named_hundredths(texts: Iterable[str]) -> frozenset[int]:
     return frozenset(found)
 
 
-def _register_texts(context: Context) -> Iterator[str]:
-    """Programs that may have a description of the best run written down."""
+def _answer_texts(context: Context, world: TrackedRuns) -> Iterator[str]:
+    """Programs that may have a value of the best run written down."""
     submission = context.submission
-    main = submission.deliverable("register")
-    paths = [main.path] if main is not None else []
-    for path in dict.fromkeys([*paths, *submission.alternatives.get("register", ())]):
+    first = [file.path for name in world.answers if (file := submission.deliverable(name)) is not None]
+    others = [path for name in world.answers for path in submission.alternatives.get(name, ())]
+    for path in dict.fromkeys([*first, *others]):
         if (source := submission.file(path)) is not None:
             files = (source, *(module.file for module in modules(submission, source)))
             yield from (file.text for file in files if isinstance(file.text, str))
@@ -475,10 +495,9 @@ def input_rows(data: bytes, world: TrackedRuns, seed: int) -> tuple[tuple[str, .
 # --- names that the submission gives its models -----------------------------------------------------
 
 
-def model_names(context: Context) -> list[str]:
+def model_names(context: Context, deliverables: Sequence[str]) -> list[str]:
     """Under which names runs log their model: as the submission does, which goes by them later."""
-    submission = context.submission
-    start = [submission.deliverable(name) for name in ("train", "register")]
+    start = map(context.submission.deliverable, deliverables)
     found = [name for file in start if file is not None for name in _named(context, file)]
     return list(dict.fromkeys([_MODEL_NAME, *found]))[:_MOST_NAMES]
 

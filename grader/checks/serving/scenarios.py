@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
-from grader.checks.mlflow.world import SERVED, ServedModel, unforeseen
+from grader.checks.mlflow.world import SERVED, ServedModel
 from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi
 from grader.checks.serving.asgi import Answer
@@ -128,7 +128,7 @@ def _serve(context: Context, scenario: Serving) -> Served:
     lab = context.require_lab()
     pool = _pool(context, scenario)
     world = scenario.world
-    seed = lab.seeded("seed_model", world.request(unforeseen(context.seed), rows=pool))
+    seed = lab.seeded("seed_model", world.request(context.seed, rows=pool))
     rows, expected = choose(pool, _predicted(seed.answer, SERVED, len(pool)), scenario.rows, context.seed)
     model = Path(seed.files) / Path(world.file).name
     files = dict.fromkeys((world.file, *_model_paths(context, scenario)), model)

@@ -5,6 +5,7 @@ environment, with whatever MLflow from 2.9 on that has.
 
 Request:
   data: {file, target, columns?}             a CSV in the workspace, less blanks and repetitions
+  estimator: {name: "module.Class", params: {...}, random_state}                 what models are
   models: {label: {labels?: "true" | "flipped" | "shuffled", params?: {...}}}  fitted on its columns as floats
   runs: [{experiment, name?, params?, metrics?, tags?, status?, model?: label}]  logged in this order
   versions: [{name, run: index, stage?, aliases?: [], description?}]             registered in this order
@@ -14,6 +15,7 @@ Answer: {models: {label: {predictions, classes, columns}}, runs: [{id, experimen
          versions: [{name, version, run_id, stage, aliases}], packages: {name: version}}
 """
 
+import importlib
 import importlib.metadata
 import inspect
 import json
@@ -26,31 +28,37 @@ from typing import Any
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
 warnings.simplefilter("ignore")
 
-PARAMETERS = {"n_estimators": 20, "max_depth": 6, "random_state": 0}
 PACKAGES = ("mlflow", "mlflow-skinny", "scikit-learn", "pandas", "numpy", "joblib")
+"""Those of its own that a model depends on, besides its estimator's."""
 
 
 def read(data: dict[str, Any]) -> tuple[Any, Any]:
-    """Features by name, as floats, and the target."""
+    """Features by name, as floats, and the target: whole numbers as such, though blanks made them floats."""
     import pandas
 
     frame = pandas.read_csv(data["file"]).dropna().drop_duplicates()
     columns = data.get("columns") or [name for name in frame.columns if name != data["target"]]
-    return frame[columns].astype(float), frame[data["target"]].astype(int)
+    target = frame[data["target"]]
+    return frame[columns].astype(float), target if target.dtype == object else target.astype(int)
 
 
-def fit(spec: dict[str, Any], features: Any, target: Any) -> Any:
+def fit(estimator: dict[str, Any], spec: dict[str, Any], features: Any, target: Any) -> Any:
     """One of the models."""
-    from sklearn.ensemble import RandomForestClassifier
-
-    labels, parameters = spec.get("labels", "true"), {**PARAMETERS, **spec.get("params", {})}
+    module, _, name = estimator["name"].rpartition(".")
+    cls = getattr(importlib.import_module(module), name)
+    takes = inspect.signature(cls).parameters
+    usual = {"n_jobs": 1, "random_state": estimator["random_state"]}
+    parameters = {name: value for name, value in usual.items() if name in takes}
+    parameters |= {**estimator["params"], **spec.get("params", {})}
+    labels = spec.get("labels", "true")
     if labels == "flipped":
-        target = target.max() + target.min() - target
+        classes = sorted(target.unique())
+        target = target.map(dict(zip(classes, reversed(classes), strict=True)))
     elif labels == "shuffled":
         # Other predictions than either of the true and the flipped labels give.
-        target = target.sample(frac=1, random_state=parameters["random_state"]).set_axis(target.index)
-    model = RandomForestClassifier(**parameters, n_jobs=1)
-    return model.fit(features, target)
+        seed = parameters.get("random_state", estimator["random_state"])
+        target = target.sample(frac=1, random_state=seed).set_axis(target.index)
+    return cls(**parameters).fit(features, target)
 
 
 def log_model(model: Any) -> str:
@@ -143,7 +151,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Do all that is asked, in the order of the fields above."""
     specs = request.get("models", {})
     features, target = read(request["data"]) if specs else (None, None)
-    models = {label: fit(spec, features, target) for label, spec in specs.items()}
+    models = {label: fit(request["estimator"], spec, features, target) for label, spec in specs.items()}
     logged = [log_run(spec, models) for spec in request.get("runs", ())]
     versions = [register(spec, *logged[spec["run"]]) for spec in request.get("versions", ())]
     dump(request.get("files", {}), models)

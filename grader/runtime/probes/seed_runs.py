@@ -2,6 +2,7 @@
 
 Request:
   data: {file, target, columns?}        a CSV in the workspace, less blanks and repetitions
+  estimator: {name, params, random_state}   what models are
   models: {label: {labels?, params?}}   fitted as `seed_model` does
   files: {"models/model.pkl": label}    pickled into files/
   names: ["model", ...]                 under which each run logs its model
@@ -104,7 +105,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
         mlflow.set_tracking_uri(request["uri"])
     features, target = seed_model.read(request["data"])
-    models = {label: seed_model.fit(spec, features, target) for label, spec in request["models"].items()}
+    estimator, specs = request["estimator"], request["models"]
+    models = {label: seed_model.fit(estimator, spec, features, target) for label, spec in specs.items()}
     experiments: dict[str, str] = {}
     runs = [log_run(spec, models, request["names"], experiments) for spec in request["runs"]]
     register(request.get("registry", {}), runs)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grader.checks.mlflow.world import (
-    ModelSpec,
+    Estimator,
     TrackedRuns,
     arranged,
     draw_runs,
@@ -113,6 +113,9 @@ def test_turns() -> None:
 
 def test_nobody_knows_how_a_model_grew() -> None:
     assert unforeseen(1) == unforeseen(1) != unforeseen(2)
-    flipped, stated = ModelSpec(labels="flipped"), ModelSpec(params={"random_state": 3, "max_depth": 2})
-    assert flipped.asked(unforeseen(1)) == {"labels": "flipped", "params": unforeseen(1)}
-    assert stated.asked(unforeseen(1)) == {"params": {"random_state": 3, "max_depth": 2}}
+    tree = Estimator(name="sklearn.tree.DecisionTreeClassifier", params={"max_depth": 2})
+    assert tree.request(1) == {
+        "name": "sklearn.tree.DecisionTreeClassifier",
+        "params": {"max_depth": 2},
+        "random_state": unforeseen(1),
+    }

@@ -212,8 +212,8 @@ def test_names_of_models(root: Path) -> None:
         "src/register.py": "mlflow.register_model(f'runs:/{best}/rf-model', 'ExamClassifier')",
     }
     context = make_context(root, files, deliverables={"train": "src/train.py", "register": "src/register.py"})
-    assert model_names(context) == ["model", "forest", "rf-model"]
-    assert model_names(make_context(root, {})) == ["model"]
+    assert model_names(context, ("train", "register")) == ["model", "forest", "rf-model"]
+    assert model_names(make_context(root, {}), ("train",)) == ["model"]
 
 
 def test_nothing_is_said_without_running(root: Path) -> None:
