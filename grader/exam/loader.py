@@ -12,7 +12,17 @@ from grader.errors import RubricError, UsageError
 from grader.exam import rubric_rules
 from grader.exam import rules as exam_rules
 from grader.exam.diagnostics import Complaint, Sheet
-from grader.exam.model import Corpus, Criterion, Deliverable, EnvironmentSpec, Exam, Part, Section, Task
+from grader.exam.model import (
+    Corpus,
+    Criterion,
+    Deliverable,
+    EnvironmentSpec,
+    Exam,
+    Part,
+    Section,
+    Services,
+    Task,
+)
 from grader.exam.parameters import Place, Readings, needed_deliverables, read_parameters
 from grader.exam.schema import read_sheet
 
@@ -129,10 +139,20 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], readings: Readings, 
         environment=EnvironmentSpec(
             python=environment["python"],
             lock=environment["lock"],
+            lock_deliverables=tuple(
+                deliverable.id
+                for section in sections
+                for task in section.tasks
+                for deliverable in task.deliverables
+                if deliverable.path == environment["lock"]
+            ),
             fallback=directory / environment["fallback"],
             provides=environment.get("provides", {}),
             imports=tuple(environment.get("imports", ())),
+            preload=tuple(environment.get("preload", ())),
+            programs=tuple(environment.get("programs", ())),
         ),
+        services=Services(**data.get("services", {})),
         text=directory / data["text"] if "text" in data else None,
         corpus=Corpus(**{kind: directory / folder for kind, folder in data.get("corpus", {}).items()}),
     )

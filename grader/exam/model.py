@@ -89,13 +89,43 @@ class EnvironmentSpec:
     python: str
     """The Python version the exam asks for, `3.11`."""
     lock: str
-    """The deliverable's path in a submission."""
+    """The lock file's path in a submission."""
+    lock_deliverables: tuple[str, ...] = ()
+    """Ids of the deliverables that the exam asks for at this path: they know where it is instead."""
     fallback: Path
     """The exam's own fully pinned lock file."""
     provides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the exam needs whether a lock has it or not: requirement by distribution, with import lines."""
     imports: tuple[str, ...] = ()
     """Modules without which no environment is worth anything."""
+    preload: tuple[str, ...] = ()
+    """Modules that take scripts seconds to import: imported once for all of them, where they are there."""
+    programs: tuple[str, ...] = ()
+    """Modules besides the submission's own that are run with `-m`, and may start from what was imported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Where candidate code finds the servers, and what its environment says of them."""
+
+    tracking_port: int = 5000
+    """MLflow's."""
+    objects_port: int = 9000
+    """The S3 endpoint's."""
+    access_key: str = "exam"
+    secret_key: str = "exam"  # noqa: S105  # the endpoint takes any
+    region: str = "us-east-1"
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What candidate code is told, besides what every cell sets."""
+        return {
+            "MLFLOW_TRACKING_URI": f"http://localhost:{self.tracking_port}",
+            "AWS_ENDPOINT_URL": f"http://localhost:{self.objects_port}",
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": self.region,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +156,7 @@ class Exam:
     """Given data: path in a submission -> file of the exam."""
     reference: Path | None
     environment: EnvironmentSpec
+    services: Services = Services()
     text: Path | None = None
     """The exam as candidates get it."""
     corpus: Corpus = Corpus()

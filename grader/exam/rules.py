@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from grader.exam.model import Services
+
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
@@ -44,8 +46,8 @@ def _entries(sheet: Sheet) -> Iterator[TaskEntry]:
 
 
 def complaints(sheet: Sheet, directory: Path) -> list[Complaint]:
-    """Names that stand twice, files that are not there, requirements that are none."""
-    return [*_twice(sheet), *_files(sheet, directory), *_requirements(sheet)]
+    """Names and ports that stand twice, files that are not there, requirements that are none."""
+    return [*_twice(sheet), *_files(sheet, directory), *_requirements(sheet), *_ports(sheet)]
 
 
 def _twice(sheet: Sheet) -> Iterator[Complaint]:
@@ -88,6 +90,14 @@ def _requirement(sheet: Sheet, text: str, place: tuple[Any, ...]) -> Iterator[Co
         Requirement(text)
     except InvalidRequirement as error:
         yield sheet.complain(f"not a requirement: {str(error).splitlines()[0]}", *place)
+
+
+def _ports(sheet: Sheet) -> Iterator[Complaint]:
+    given = sheet.data.get("services", {})
+    services = Services(**given)
+    if services.tracking_port == services.objects_port:
+        place = ("services", "objects_port" if "objects_port" in given else "tracking_port")
+        yield sheet.complain(f"two servers cannot have the port {services.objects_port}", *place)
 
 
 def totals(sheet: Sheet, points: Mapping[str, float]) -> Iterator[Complaint]:

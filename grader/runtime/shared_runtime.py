@@ -26,7 +26,7 @@ from grader.runtime.warm.preload import Preload
 from grader.runtime.warm.sandbox import Warm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from grader.runtime.environment.build import Environment
@@ -34,22 +34,6 @@ if TYPE_CHECKING:
     from grader.runtime.sandbox.protocol import Sandbox
 
 ISOLATIONS = ("bubblewrap", "docker", "none")
-PRELOADED = (
-    "mlflow",
-    "mlflow.sklearn",
-    "sklearn.ensemble",
-    "sklearn.metrics",
-    "sklearn.model_selection",
-    "pandas",
-    "matplotlib.pyplot",
-    "fastapi",
-    "uvicorn",
-    "evidently",
-    # Plugins of pytest's that come with DVC and Evidently: it loads all that are installed.
-    "hydra.extra.pytest_plugin",
-    "faker.contrib.pytest.plugin",
-)
-"""What scripts of this trade take seconds to import, each anew; whatever of it there is, is imported once."""
 _MOST_IDLE = 1
 """Warm interpreters that are kept though no grade uses them; each holds some 130 MB."""
 _CELLS = "cells"
@@ -121,19 +105,39 @@ class Workshop:
         return directory
 
     @contextlib.contextmanager
-    def sandbox(self, environment: Environment, variables: Mapping[str, str]) -> Iterator[Sandbox]:
+    def sandbox(
+        self,
+        environment: Environment,
+        variables: Mapping[str, str],
+        *,
+        modules: Sequence[str] = (),
+        programs: Sequence[str] = (),
+    ) -> Iterator[Sandbox]:
         """Where a submission's programs run, and what will be warm for them in a moment.
 
         Args:
             variables: what most runs are told, whosesoever they are.
+            modules: imported ahead, where they are there.
+            programs: modules besides the submission's own that may be run with `-m`.
         """
-        key = (environment.key, environment.python, tuple(sorted(variables.items())))
+        preload = Preload(
+            python=environment.python,
+            env=environment_of(environment.python, variables),
+            readable=environment.readable,
+            shown=(PROBES,),
+            modules=modules,
+            programs=programs,
+        )
+        key = (
+            *(environment.key, environment.python, tuple(sorted(variables.items()))),
+            *(tuple(modules), tuple(programs)),
+        )
         with self._lock:
             kept = self._sandboxes.pop(key, None) or self._opened()
             self._sandboxes[key] = kept  # last in the order of use
             kept.users += 1
         if kept.warm is not None:
-            kept.warm.prepare(_preload(environment, variables))
+            kept.warm.prepare(preload)
         try:
             yield kept.sandbox
         finally:
@@ -164,17 +168,6 @@ class Workshop:
             each.sandbox.close()
         if first is not None:
             first.close()
-
-
-def _preload(environment: Environment, variables: Mapping[str, str]) -> Preload:
-    return Preload(
-        python=environment.python,
-        env=environment_of(environment.python, variables),
-        readable=environment.readable,
-        shown=(PROBES,),
-        modules=PRELOADED,
-        programs=("uvicorn",),
-    )
 
 
 def choose_sandbox(isolation: str, scratch: Path, hidden: tuple[Path, ...] = ()) -> Sandbox:

@@ -39,16 +39,6 @@ if TYPE_CHECKING:
     from grader.runtime.services.s3 import ObjectStore
     from grader.submission.model import Submission
 
-MLFLOW_PORT = 5000
-S3_PORT = 9000
-VARIABLES: Mapping[str, str] = {
-    "MLFLOW_TRACKING_URI": f"http://localhost:{MLFLOW_PORT}",
-    "AWS_ENDPOINT_URL": f"http://localhost:{S3_PORT}",
-    "AWS_ACCESS_KEY_ID": "exam",
-    "AWS_SECRET_ACCESS_KEY": "exam",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
-"""What candidate code is told of the services, besides what every cell sets."""
 UNREACHABLE: Mapping[str, str] = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """By default MLflow's client tries an absent server for minutes."""
 _SEED_LIMITS = Limits(cpu_seconds=300, wall_seconds=600)
@@ -101,6 +91,7 @@ class Lab:
         """
         self._submission = submission
         self._exam = exam
+        self._services = exam.services
         self._tools = tools or Tools()
         self._shared = workshop
         self._own = Workshop(isolation=isolation, hidden=(exam.directory.resolve(),), cache=cache)
@@ -182,15 +173,15 @@ class Lab:
         """A private world; its workspace is submission and given data, less `without`, plus `files`.
 
         Args:
-            mlflow: answers on port 5000; without it nothing listens there.
+            mlflow: answers at `MLFLOW_TRACKING_URI`; without it nothing listens there.
             objects: answers at `AWS_ENDPOINT_URL`, likewise.
             outbound: port -> Unix socket of other services.
             git: make the workspace a repository, as DVC wants it.
         """
         program = self._tools.require("git") if git else None
         if objects is not None:
-            outbound = {S3_PORT: objects.socket, **(outbound or {})}
-        told = VARIABLES if mlflow else {**VARIABLES, **UNREACHABLE}
+            outbound = {self._services.objects_port: objects.socket, **(outbound or {})}
+        told = {**self._services.variables, **({} if mlflow else UNREACHABLE)}
         variables = {**told, **self._submission.manifest.environment, **(env or {})}
         with self._cell(mlflow, variables, outbound) as cell:
             assemble(cell.workspace, self._submission, self._given, without=without, files=files, git=program)
@@ -251,7 +242,7 @@ class Lab:
             # One recipe may borrow from another.
             "scripts": {path.name: _digest(path) for path in sorted(PROBES.glob("seed_*.py"))},
             "parameters": dict(parameters),
-            "variables": dict(VARIABLES),
+            "variables": dict(self._services.variables),
             "environment": prepared.key,
             # The same requirements may have been answered by other versions when they were installed anew.
             "packages": dict(sorted(prepared.packages.items())),
@@ -281,7 +272,10 @@ class Lab:
                 python=prepared.python,
                 scratch=directory,
                 readable=prepared.readable,
-                outbound={**({MLFLOW_PORT: mlflow.socket} if mlflow else {}), **(outbound or {})},
+                outbound={
+                    **({self._services.tracking_port: mlflow.socket} if mlflow else {}),
+                    **(outbound or {}),
+                },
                 env=variables,
                 timeline=self._timeline,
             )
@@ -312,7 +306,15 @@ class Lab:
         """
         with self._opening:
             if self._leased is None:
-                self._leased = self._stack.enter_context(self._workshop.sandbox(prepared, VARIABLES))
+                spec = self._exam.environment
+                self._leased = self._stack.enter_context(
+                    self._workshop.sandbox(
+                        prepared,
+                        self._services.variables,
+                        modules=spec.preload,
+                        programs=spec.programs,
+                    )
+                )
             return self._leased
 
 

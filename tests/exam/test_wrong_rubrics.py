@@ -321,6 +321,20 @@ WRONG: list[tuple[Any, ...]] = [
         "unknown run 'calm-hern'; did you mean 'calm-heron'?",
         None,
     ),
+    (
+        "exam",
+        "answers: [register]",
+        "answers: [registr]",
+        "worlds.experiments.answers[0]",
+        "unknown deliverable 'registr'; did you mean 'register'?",
+    ),
+    (
+        "exam",
+        "objects_port: 9000",
+        "objects_port: 5000",
+        "services.objects_port",
+        "two servers cannot have the port 5000",
+    ),
 ]
 
 

@@ -112,21 +112,20 @@ def settings_files(
     """The candidate's configuration, and a local one over it: everything here, the endpoint ours."""
     from configobj import ConfigObj, ConfigObjError
 
-    from grader.runtime.submission_runtime import VARIABLES
-
     source = context.submission.deliverable(config)
     readable = source is not None and not isinstance(configuration(context, config), Finding)
     sections: dict[str, dict[str, str]] = {
         "core": {"check_update": "false", "autostage": "false"},
         "cache": {"dir": _CACHE, "type": "copy"},
     }
-    key, secret = VARIABLES["AWS_ACCESS_KEY_ID"], VARIABLES["AWS_SECRET_ACCESS_KEY"]
+    services = context.exam.services
+    key, secret = services.access_key, services.secret_key
     if remote:
         # Also where `--remote` names another, DVC looks for the default.
         sections["core"]["remote"] = remote
         sections[f'remote "{remote}"'] = {
-            "endpointurl": VARIABLES["AWS_ENDPOINT_URL"],
-            "region": VARIABLES["AWS_DEFAULT_REGION"],
+            "endpointurl": services.variables["AWS_ENDPOINT_URL"],
+            "region": services.region,
             "access_key_id": key,
             "secret_access_key": secret,
             "allow_anonymous_login": "false",

@@ -72,7 +72,8 @@ class Plan:
 
 def lock_plan(submission: Submission, spec: EnvironmentSpec) -> Plan | Problem | None:
     """The plan of a submission's own lock; None where it has none, a Problem where it cannot be read."""
-    file = submission.deliverable("lock") or submission.file(spec.lock)
+    asked = filter(None, map(submission.deliverable, spec.lock_deliverables))
+    file = next(asked, None) or submission.file(spec.lock)
     if file is None:
         return None
     if isinstance(file.text, Problem):
