@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,6 +44,15 @@ def names(plan: Plan) -> list[str]:
 
 def test_no_lock(tmp_path: Path, spec: EnvironmentSpec) -> None:
     assert lock_plan(make_submission(tmp_path / "s", {}), spec) is None
+
+
+def test_a_deliverable_of_any_name_is_the_lock(tmp_path: Path, spec: EnvironmentSpec) -> None:
+    files = {"lock.txt": "evidently==0.7.1\n", "locks/own.txt": "evidently==0.7.2\n"}
+    submission = make_submission(tmp_path, files, deliverables={"pins": "locks/own.txt"})
+    for ids, version in (((), "0.7.1"), (("pins",), "0.7.2"), (("missing", "pins"), "0.7.2")):
+        plan = lock_plan(submission, replace(spec, lock_deliverables=ids))
+        assert isinstance(plan, Plan)
+        assert [str(line.requirement) for line in plan.lines] == [f"evidently=={version}"]
 
 
 @pytest.mark.parametrize(
