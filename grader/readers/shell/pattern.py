@@ -68,7 +68,7 @@ class CommandPattern:
         """Where the pattern's words end in a command's, None where they do not all stand there."""
         index = 0
         for wanted in self.words:
-            while index < len(words) and words[index] != wanted:
+            while index < len(words) and (words[index] != wanted or self._is_value(words, index)):
                 if not words[index].startswith("-") and not (index and self._may_take_next(words[index - 1])):
                     return None
                 index += 1
@@ -76,6 +76,9 @@ class CommandPattern:
                 return None
             index += 1
         return index
+
+    def _is_value(self, words: Sequence[str], index: int) -> bool:
+        return index > 0 and words[index - 1] in self.value_options
 
     def _may_take_next(self, word: str) -> bool:
         """Whether the word after this one may be its value."""

@@ -231,6 +231,27 @@ def _python(file: SourceFile) -> Iterator[Script]:
                     yield text, node.lineno
 
 
+def started(module: Module) -> Iterator[tuple[str, bool]]:
+    """What a Python script starts, and whether it stops where that fails.
+
+    `subprocess.run([…])`, `os.system("…")`, `session.run("black", ".")`, and the like.
+    """
+    for call in module.calls():
+        owner, _, name = call.name.rpartition(".")
+        if name not in _CALLS or not owner or not call.node.args:
+            continue
+        checked = name in ("check_call", "check_output") or call.value("check") is True
+        first = call.node.args[0]
+        words = module.constant(first)
+        if isinstance(words, list | tuple):
+            yield shlex.join(word if isinstance(word, str) else _UNTOLD for word in words), checked
+        elif " " in (text := _text(module, _unsplit(first))):
+            yield text, checked
+        else:
+            values = [module.constant(argument) for argument in call.node.args]
+            yield shlex.join(word for word in values if isinstance(word, str)), checked
+
+
 def _text(module: Module, node: ast.expr) -> str:
     """A text as far as the file tells; empty where it is none."""
     if isinstance(node, ast.JoinedStr):

@@ -60,6 +60,7 @@ def test_it_does_it(pattern: str, line: str) -> None:
         ("docker build", "docker help build", None),
         ("docker build *", "docker build -t x", "docker build is not told what to work on"),
         ("kubectl apply", "kubectl -ndev get apply", None),
+        ("kubectl apply", "kubectl -n apply get pods", None),
         ("kubectl apply", "kubectl apply --dry-run=server", f"with --dry-run=server, {IDLE}"),
         ("pip install", "pip install 'pip>=24'", "pip install is only for pip"),
         ("pytest", "command -v pytest", None),
