@@ -60,8 +60,8 @@ def _named_by(
             yield from act.step.inputs.values()
             yield from _own_variables(act)
         return
-    line = next((each for each in act.lines if each.program in programs), None)
-    if line is None:
+    line = act.command
+    if line.program not in programs:
         return
     yield " ".join(word for word in line.words if not word.startswith("/dev/"))
     yield line.stdin
