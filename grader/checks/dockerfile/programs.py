@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import posixpath
-from functools import partial
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks.dockerfile.image import Image, quoted
-from grader.readers.makefile import recipe
-from grader.readers.shell.parser import MOST_CHARACTERS, Command, commands, script_file
+from grader.readers.shell.follow import Followed, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from grader.documents import SourceFile
+    from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
 _PIP_COMMANDS = frozenset({"install", "wheel", "sync"})
 _REQUIREMENT_OPTIONS = ("-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints")
 _PYTHON_VALUES = frozenset({"-W", "-X"})
 _RUNNERS = frozenset({"coverage", "accelerate", "mprof", "kernprof"})
-MOST_NESTING = 4
-MOST_SCRIPTS = 50
-MOST_GIVEN = 2_000
-"""How much of a script's arguments is handed on."""
 
 
 def requirement_files(command: Command) -> Iterator[str]:
@@ -50,60 +46,41 @@ def requirement_files(command: Command) -> Iterator[str]:
 
 def scripts_run(submission: Submission, image: Image) -> frozenset[str]:
     """The files of the build context that the image's own command runs as Python."""
-    reader = _Reader(submission, image)
-    return frozenset(reader.run(quoted(image.argv), image.workdir, 0))
+    return frozenset(
+        image.files[path]
+        for each in commands_run(submission, image)
+        for path in _started(each.command, image, each.folder, dict(each.command.environment))
+        if path in image.files
+    )
 
 
-class _Reader:
-    def __init__(self, submission: Submission, image: Image) -> None:
-        self._submission = submission
-        self._image = image
-        self._left = MOST_SCRIPTS
+def commands_run(submission: Submission, image: Image) -> Iterator[Followed]:
+    """The commands that a container of the image runs, scripts from the build context followed."""
+    files = _ImageFiles(submission, image)
+    return follow(quoted(image.argv), files, environment=image.variables, folder=image.workdir)
 
-    def run(self, script: str, cwd: str, depth: int) -> Iterator[str]:
-        """The Python files that a script runs, the shell scripts that it calls followed."""
-        image = self._image
-        self._left -= 1
-        if self._left < 0 or depth > MOST_NESTING:
-            return
-        for command in commands(script, image.variables):
-            if command.program == "cd" and command.arguments:
-                cwd = image.path(command.arguments[0], cwd)
-            environment = {**image.variables, **command.environment}
-            for path in _started(command, image, cwd, environment):
-                if path in image.files:
-                    yield image.files[path]
-            if inner := self._inside(command, cwd):
-                yield from self.run(inner, cwd, depth + 1)
 
-    def _inside(self, command: Command, cwd: str) -> str:
-        """The shell script or the recipe that a command runs, `"$@"` being what it is given."""
-        if command.program == "make":
-            text = self._text(self._image.path("Makefile", cwd))
-            return recipe(text, command.arguments, {}, partial(self._globbed, cwd))
-        # `entrypoint.sh` may be on the PATH, or an absolute path.
-        name = script_file(command) or "".join(command.words[:1])
-        folders = [cwd] if "/" in name else [cwd, "/usr/local/bin", "/usr/bin", "/bin"]
-        paths = [self._image.path(name, folder) for folder in folders]
-        at = next((path for path in paths if path in self._image.files), "")
-        if not at or posixpath.splitext(at)[1] == ".py":
-            return ""
-        script = self._text(at)[:MOST_CHARACTERS]
-        given = command.arguments[1:] if name in command.arguments[:1] else command.arguments
-        for spelling in ('"$@"', '"${@}"', '"$*"', "$@", "${@}", "$*"):
-            script = script.replace(spelling, quoted(given)[:MOST_GIVEN], 3)
-        return script
+@dataclass(frozen=True, slots=True)
+class _ImageFiles:
+    """The files of an image that come from the build context."""
 
-    def _globbed(self, cwd: str, pattern: str) -> list[str]:
-        """The texts of the files that a glob names, as seen from a folder."""
-        path = self._image.path(pattern, cwd)
-        return [self._text(name) for name in self._image.files if PurePosixPath(name).match(path)]
+    submission: Submission
+    image: Image
 
-    def _text(self, path: str) -> str:
-        """What a file of the image holds, empty where it is not from the build context."""
-        origin = self._image.files.get(path)
-        file = None if origin is None else self._submission.file(origin)
-        return file.text if file is not None and isinstance(file.text, str) else ""
+    def join(self, folder: str, name: str) -> str:
+        return self.image.path(name, folder)
+
+    def find(self, path: str) -> SourceFile | None:
+        origin = self.image.files.get(path)
+        return None if origin is None else self.submission.file(origin)
+
+    def matching(self, path: str) -> Iterable[SourceFile]:
+        names = [name for name in self.image.files if PurePosixPath(name).match(path)]
+        return [file for name in names if (file := self.find(name)) is not None]
+
+    def program(self, name: str, folder: str) -> str:
+        paths = [self.image.path(name, start) for start in (folder, "/usr/local/bin", "/usr/bin", "/bin")]
+        return next((path for path in paths if path in self.image.files), "")
 
 
 def _started(command: Command, image: Image, cwd: str, environment: dict[str, str]) -> Iterator[str]:
