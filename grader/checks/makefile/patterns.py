@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from grader.documents import Problem
-from grader.readers.python.module import Module
-from grader.readers.shell.containers import contained
-from grader.readers.shell.parser import Command, commands, script_file
+from grader.readers.precommit import CONFIGURATION
+from grader.readers.shell.follow import EVERYTHING, Into, SubmissionFiles, follow
 from grader.readers.shell.pattern import matches, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
-
-MOST_SCRIPTS = 20
-"""How many scripts are followed."""
-_RUNNERS = frozenset({"run", "call", "check_call", "check_output", "Popen", "system"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +38,15 @@ class Rule:
         for command in planned:
             if any(matches([command], self.aims)):
                 aimed = self._places(command)
-            for line in (command, *contained(command)):
-                if (match := pattern.match(line)) is None:
-                    continue
-                places = self._places(line) or aimed
-                problem = match.problem
-                if not problem and places and places.isdisjoint(self.at):
-                    problem = f"{pattern.name} goes to {', '.join(sorted(places))}"
-                if not problem:
-                    return ""
-                why = problem
+            if (match := pattern.match(command)) is None:
+                continue
+            places = self._places(command) or aimed
+            problem = match.problem
+            if not problem and places and places.isdisjoint(self.at):
+                problem = f"{pattern.name} goes to {', '.join(sorted(places))}"
+            if not problem:
+                return ""
+            why = problem
         return why
 
     def _places(self, command: Command) -> frozenset[str]:
@@ -64,68 +57,13 @@ class Rule:
 
 
 def followed(submission: Submission, planned: Sequence[Command], hooks: str) -> Iterator[Command]:
-    """The commands, and those of the submission's own scripts and hooks that they run."""
-    waiting, seen = list(planned), set[str]()
-    while waiting:
-        command = waiting.pop(0)
-        yield command
-        for name, inner in _inner(submission, command, hooks):
-            if name not in seen and len(seen) < MOST_SCRIPTS:
-                seen.add(name)
-                waiting += inner
+    """The commands, and those of the submission's own scripts and hooks that they run.
 
-
-def _inner(submission: Submission, command: Command, hooks: str) -> Iterator[tuple[str, tuple[Command, ...]]]:
-    if command.program == "pre-commit" and hooks and command.arguments[:1] == ("run",):
-        yield f"pre-commit {' '.join(command.arguments)}", tuple(_hooks(submission, command, hooks))
-    script = script_file(command)
-    if not script and command.program == "python":
-        script = next((word for word in command.arguments if word.endswith(".py")), "")
-    if command.program == "nox":
-        script = "noxfile.py"
-    file = submission.file(PurePosixPath(script)) if script else None
-    if file is None or isinstance(file.text, Problem):
-        return
-    if not script.endswith(".py"):
-        yield file.name, commands(file.text)
-    elif not isinstance(file.python, Problem):
-        yield file.name, tuple(_started(Module(file)))
-
-
-def _started(module: Module) -> Iterator[Command]:
-    """What a Python script starts: `subprocess.run([…])`, `os.system("…")`, `session.run("black", ".")`."""
-    for call in module.calls():
-        owner, _, name = call.name.rpartition(".")
-        if name not in _RUNNERS or not owner:
-            continue
-        values = [module.constant(argument) for argument in call.node.args]
-        if values and isinstance(values[0], str) and " " in values[0]:
-            yield from commands(values[0])
-            continue
-        words = values[0] if values and isinstance(values[0], list | tuple) else values
-        yield from commands(" ".join(_quoted(word) for word in words if isinstance(word, str)))
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
-
-
-def _hooks(submission: Submission, command: Command, hooks: str) -> Iterator[Command]:
-    """The hooks that `pre-commit run [id]` runs, each as a command by the first word of its id."""
-    source = submission.deliverable(hooks)
-    if source is None or isinstance(source.yaml, Problem) or not source.yaml:
-        return
-    wanted = [word for word in command.arguments[1:] if not word.startswith("-")]
-    for hook in _each_hook(source.yaml[0].data):
-        identity = hook.get("id")
-        if isinstance(identity, str) and (not wanted or identity in wanted):
-            yield from commands(_quoted(identity.partition("-")[0]))
-            if isinstance(entry := hook.get("entry"), str):
-                yield from commands(entry)
-
-
-def _each_hook(data: Any) -> Iterator[dict[Any, Any]]:
-    repos = data.get("repos") if isinstance(data, dict) else None
-    for repo in repos if isinstance(repos, list) else ():
-        hooks = repo.get("hooks") if isinstance(repo, dict) else None
-        yield from (hook for hook in (hooks if isinstance(hooks, list) else ()) if isinstance(hook, dict))
+    Args:
+        hooks: the deliverable from which `pre-commit run` takes what it runs, or nothing.
+    """
+    # Make itself has been asked what its own calls run.
+    into = EVERYTHING - {Into.MAKE} - (set() if hooks else {Into.HOOKS})
+    path = str(submission.deliverables.get(hooks, CONFIGURATION))
+    for each in follow(planned, SubmissionFiles(submission), into, hooks=path):
+        yield each.command
