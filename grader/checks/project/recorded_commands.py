@@ -9,8 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from grader.check import DeliverableIfAny, check
-from grader.readers.shell.parser import Command
-from grader.readers.shell.parser import commands as read_commands
+from grader.readers.shell.follow import Into, SubmissionFiles, follow
 from grader.readers.shell.pattern import CommandPattern, parse_pattern
 from grader.readers.shell.sources import notes, of, scripts
 from grader.results import Finding, Outcome, failed, passed
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from grader.context import Context
+    from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
 _HELP = ("-h", "--help")
@@ -81,24 +81,14 @@ def _all(submission: Submission, file: str, program: str) -> tuple[Recorded, ...
     found = [text for _, (text, _) in scripts(submission)]
     if named is not None and not any(of(named)) and isinstance(named.text, str):
         found += [text for text, _ in notes(named.text)]
-    return tuple(each for text in found if program in text for each in _read(text))
-
-
-def _read(text: str) -> tuple[Recorded, ...]:
-    folder, found = "", list[Recorded]()
-    for command in read_commands(text):
-        if command.program == "cd":
-            folder = _moved(folder, command.arguments)
-        else:
-            found.append(Recorded(command, folder))
-    return tuple(found)
-
-
-def _moved(folder: str, arguments: tuple[str, ...]) -> str:
-    """The folder that `cd` leads to; the root if the text does not tell."""
-    target = next((word for word in arguments if not word.startswith("-")), "")
-    moved = posixpath.normpath(posixpath.join(folder, target))
-    return "" if not target or "$" in target or moved.startswith(("/", "..", "~")) else moved
+    files = SubmissionFiles(submission)
+    # Every file is read by itself, so that nothing but containers need be followed.
+    return tuple(
+        Recorded(each.command, each.folder)
+        for text in found
+        if program in text
+        for each in follow(text, files, {Into.CONTAINERS})
+    )
 
 
 CHECKS = (recorded,)
