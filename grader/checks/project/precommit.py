@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import logging
-import shlex
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
+from grader.readers.precommit import Hook, list_hooks
+from grader.readers.shell.follow import SubmissionFiles, follow
+from grader.readers.shell.parser import SHELLS
+from grader.readers.shell.pattern import matches
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from grader.context import Context
+    from grader.submission.model import Submission
 
 _IDLE = frozenset({"echo", "true", "false", ":", "printf", "exit", "test"})
 """Commands that check nothing: a local hook of only these is a hook in name only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One hook of the configuration."""
-
-    id: str
-    repo: str
-    entry: str
-    """The command of a local hook."""
-    language: str
+_NO_OP = ("--help", "-h", "--version")
+MAX_SCRIPTS = 3
+"""How many scripts of one hook are read."""
 
 
 @check("precommit.hook")
@@ -54,7 +51,7 @@ def hook(
     hooks = context.memo.once(("pre-commit", source.name), lambda: _hooks(source))
     if isinstance(hooks, Finding):
         return failed(hooks)
-    if any(_is(each, ids, repos, commands) for each in hooks):
+    if any(_is(context.submission, each, ids, repos, commands) for each in hooks):
         return passed()
     return failed(
         Finding(
@@ -66,33 +63,26 @@ def hook(
     )
 
 
-def _is(hook: Hook, ids: Sequence[str], repos: Sequence[str], commands: Sequence[str]) -> bool:
+def _is(
+    submission: Submission, hook: Hook, ids: Sequence[str], repos: Sequence[str], commands: Sequence[str]
+) -> bool:
     if hook.repo != "local":
         return hook.id in ids and any(fnmatch(hook.repo.lower(), pattern) for pattern in repos)
-    words = tuple(_words(hook.entry))
-    if hook.language == "fail" or not words:
+    if hook.language == "fail":
         return False
-    runs = any(word.rsplit("/", 1)[-1] in commands for word in words)
-    return (runs or hook.id in ids) and words[0] not in _IDLE
-
-
-def _words(entry: str) -> Iterator[str]:
-    """The words of a command, those of a quoted script (`bash -c 'black .'`) among them."""
-    try:
-        words = shlex.split(entry)
-    except ValueError:
-        words = entry.split()
-    for word in words:
-        yield word
-        if " " in word:
-            yield from word.split()
+    ran = [each.command for each in follow(hook.script, SubmissionFiles(submission), scripts=MAX_SCRIPTS)]
+    # A shell does what its script says, if that can be read.
+    programs = {command.program for command in ran}
+    if (programs - SHELLS or programs) <= _IDLE:
+        return False
+    return hook.id in ids or any(matches(ran, commands, _NO_OP))
 
 
 def _hooks(source: SourceFile) -> tuple[Hook, ...] | Finding:
     if isinstance(source.yaml, Problem):
         return source.yaml.finding("a configuration that pre-commit can read")
     loaded = _load(source)
-    return loaded if isinstance(loaded, Finding) else tuple(_listed(loaded))
+    return loaded if isinstance(loaded, Finding) else tuple(list_hooks(loaded))
 
 
 def _load(source: SourceFile) -> dict[str, Any] | Finding:
@@ -113,17 +103,6 @@ def _load(source: SourceFile) -> dict[str, Any] | Finding:
         where=source.name,
         detail="\n".join(places[1:]),
     )
-
-
-def _listed(config: dict[str, Any]) -> Iterator[Hook]:
-    for repo in config["repos"]:
-        for entry in repo["hooks"]:
-            yield Hook(
-                id=str(entry["id"]),
-                repo=str(repo["repo"]),
-                entry=str(entry.get("entry", "")),
-                language=str(entry.get("language", "")),
-            )
 
 
 CHECKS = (hook,)
