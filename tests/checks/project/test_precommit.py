@@ -106,3 +106,33 @@ def test_missing_file(tmp_path: Path) -> None:
     context = make_context(tmp_path, {})
     outcome = decide(hook, context, file="hooks", ids=["black"], repos=["*"], commands=["black"])
     assert outcome.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("entry", "runs"),
+    [
+        ("make format", True),
+        ("./scripts/format.sh", True),
+        ("docker run --rm -v .:/src image black .", True),
+        ("bash -c 'echo black'", False),
+        ("isort black", False),
+        ("black --help", False),
+        ("make missing", False),
+    ],
+)
+def test_a_local_hook_runs_what_its_script_runs(tmp_path: Path, entry: str, runs: bool) -> None:
+    files: dict[str, str | bytes] = {
+        PATH: local("format", entry),
+        "Makefile": "format: ; black .\n",
+        "scripts/format.sh": "black .\n",
+    }
+    context = make_context(tmp_path, files, deliverables={"hooks": PATH})
+    outcome = decide(hook, context, file="hooks", ids=["black"], repos=["*"], commands=["black"])
+    assert (outcome.verdict is Verdict.PASSED) is runs
+
+
+def test_a_hook_is_given_arguments(tmp_path: Path) -> None:
+    text = local("format", "python") + "        args: [-m, black, .]\n"
+    assert has(tmp_path, text) == passed()
+    image = local("format", "pyfound/black:24.1.0 black .", "docker_image")
+    assert has(tmp_path / "image", image) == passed()
