@@ -1,4 +1,4 @@
-"""The table of checks: a name for each function, and the parameters that a rubric may give it.
+"""What a check is: a named function, with the parameters that a rubric may give it.
 
 A check is a function `(context, *, parameters…) -> Outcome`. It decides one thing, carries no points and
 keeps no state. The first line of its docstring says, for rubric authors, what passes.
@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
 
 
 class Parameters(BaseModel):
-    """What an exam's author may say in one place: exactly these keys, of exactly these types."""
+    """A mapping in an exam's YAML: exactly these keys, with exactly these types."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=()
@@ -37,7 +37,7 @@ class Parameters(BaseModel):
         return _frozen(data)
 
     def changed(self, **fields: Any) -> Self:
-        """The same but for some fields, which are not validated again."""
+        """A copy with some fields changed, which are not validated again."""
         return self.model_copy(update=fields)
 
 
@@ -50,12 +50,12 @@ def _frozen(value: Any) -> Any:
 
 
 class Named(Parameters):
-    """What is declared once, under a name, and referred to by it. Two with all the same fields are one."""
+    """Something declared once, under a name, and referred to by that name. Equal fields mean equality."""
 
     section: ClassVar[str]
-    """The key of the file under which it is declared."""
+    """The top-level key under which it is declared."""
     kind: ClassVar[str]
-    """Which of the models of its section it is."""
+    """Which of its section's models it is."""
 
     name: str = Field(default="", exclude=True)
     """The name under which it is declared."""
@@ -65,36 +65,36 @@ class Named(Parameters):
 
 
 class Scenario(Named):
-    """What is run once and observed, for all checks that judge what was seen."""
+    """Something that is run once and observed, and that several checks then judge."""
 
     section: ClassVar[str] = "scenarios"
 
 
 class World(Named):
-    """What programs find on servers and in files; declared for the whole exam."""
+    """The state of servers and files that programs find; declared for the whole exam."""
 
     section: ClassVar[str] = "worlds"
 
 
 @dataclass(frozen=True, slots=True)
 class Refers:
-    """Marks text that is the name of something that the exam has to have."""
+    """Marks a string as a reference to something that the exam must define."""
 
     to: str
     """`deliverable` or `given file`."""
     needed: bool = True
-    """Whether a criterion earns nothing where the submission lacks it."""
+    """Whether a criterion earns nothing if the submission lacks it."""
 
 
 Deliverable = Annotated[str, Refers("deliverable")]
 """The id of a deliverable without which the check cannot pass."""
 DeliverableIfAny = Annotated[str, Refers("deliverable", needed=False)]
-"""The id of a deliverable that the check looks into where there is one."""
+"""The id of a deliverable that the check reads if there is one."""
 GivenFile = Annotated[str, Refers("given file")]
 """The path of a file that the exam hands out."""
 Seconds = Annotated[float, Field(gt=0)]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
-"""Names of which any will do: at least one."""
+"""Alternative names, at least one."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 ExitStatus = Annotated[int, Field(ge=0, le=255)]
 HttpStatus = Annotated[int, Field(ge=100, le=599)]
@@ -102,7 +102,7 @@ HttpStatus = Annotated[int, Field(ge=100, le=599)]
 
 def _is_a_url_path(path: str) -> str:
     if not path.startswith("/"):
-        raise ValueError(f"a path of a URL begins with a slash: /{path}")
+        raise ValueError(f"a URL path must begin with a slash: /{path}")
     return path
 
 
@@ -110,7 +110,7 @@ UrlPath = Annotated[str, AfterValidator(_is_a_url_path)]
 
 
 class CheckFunction(Protocol):
-    """What a rubric calls by name. What the context is, only those who call and are called need to know."""
+    """A function that a rubric calls by name. Only callers and checks know the context's type."""
 
     __name__: str
     __doc__: str | None
@@ -127,9 +127,9 @@ class Check:
     function: CheckFunction
     evidence: Evidence
     tools: tuple[str, ...]
-    """Programs (names in `grader.tools`) without which it cannot decide, or decides less well."""
+    """Programs (names in `grader.tools`) that it needs in order to decide, or to decide well."""
     falls_back: bool
-    """Whether a static reading decides where a tool is missing or nothing may run."""
+    """Whether a static reading decides if a tool is missing or nothing may run."""
     needs_lab: bool
     """Whether it runs candidate code."""
     parameters: type[Parameters]
@@ -150,11 +150,11 @@ def check(
     needs_lab: bool | None = None,
     rule: Callable[[Any], None] | None = None,
 ) -> Callable[[CheckFunction], Check]:
-    """Make a function a check. It is callable by rubrics once its module's `CHECKS` lists it.
+    """Turn a function into a check. Rubrics can call it once its module's `CHECKS` lists it.
 
     Args:
         needs_lab: whether it runs candidate code; by default, whether its evidence is a run without tools.
-        rule: given all parameters by name, raises ValueError where they do not go together.
+        rule: receives all parameters and raises ValueError if they contradict one another.
     """
 
     def declare(function: CheckFunction) -> Check:
@@ -172,7 +172,7 @@ def check(
 
 
 def table(*modules: tuple[Check, ...]) -> dict[str, Check]:
-    """One dict of all checks; a name that stands twice is refused."""
+    """All checks by name. Raises ValueError for a duplicate name."""
     checks: dict[str, Check] = {}
     for module in modules:
         for entry in module:
@@ -204,7 +204,7 @@ def _parameters(name: str, function: CheckFunction, rule: Callable[[Any], None] 
 
 
 def named_models(model: type[Parameters]) -> Iterator[type[Named]]:
-    """Every model of named things that a model refers to, by whatever way."""
+    """Every model of named things that a model refers to, directly or indirectly."""
     for field in model.model_fields.values():
         found = named_model(field.annotation)
         if found is not None:
@@ -213,7 +213,7 @@ def named_models(model: type[Parameters]) -> Iterator[type[Named]]:
 
 
 def named_model(annotation: Any) -> type[Named] | None:
-    """The model of the named thing that a field takes; None where it takes something else."""
+    """The model of the named thing that a field takes; None if it takes something else."""
     options = (annotation, *typing.get_args(annotation))
     return next(
         (option for option in options if isinstance(option, type) and issubclass(option, Named)), None
@@ -221,7 +221,7 @@ def named_model(annotation: Any) -> type[Named] | None:
 
 
 def references(annotation: Any) -> Refers | None:
-    """The mark on an annotation, or on what its values are made of."""
+    """The reference mark on an annotation, or on its type arguments."""
     if typing.get_origin(annotation) is Annotated:
         marks = (mark for mark in annotation.__metadata__ if isinstance(mark, Refers))
         return next(marks, None) or references(typing.get_args(annotation)[0])
@@ -229,7 +229,7 @@ def references(annotation: Any) -> Refers | None:
 
 
 def require_name(kind: str, name: str, known: Iterable[str]) -> None:
-    """Refuse a name that does not exist, with the one that was probably meant.
+    """Refuse an unknown name, and suggest the one that was probably meant.
 
     Raises:
         ValueError: it is not among the known ones.
@@ -239,6 +239,6 @@ def require_name(kind: str, name: str, known: Iterable[str]) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that does not exist, with the one that was probably meant."""
+    """The message for an unknown name, with the one that was probably meant."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"unknown {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")

@@ -33,7 +33,7 @@ ExamOption = Annotated[
 ]
 IsolationOption = Annotated[
     Literal["bubblewrap", "docker", "none"],
-    typer.Option(help="How candidate code is kept apart; `none` runs it as you, with your rights."),
+    typer.Option(help="Sandbox for candidate code; `none` runs it unsandboxed, as you."),
 ]
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow this process as many open files as it may have: each run holds a dozen, each connection two."""
+    """Raise this process's limit on open files: each run holds a dozen, each connection two."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -78,7 +78,7 @@ def score(
     submission: Annotated[
         str,
         typer.Argument(
-            metavar="SUBMISSION", help="A folder, a .zip or .tar.gz, a git URL, or REPOSITORY@REVISION."
+            metavar="SUBMISSION", help="Folder, .zip or .tar.gz archive, git URL, or REPOSITORY@REVISION."
         ),
     ],
     exam: ExamOption = None,
@@ -93,33 +93,38 @@ def score(
         int,
         typer.Option(
             min=0,
-            help="What seeded data, models and runs derive from, besides a secret. The score does not.",
+            help="Random seed for generated data, models and runs (never changes the score).",
         ),
     ] = 0,
     isolation: IsolationOption = "bubblewrap",
-    static: Annotated[bool, typer.Option("--static", help="Read only: run no candidate code.")] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="Only read the submission; run no candidate code.")
+    ] = False,
     fail_under: Annotated[
-        float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark instead of the exam's.")
+        float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark to use instead of the exam's.")
     ] = None,
-    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="What to write.")] = "text",
+    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file; the terminal still shows."),
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the report to FILE."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the total; no progress.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show only the total, and no progress.")
+    ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also what earned its points, all details.")
+        bool, typer.Option("--verbose", "-v", help="Also show what earned its points, and all details.")
     ] = False,
     solution: Annotated[
         bool,
-        typer.Option("--solution", help="Also show the reference's files for what was lost."),
+        typer.Option("--solution", help="Also show the reference solution's files for what was lost."),
     ] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Also print where the time went.")] = False,
 ) -> None:
     """Grade one submission.
 
     Exit status: 0 passed, 1 not passed, 2 the submission, an option or a rubric is unusable,
-    3 incomplete (some criterion could not be decided on this machine), 130 interrupted.
+    3 the verdict
+    depends on criteria that could not be decided on this machine, 130 interrupted.
     """
     from grader.commands.score import score_command
     from grader.session import STATIC, Options
@@ -149,29 +154,32 @@ def score(
 def verify(
     exam: ExamOption = None,
     only: Annotated[
-        str, typer.Option(metavar="PATTERN", help="Only these cases: a task, a glob or a piece of a name.")
+        str, typer.Option(metavar="PATTERN", help="Only these cases: a task, a glob or part of a name.")
     ] = "",
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Cases at a time; 0: as many as pay.")
+        int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Parallel cases (0 = automatic).")
     ] = 0,
     full: Annotated[
-        bool, typer.Option("--full", help="Grade every task of every case, not only those it can change.")
+        bool,
+        typer.Option("--full", help="Grade every task of every case, not only those that it can affect."),
     ] = False,
     static: Annotated[
-        bool, typer.Option("--static", help="Only the cases that need no candidate code to run: quick.")
+        bool,
+        typer.Option("--static", help="Only cases that can be graded without running candidate code (fast)."),
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="What seeded data, models and runs derive from.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for generated data, models and runs.")] = 0,
     isolation: IsolationOption = "bubblewrap",
-    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="What to write.")] = "text",
+    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the JSON results here too.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the results to FILE, as JSON."),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the cases that agree.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also list the cases that agree.")] = False,
 ) -> None:
     """Prove the rubrics: grade the reference solution, known defects and honest variants.
 
-    Exit status: 0 every case lost exactly what it must, 1 some did not, 2 an option, rubric or case is
-    unusable, 3 some case could not be decided on this machine, 130 interrupted.
+    Exit status: 0 every case lost exactly what it must, 1 some case did not, 2 an option, rubric or case
+    is unusable, 3 some case could not be decided on this machine, 130 interrupted.
     """
     from grader.commands.verify import verify_command
     from grader.session import Options
@@ -194,10 +202,10 @@ def verify(
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
     exam: ExamOption = None,
 ) -> None:
-    """Make a folder to start from: the exam's text, the given data, an annotated submission.yaml."""
+    """Create a starter folder: the exam's text, the given data and an annotated submission.yaml."""
     from grader.commands.init import init_command
 
     raise typer.Exit(init_command(directory, exam))
@@ -205,7 +213,7 @@ def init(
 
 @app.command()
 def doctor(exam: ExamOption = None) -> None:
-    """Say which tools this machine has, and which criteria each decides."""
+    """Show which tools this machine has, and which criteria depend on each."""
     from grader.commands.doctor import doctor_command
 
     raise typer.Exit(doctor_command(exam))
@@ -218,7 +226,7 @@ def rubric_lint(
         typer.Argument(metavar="DIR", help="Directory with exam.yaml; default: the bundled exam."),
     ] = None,
 ) -> None:
-    """Check an exam's rubrics: points, names, parameters, needs, hints. Exit status 2 if any is wrong."""
+    """Check an exam's rubrics: points, names, parameters, needs, hints. Exits with 2 on errors."""
     from grader.commands.rubric import lint_command
 
     raise typer.Exit(lint_command(directory))
@@ -226,10 +234,12 @@ def rubric_lint(
 
 @rubric.command("show")
 def rubric_show(
-    task: Annotated[str | None, typer.Argument(metavar="TASK", help="A task's id; default: all.")] = None,
+    task: Annotated[
+        str | None, typer.Argument(metavar="TASK", help="The id of a task; default: all tasks.")
+    ] = None,
     exam: ExamOption = None,
 ) -> None:
-    """Print what is graded, for people."""
+    """Print what is graded: criteria, points, checks and hints."""
     from grader.commands.rubric import show_command
 
     raise typer.Exit(show_command(task, exam))
@@ -238,11 +248,13 @@ def rubric_show(
 @rubric.command("checks")
 def rubric_checks(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A check, or the part of its name before the dot.")
+        str | None, typer.Argument(metavar="NAME", help="A check's name, or its part before the dot.")
     ] = None,
-    form: Annotated[Literal["text", "json", "markdown"], typer.Option("--format", help="How.")] = "text",
+    form: Annotated[
+        Literal["text", "json", "markdown"], typer.Option("--format", help="Output format.")
+    ] = "text",
 ) -> None:
-    """Print every check that a rubric may call: what passes, what it takes, an example."""
+    """Print every check that a rubric may call: what passes, its parameters and an example."""
     from grader.commands.rubric import checks_command
 
     raise typer.Exit(checks_command(name, form))
@@ -250,7 +262,7 @@ def rubric_checks(
 
 @app.command(hidden=True)
 def schema(name: Annotated[Literal["exam", "rubric", "manifest", "result"], typer.Argument()]) -> None:
-    """Print one of the JSON Schemas; that of a rubric with the parameters of every check."""
+    """Print one of the JSON Schemas; the one for rubrics includes the parameters of every check."""
     from grader.commands.schema import schema_command
 
     raise typer.Exit(schema_command(name))

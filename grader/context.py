@@ -1,4 +1,4 @@
-"""What a check is given: facts about one submission, and the means to find out more."""
+"""What a check receives: facts about one submission, and the means to find out more."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 
 
 class Memo:
-    """Remembers what a costly look found, so that criteria that ask the same thing share one look."""
+    """Caches costly observations, so that criteria that need the same one share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._futures: dict[Hashable, Future[Any]] = {}
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value of the first `make()` for `key`; others wait for it, and get its exception too."""
+        """The result of the first `make()` for `key`. Other callers wait for it, and share its exception."""
         with self._lock:
             future = self._futures.get(key)
             mine = future is None
@@ -44,7 +44,7 @@ class Memo:
 
 
 def _retried(make: Callable[[], T]) -> T:
-    """A fault of ours may pass: the look is taken once more before the fault is remembered."""
+    """Retry once after a fault of the grader's, which may be temporary."""
     try:
         return make()
     except GraderFault:
@@ -53,21 +53,21 @@ def _retried(make: Callable[[], T]) -> T:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Everything that a check may ask."""
+    """Everything that a check may use."""
 
     submission: Submission
     exam: Exam
     tools: Tools
     seed: int = 0
-    """What checks draw from, and may show nobody: candidates cannot know it."""
+    """The seed for random draws. Secret: candidates must not see it."""
     lab: Lab | None = None
     """Runs candidate code; None with `--static`."""
     runs: bool = False
-    """Whether anything of the submission may run at all: a check that needs no lab asks this."""
+    """Whether candidate code may run at all, for checks that run it without the lab."""
     memo: Memo = field(default_factory=Memo)
 
     def require_lab(self) -> Lab:
-        """The lab, for a check that cannot decide without it.
+        """The lab, for a check that cannot decide without one.
 
         Raises:
             NothingRuns: this grade runs nothing.

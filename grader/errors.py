@@ -8,11 +8,11 @@ from __future__ import annotations
 
 
 class UsageError(Exception):
-    """The user can put it right: a missing path, an archive that is none, an unknown task. Exit code 2."""
+    """The user can fix it: a missing path, a file that is not an archive, an unknown task. Exit code 2."""
 
 
 class RubricError(UsageError):
-    """The rubric author can put it right; the message has file, line and path. Exit code 2."""
+    """The rubric author can fix it; the message has file, line and path. Exit code 2."""
 
 
 class ToolMissing(Exception):  # noqa: N818  (a state of the machine rather than an error)
@@ -24,11 +24,11 @@ class ToolMissing(Exception):  # noqa: N818  (a state of the machine rather than
 
 
 class NothingRuns(ToolMissing):
-    """Nothing of the submission may run (`--static`), and the check has no reading of its own."""
+    """Candidate code may not run (`--static`), and the check cannot decide by reading alone."""
 
     def __init__(self) -> None:
         super().__init__("")
-        self.args = ("nothing was run (--static), and reading alone does not decide this",)
+        self.args = ("this needs candidate code to run, which --static does not",)
 
 
 class GraderFault(Exception):  # noqa: N818  (the word that the design uses)

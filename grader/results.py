@@ -1,4 +1,4 @@
-"""What a grade is made of. Values only: nothing here runs, reads or prints."""
+"""The values that make up a grade. Nothing here runs, reads or prints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """What became of a criterion (or of one part of it)."""
+    """The status of a criterion, or of one part of it."""
 
     EARNED = "earned"
     PARTIAL = "partial"
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether the points can still go either way."""
+        """Whether the points are still undecided."""
         return self in (Status.UNVERIFIED, Status.ERROR)
 
 
@@ -36,7 +36,7 @@ class Evidence(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a check says of the one thing that it was asked."""
+    """What a check decided."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -45,10 +45,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing a check saw, in the candidate's words."""
+    """One thing that a check saw, in the candidate's terms."""
 
     message: str
-    """One sentence, no final newline: what is the matter (or, on a pass, what was noticed)."""
+    """One sentence, no final newline: what is wrong (or, on a pass, what was noticed)."""
     expected: str = ""
     actual: str = ""
     where: str = ""
@@ -59,28 +59,28 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check returns. A check that raises has not decided anything: see `grader.errors`."""
+    """What a check returns. A check that raises has decided nothing (`grader.errors` says what follows)."""
 
     verdict: Verdict
     findings: tuple[Finding, ...] = ()
     evidence: Evidence | None = None
-    """How it was decided, where that differs from what the check declares."""
+    """How it was decided, if that differs from what the check declares."""
 
 
 def passed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
-    """The thing asked is there; findings, if any, are remarks."""
+    """An outcome that earns the points; findings, if any, are remarks."""
     return Outcome(Verdict.PASSED, findings, evidence)
 
 
 def failed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
-    """The thing asked is not there, and the candidate can put it right. Say at least once why."""
+    """An outcome that loses the points, with at least one finding that says why."""
     if not findings:
         raise ValueError("a failed outcome needs a finding")
     return Outcome(Verdict.FAILED, findings, evidence)
 
 
 def unverified(reason: str, *, detail: str = "") -> Outcome:
-    """This machine cannot decide (a tool or a network is missing) and no static reading may."""
+    """An outcome for a machine that cannot decide: a tool or a network is missing."""
     return Outcome(Verdict.UNVERIFIED, (Finding(message=reason, detail=detail),))
 
 
@@ -108,7 +108,7 @@ class CriterionResult:
     points: float
     earned: float
     highest: float
-    """What it can still earn: more than `earned` only while a part is open."""
+    """The most it can still earn: more than `earned` only while a part is undecided."""
     status: Status
     evidence: Evidence | None
     hint: str
@@ -118,7 +118,7 @@ class CriterionResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Every part's findings, in order, the same one once."""
+        """The findings of all parts, in order and without repetitions."""
         return tuple(dict.fromkeys(finding for part in self.parts for finding in part.findings))
 
 
@@ -143,12 +143,12 @@ class SectionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A deliverable as it was handed in, beside the reference solution's."""
+    """A submitted deliverable next to the reference solution's."""
 
     task: str
     deliverable: str
     path: str
-    """Empty where it was not handed in."""
+    """Empty if it was not handed in."""
     text: str
     reference_path: str
     reference_text: str
@@ -156,7 +156,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The totals; `lowest` and `highest` differ while something is open."""
+    """The totals; `lowest` and `highest` differ while something is undecided."""
 
     earned: float
     possible: float
@@ -184,9 +184,9 @@ class Grade:
     seed: int = 0
     tools: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Finding, ...] = ()
-    """What collecting and preparing noticed and no criterion is about."""
+    """Findings from collecting and preparing that no criterion covers."""
     comparisons: tuple[Comparison, ...] = ()
-    """How the reference solution does what was lost, where that was asked for."""
+    """The reference solution's files for what was lost, if requested."""
     seconds: float = 0.0
     spans: tuple[Span, ...] = ()
-    """Where the time went; no report depends on it but the one of `--timings`."""
+    """Where the time went; only `--timings` shows it."""

@@ -117,11 +117,11 @@ def without(exam: Exam, tool: str) -> str:
     """What a grade on a machine without the tool says of those criteria."""
     uses = list(_uses(exam, tool))
     if not uses:
-        return "no criterion of this exam changes"
+        return "no effect on this exam"
     kinds = {falls_back for _, falls_back in uses}
     if kinds == {True}:
-        return "read statically instead"
-    return "unverified" if kinds == {False} else "unverified, or read statically where points allow"
+        return "decided statically instead"
+    return "unverified" if kinds == {False} else "unverified, or decided statically"
 
 
 def _uses(exam: Exam, tool: str) -> Iterator[tuple[str, bool]]:

@@ -84,4 +84,4 @@ def write_whole(path: Path, text: str) -> None:
 def refuse_unwritable(path: Path) -> None:
     """Better now than after a minute of grading."""
     if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise UsageError(f"cannot write to {path}: it needs to be a file in a folder that exists")
+        raise UsageError(f"cannot write to {path}: the folder must exist, and the path must be a file")

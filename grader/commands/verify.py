@@ -44,7 +44,7 @@ def verify_command(
     if static:
         cases = only_read(cases, exam)
     if not cases:
-        raise UsageError(f"no case is meant by {only!r}: it is a task, a glob or a piece of a case's name")
+        raise UsageError(f"no case matches {only!r}; give a task, a glob or part of a case's name")
     with _progress() as progress:
         task = progress.add_task("cases", total=len(cases))
 

@@ -106,7 +106,7 @@ def _rules(sheet: Sheet, kind: str, exam: Exam) -> Iterator[Complaint]:
     criteria = {criterion.id: criterion for task in exam.tasks for criterion in task.criteria}
     loses = sheet.data.get("loses", {})
     if bool(loses) != (kind == "defect"):
-        yield sheet.complain("a defect says what it loses; a variant loses nothing", "loses")
+        yield sheet.complain("a defect must say what it loses, and a variant must lose nothing", "loses")
     for name, points in loses.items():
         if name not in criteria:
             yield sheet.complain(unknown("criterion", name, criteria), "loses", name)
@@ -120,7 +120,7 @@ def _rules(sheet: Sheet, kind: str, exam: Exam) -> Iterator[Complaint]:
         yield sheet.complain(f"there is no whole submission {base}", "base")
     for index, edit in enumerate(sheet.data["edits"]):
         yield from (
-            sheet.complain("it leaves the submission", "edits", index, key)
+            sheet.complain("the path leaves the submission", "edits", index, key)
             for key in _PATHS
             if (path := PurePosixPath(edit.get(key, "."))).is_absolute() or ".." in path.parts
         )

@@ -1,1 +1,1 @@
-"""The exam: YAML in, frozen objects out, and every complaint about it."""
+"""The exam: its YAML files read, validated and turned into frozen objects."""

@@ -1,4 +1,4 @@
-"""What is graded and how it is decided, for authors and for candidates who ask."""
+"""What is graded and how it is decided, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with an exam's own files, said so that its author can go to the line."""
+"""Complaints about an exam's own files, with file and line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Complaint:
     """`criteria[2].parts[0].with.package`"""
     message: str
     warning: bool = False
-    """A matter of style: the exam can still be used."""
+    """Whether it is only a matter of style, so that the exam can be used."""
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file

@@ -34,7 +34,7 @@ def _style(exam: Exam) -> Iterator[Complaint]:
         for message in (*_titles(task), *_deliverables(task)):
             yield Complaint(file=file, message=message, warning=True)
     if exam.reference is None:
-        unproven = "no reference solution: nothing shows that full marks can be had"
+        unproven = "no reference solution, so nothing proves that full marks are possible"
         yield Complaint(file=str(exam.directory / EXAM_FILE), message=unproven, warning=True)
 
 
@@ -42,7 +42,7 @@ def _titles(task: Task) -> Iterator[str]:
     for criterion in task.criteria:
         titles = [criterion.title, *(part.title for part in criterion.parts)]
         if any(title.endswith(".") for title in titles):
-            yield f"{criterion.id}: a title is a line of a table and ends without a full stop"
+            yield f"{criterion.id}: a title must not end with a full stop"
         if any(len(title) > LONGEST_TITLE for title in titles):
             yield f"{criterion.id}: a title has more than {LONGEST_TITLE} characters"
         if criterion.hint.lower() in {title.lower() for title in titles}:
@@ -56,7 +56,7 @@ def _deliverables(task: Task) -> Iterator[str]:
         given = {str(value) for part in criterion.parts for value in part.parameters.values()}
         named = known & {*criterion.files, *given}
         if known and not named:
-            yield f"{criterion.id}: names no deliverable, so a missing file is not said to be the cause"
+            yield f"{criterion.id}: names no deliverable, so a missing file is not reported as the cause"
         used |= named
     for name in sorted(known - used):
         yield f"no criterion uses the deliverable {name!r}"

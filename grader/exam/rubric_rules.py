@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,11 +66,11 @@ def _names(task: str, sheet: Sheet) -> Iterator[Complaint]:
         if ("check" in criterion) == ("parts" in criterion):
             yield sheet.complain("a criterion has either a check or parts", *place)
         if "with" in criterion and "parts" in criterion:
-            yield sheet.complain("parameters belong to parts where there are any", *place, "with")
+            yield sheet.complain("a criterion with parts has no parameters; its parts do", *place, "with")
         seen: set[str] = set()
         for part_place, part in parts(place, criterion):
             if part["id"] in seen:
-                yield sheet.complain(f"the part {part['id']!r} stands twice", *part_place, "id")
+                yield sheet.complain(f"duplicate part {part['id']!r}", *part_place, "id")
             seen.add(part["id"])
 
 
@@ -81,7 +82,7 @@ def _twice(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:
         named += [("deliverable", name, ("deliverables", name)) for name in names]
         for kind, name, place in named:
             if (kind, name) in seen:
-                yield sheet.complain(f"the {kind} {name!r} stands twice (in {seen[kind, name]})", *place)
+                yield sheet.complain(f"duplicate {kind} {name!r} (also in {seen[kind, name]})", *place)
             seen.setdefault((kind, name), Path(sheet.file).name)
 
 
@@ -90,16 +91,16 @@ def _sums(sheet: Sheet) -> Iterator[Complaint]:
         if "parts" in criterion:
             have = sum(part["points"] for part in criterion["parts"])
             if not math.isclose(have, criterion["points"], abs_tol=1e-9):
-                said = f"the parts come to {have:g} points, not {criterion['points']:g}"
+                said = f"the parts add up to {have:g} points, not {criterion['points']:g}"
                 yield sheet.complain(said, *place, "points")
 
 
 def _files(sheet: Sheet) -> Iterator[Complaint]:
     for name, deliverable in sheet.data.get("deliverables", {}).items():
         if not deliverable.keys() & {"path", "accept", "calls"}:
-            yield sheet.complain("nothing says where it is: path, accept or calls", "deliverables", name)
+            yield sheet.complain("one of path, accept or calls is required", "deliverables", name)
         if deliverable.keys() & {"unless", "prefer"} and "calls" not in deliverable:
-            yield sheet.complain("unless and prefer choose among files found by calls", "deliverables", name)
+            yield sheet.complain("unless and prefer require calls", "deliverables", name)
 
 
 def _decided(sheet: Sheet, checks: Mapping[str, Check]) -> Iterator[Complaint]:
@@ -109,7 +110,7 @@ def _decided(sheet: Sheet, checks: Mapping[str, Check]) -> Iterator[Complaint]:
 
 
 def _needs(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:
-    """Needs that name nothing, and needs that go round in a circle."""
+    """Needs that name nothing, and needs that form a cycle."""
     graph: dict[str, list[str]] = {}
     stated: list[tuple[Sheet, Place, str]] = []
     for sheet in rubrics.values():
@@ -128,7 +129,7 @@ def _needs(rubrics: Mapping[str, Sheet]) -> Iterator[Complaint]:
     if circle := _circle(graph):
         sheet, place = next((sheet, place) for sheet, place, need in stated if need in circle)
         shown = " -> ".join(node for node in circle if not node.endswith("/"))
-        yield sheet.complain(f"needs go round in a circle: {shown}", *place)
+        yield sheet.complain(f"needs form a cycle: {shown}", *place)
 
 
 def _nodes(criterion: dict[str, Any]) -> list[str]:
@@ -145,18 +146,11 @@ def full(criterion: str, need: str, own: list[str]) -> str:
 
 
 def _circle(graph: Mapping[str, list[str]]) -> list[str]:
-    """Some circle of needs, first and last the same; empty where there is none."""
-    done: set[str] = set()
-
-    def visit(node: str, path: tuple[str, ...]) -> list[str]:
-        if node in path:
-            return [*path[path.index(node) :], node]
-        if node in done:
-            return []
-        for other in graph.get(node, ()):
-            if circle := visit(other, (*path, node)):
-                return circle
-        done.add(node)
-        return []
-
-    return next((circle for node in graph if (circle := visit(node, ()))), [])
+    """Some cycle of needs, with the same node first and last; empty if there is none."""
+    # TopologicalSorter reports a cycle from each node to one that needs it.
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle: list[str] = error.args[1]
+        return cycle[::-1]
+    return []

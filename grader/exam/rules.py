@@ -46,7 +46,7 @@ def _entries(sheet: Sheet) -> Iterator[TaskEntry]:
 
 
 def complaints(sheet: Sheet, directory: Path) -> list[Complaint]:
-    """Names and ports that stand twice, files that are not there, requirements that are none."""
+    """Duplicate names and ports, missing files and invalid requirements."""
     return [*_twice(sheet), *_files(sheet, directory), *_requirements(sheet), *_ports(sheet)]
 
 
@@ -54,12 +54,12 @@ def _twice(sheet: Sheet) -> Iterator[Complaint]:
     seen: set[str] = set()
     for entry in _entries(sheet):
         if entry.id in seen:
-            yield sheet.complain(f"the task {entry.id!r} stands twice", *entry.place)
+            yield sheet.complain(f"duplicate task {entry.id!r}", *entry.place)
         seen.add(entry.id)
     sections: set[str] = set()
     for number, section in enumerate(sheet.data["sections"]):
         if section["id"] in sections:
-            yield sheet.complain(f"the section {section['id']!r} stands twice", "sections", number, "id")
+            yield sheet.complain(f"duplicate section {section['id']!r}", "sections", number, "id")
         sections.add(section["id"])
 
 
@@ -101,7 +101,7 @@ def _ports(sheet: Sheet) -> Iterator[Complaint]:
 
 
 def totals(sheet: Sheet, points: Mapping[str, float]) -> Iterator[Complaint]:
-    """Every sum that exam.yaml states, against what the rubrics come to."""
+    """Compare every total in exam.yaml with the sum from the rubrics."""
     sums: dict[int, float] = {}
     for entry in tasks(sheet):
         have = points[entry.id]
@@ -123,4 +123,4 @@ def totals(sheet: Sheet, points: Mapping[str, float]) -> Iterator[Complaint]:
 
 def _sum(sheet: Sheet, what: str, have: float, stated: float, *place: Hashable) -> Iterator[Complaint]:
     if not math.isclose(have, stated, abs_tol=1e-9):
-        yield sheet.complain(f"{what} come to {have:g} points, not {stated:g}", *place)
+        yield sheet.complain(f"{what} add up to {have:g} points, not {stated:g}", *place)

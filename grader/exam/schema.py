@@ -35,7 +35,7 @@ def read_sheet(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
         return None, [Complaint(file=str(path), message=said)]
     sheet = Sheet(str(path), documents[0])
     twice = [
-        Complaint(file=sheet.file, line=line, message=f"the key {key!r} stands twice in one mapping")
+        Complaint(file=sheet.file, line=line, message=f"duplicate key {key!r}")
         for key, line in sheet.document.duplicates
     ]
     return sheet, twice + against_schema(sheet, schema)
@@ -44,7 +44,7 @@ def read_sheet(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
 def against_schema(sheet: Sheet, schema: str) -> list[Complaint]:
     """Everything in which a file departs from `schemas/<schema>.schema.json`, in order of lines."""
     if odd := list(_odd_keys(sheet.data, ())):
-        return [sheet.complain("a key must be text: put it in quotes", *place) for place in odd]
+        return [sheet.complain("a key must be a string; put it in quotes", *place) for place in odd]
     errors = _validator(schema).iter_errors(sheet.data)
     return sorted(complaint for error in errors for complaint in _complaints(sheet, error))
 

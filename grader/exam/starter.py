@@ -51,7 +51,7 @@ def write_starter(exam: Exam, folder: Path) -> tuple[str, ...]:
         files[TEXT] = exam.text
     names = (*sorted(files), MANIFEST)
     if taken := next((name for name in names if (folder / name).exists()), None):
-        raise UsageError(f"{folder / taken} is there already; nothing was written. Choose a new folder")
+        raise UsageError(f"{folder / taken} already exists, so nothing was written; choose a new folder")
     try:
         for name, path in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def write(exam: Exam, name: str, text: str) -> None:
 
 WRONG = {
     "loses: {4.2.replicas: 1}\nedits: []": [":1: 'why' is a required property", ":2: edits: "],
-    f"why: x\n{EDIT}": [":1: loses: a defect says what it loses; a variant loses nothing"],
+    f"why: x\n{EDIT}": [":1: loses: a defect must say what it loses, and a variant must lose nothing"],
     f"why: x\n{EDIT}\nloses: {{4.2.replica: 1}}": [
         ":3: loses.4.2.replica: unknown criterion '4.2.replica'; did you mean '4.2.replicas'?"
     ],
@@ -50,9 +50,9 @@ WRONG = {
         ":4: base: there is no whole submission nobody"
     ],
     "why: x\nedits: [{delete: ../../etc}]\nloses: {4.2.replicas: 1}": [
-        ":2: edits[0].delete: it leaves the submission"
+        ":2: edits[0].delete: the path leaves the submission"
     ],
-    "why: x\nwhy: y\n" + EDIT: [":2: the key 'why' stands twice in one mapping"],
+    "why: x\nwhy: y\n" + EDIT: [":2: duplicate key 'why'"],
     "why: [": [":2: not valid YAML"],
     "": [": expected one YAML document, found 0"],
 }
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_said_with_its_line(exam: Exam, text: str) -> None:
 
 def test_a_variant_may_not_lose_anything(exam: Exam) -> None:
     write(exam, "variants/4.2/x", f"why: x\n{EDIT}\nloses: {{4.2.replicas: 1}}")
-    with pytest.raises(RubricError, match="a variant loses nothing"):
+    with pytest.raises(RubricError, match="a variant must lose nothing"):
         load_cases(exam)
 
 

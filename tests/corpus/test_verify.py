@@ -126,7 +126,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def test_a_pattern_that_means_nothing_is_a_usage_error() -> None:
     ran = command("--only", "no-such-case")
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "no case is meant by 'no-such-case'" in ran.stderr
+    assert "no case matches 'no-such-case'" in ran.stderr
 
 
 def test_a_broken_case_is_a_usage_error_with_its_line(own_exam: Path, tmp_path: Path) -> None:

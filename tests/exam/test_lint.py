@@ -61,7 +61,7 @@ def test_a_criterion_without_files_hides_the_cause(folder: Path) -> None:
         NOTHING,
     )
     assert warnings_of(folder) == [
-        "1.1.there: names no deliverable, so a missing file is not said to be the cause"
+        "1.1.there: names no deliverable, so a missing file is not reported as the cause"
     ]
 
 
@@ -74,7 +74,7 @@ def test_titles_and_hints(folder: Path) -> None:
     edit(folder, "title: The notes say hello", "title: The notes say hello.")
     edit(folder, "hint: Once is not enough.", "hint: the notes say it twice")
     assert warnings_of(folder) == [
-        "1.1.there: a title is a line of a table and ends without a full stop",
+        "1.1.there: a title must not end with a full stop",
         "1.1.twice: the hint only repeats the title",
     ]
 

@@ -56,9 +56,9 @@ def complaints(name: str) -> list[str]:
 
 BROKEN = {
     "points_that_do_not_add_up": [
-        "1.1.yaml:13: criteria[1].points: the parts come to 2.5 points, not 2",
-        "exam.yaml:4: points: the sections without bonus come to 4 points, not 3",
-        "exam.yaml:9: sections[0].tasks[0].points: the criteria of task 1.1 come to 4 points, not 3",
+        "1.1.yaml:13: criteria[1].points: the parts add up to 2.5 points, not 2",
+        "exam.yaml:4: points: the sections without bonus add up to 4 points, not 3",
+        "exam.yaml:9: sections[0].tasks[0].points: the criteria of task 1.1 add up to 4 points, not 3",
     ],
     "unknown_check": [
         "1.1.yaml:10: criteria[0].check: unknown check 'text.word'; did you mean 'text.words'?",
@@ -73,15 +73,15 @@ BROKEN = {
     ],
     "needs_in_a_circle": [
         (
-            "1.1.yaml:10: criteria[0].needs[0]: needs go round in a circle: "
-            "1.1.there -> 1.1.twice/second -> 1.1.there"
+            "1.1.yaml:10: criteria[0].needs[0]: needs form a cycle: "
+            "1.1.there -> 1.1.twice/second -> 1.1.twice/first -> 1.1.there"
         ),
     ],
     "unknown_names": [
         "1.1.yaml:16: criteria[1].needs[0]: unknown criterion or part '1.1.their'; did you mean '1.1.there'?",
         "1.1.yaml:24: criteria[1].parts[1].with.file: unknown deliverable 'nots'; did you mean 'notes'?",
     ],
-    "duplicate_key": ["1.1.yaml:9: the key 'title' stands twice in one mapping"],
+    "duplicate_key": ["1.1.yaml:9: duplicate key 'title'"],
     "missing_and_stray_file": [
         "1.3.yaml: no section of exam.yaml names this task",
         "exam.yaml:9: sections[0].tasks[1]: there is no rubric file 1.2.yaml",
@@ -95,8 +95,8 @@ BROKEN = {
         "1.1.yaml:5: not valid YAML: while parsing a flow sequence did not find expected ',' or ']'"
     ],
     "two_of_a_name": [
-        "1.1.yaml:12: criteria[1].id: the criterion '1.1.there' stands twice (in 1.1.yaml)",
-        "1.1.yaml:18: criteria[1].parts[1].id: the part 'first' stands twice",
+        "1.1.yaml:12: criteria[1].id: duplicate criterion '1.1.there' (also in 1.1.yaml)",
+        "1.1.yaml:18: criteria[1].parts[1].id: duplicate part 'first'",
     ],
 }
 

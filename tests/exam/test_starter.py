@@ -36,7 +36,7 @@ def exam() -> Exam:
 
 def test_nothing_of_the_candidates_is_overwritten(exam: Exam, tmp_path: Path) -> None:
     (tmp_path / "submission.yaml").write_text("mine")
-    with pytest.raises(UsageError, match=r"submission\.yaml is there already; nothing was written"):
+    with pytest.raises(UsageError, match=r"submission\.yaml already exists, so nothing was written"):
         write_starter(exam, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["submission.yaml"]
     assert (tmp_path / "submission.yaml").read_text() == "mine"

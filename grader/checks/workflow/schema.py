@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,21 +113,15 @@ def _needs(workflow: Workflow) -> Iterator[Finding]:
         for need in needs:
             if need not in graph:
                 yield Finding(
-                    message=f"job {name} needs {need}, which is no job",
+                    message=f"job {name} needs {need}, which is not a job",
                     expected=", ".join(map(str, graph)),
                     where=workflow.where("jobs", name, "needs"),
                 )
-    if circle := _circle(graph):
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle = list(reversed(error.args[1]))
         yield Finding(
-            message=f"jobs need one another in a circle: {', '.join(map(str, circle))}",
-            where=workflow.where("jobs", circle[0], "needs"),
+            message=f"jobs need one another in a cycle: {' -> '.join(map(str, cycle))}",
+            where=workflow.where("jobs", cycle[0], "needs"),
         )
-
-
-def _circle(graph: dict[Hashable, list[str]]) -> list[Hashable]:
-    """The jobs that could never start: those in a circle, and those that wait for them."""
-    waiting = dict(graph)
-    while ready := [name for name, needs in waiting.items() if not any(need in waiting for need in needs)]:
-        for name in ready:
-            del waiting[name]
-    return list(waiting)
