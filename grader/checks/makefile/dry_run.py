@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SECONDS = 10
 """Of computing, for what a Makefile runs; of waiting as much while recipes run, and twice as much after."""
+_ASKING_SECONDS = 90
+"""How long make is asked again, each time with one more program that a recipe lacks: machines may be busy."""
 _NEARLY = 0.9
 """The kernel counts by ticks, and may end a program a little early."""
 _STOPPED_BY_RECIPE = re.compile(r"\*\*\* \[.*\] \S+ ")
@@ -74,7 +76,7 @@ def ask_make(cell: Cell, words: Sequence[str], tools: Sequence[str] = ()) -> Pla
     missing: list[str] = []
     lines: dict[tuple[str, ...], None] = {}
     for dry in (False, True):
-        deadline = time.monotonic() + SECONDS
+        deadline, computed = time.monotonic() + _ASKING_SECONDS, 0.0
         while True:
             seen = _watch(cell, words, tools, missing, dry=dry)
             lines |= dict.fromkeys(seen.lines)
@@ -85,8 +87,10 @@ def ask_make(cell: Cell, words: Sequence[str], tools: Sequence[str] = ()) -> Pla
             ):
                 words = [shell, *words]
                 continue
+            computed += seen.run.cpu_seconds
             lacking = "" if seen.ok else _lacking(seen.err)
-            if not lacking or lacking in missing or time.monotonic() > deadline:
+            spent = computed > SECONDS or time.monotonic() > deadline
+            if not lacking or lacking in missing or spent:
                 break
             missing.append(lacking)
         if seen.ok:
