@@ -209,7 +209,7 @@ WRONG: list[tuple[Any, ...]] = [
         "health: /health",
         "health: health",
         "scenarios.serving.health",
-        "a path of a URL begins with a slash: /health",
+        "a URL path must begin with a slash: /health",
     ),
     (
         "4.2",
