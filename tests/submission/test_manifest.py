@@ -35,7 +35,7 @@ REFUSED = {
     "paths: {query: nowhere.py}\n": ("paths.query: there is no file nowhere.py", 1),
     "paths: {query: ../scripts/q.py}\n": ("paths.query: there is no file ../scripts/q.py", 1),
     "paths: {query: /etc/passwd}\n": ("paths.query: there is no file /etc/passwd", 1),
-    "paths: {1: scripts/q.py}\n": ("paths[1]: a key must be text: put it in quotes", 1),
+    "paths: {1: scripts/q.py}\n": ("paths[1]: a key must be a string; put it in quotes", 1),
     "commands: {drift: 'python \"x'}\n": ("commands.drift: not a command line", 1),
     "commands: {drift: [python, 3]}\n": ("commands.drift[1]: 3 is not of type 'string'", 1),
     "environment: {A-B: x}\n": ("environment: 'A-B' does not match '^[A-Za-z_][A-Za-z0-9_]*$'", 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -80,8 +81,8 @@ def echo_to_the_end(connection: socket.socket) -> None:
 
 
 def hold(connection: socket.socket) -> None:
-    """Say hello, then nothing as long as the other side is there."""
-    with connection:
+    """Say hello, then nothing as long as the other side is there, which may be gone already."""
+    with contextlib.suppress(OSError), connection:
         connection.sendall(b"hello")
         while connection.recv(1):
             pass
