@@ -11,6 +11,7 @@ import ast
 import configparser
 import json
 import re
+import threading
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
@@ -148,14 +149,24 @@ class SourceFile:
         return parse_python(self.text, self.name)
 
 
+_PYTHON_PARSER = threading.Lock()
+"""CPython counts how deep a tree goes for all threads together: where two parse at a time, one of them may
+meet a SystemError. What warnings are shown is one setting for all threads, too."""
+
+
+def python_tree(source: str | bytes, name: str = "") -> ast.Module:
+    """What `ast.parse` makes of a text, and raises; one thread at a time, and without warnings."""
+    with _PYTHON_PARSER, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source, filename=name)
+
+
 def parse_python(text: str, name: str) -> ast.Module | Problem:
     """Read a Python module whose tree recursive readers can walk."""
     if len(text) > MAX_PYTHON_CHARACTERS or text.count("{") > MAX_PYTHON_BRACES:
         return Problem(name, "cannot be read as Python: it is too long")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text, filename=name)
+        tree = python_tree(text, name)
     except SyntaxError as error:
         return Problem(name, f"not valid Python: {_one_line(error.msg)}", error.lineno)
     except (RecursionError, MemoryError):  # the second is what the parser says of its own stack

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import ast
+import gc
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -230,3 +233,30 @@ def _documents(text: str) -> tuple[YamlDocument, ...]:
     read = parse_yaml(text, "f.yaml")
     assert isinstance(read, tuple)
     return read
+
+
+class Yields:
+    """Garbage whose end lets other threads run."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+def test_threads_parse_python_one_after_the_other() -> None:
+    """CPython counts depths for all threads together: garbage collected on the way gave a SystemError."""
+    text = "x = [" + ", ".join(["f(a, [b, {c: d}])"] * 100) + "]"
+
+    def parse(number: int) -> type:
+        Yields()
+        return type(parse_python(f"{text}\ny = {number}", "a.py"))
+
+    before = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(parse, range(200))) == [ast.Module] * 200
+    finally:
+        gc.set_threshold(*before)

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from grader.documents import python_tree
 from grader.errors import GraderFault
 from grader.files import Budget, Tree, open_tree
 from grader.runtime.sandbox import launch
@@ -200,7 +201,7 @@ def _minds(job: Job) -> bool:
     if source is None:
         return False
     try:
-        tree = ast.parse(source)
+        tree = python_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
