@@ -144,7 +144,7 @@ NO_ROUND_TRIPS: dict[str, tuple[dict[str, str | bytes], str]] = {
     "not-cached": ({"data/train.csv.dvc": TRACK + "  cache: false\n"}, "is not in the remote"),
     "not-pushed": ({"data/train.csv.dvc": TRACK + "  push: false\n"}, "is not in the remote"),
     "ignored": ({".dvcignore": "data\n"}, "cannot add data/train.csv"),
-    "no-such-bucket": ({".dvc/config": remote(url="s3://MLOps_Exam/x")}, "no bucket of S3's"),
+    "no-such-bucket": ({".dvc/config": remote(url="s3://MLOps_Exam/x")}, "is not a valid S3 bucket name"),
 }
 
 
