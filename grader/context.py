@@ -66,6 +66,17 @@ class Context:
     """Whether candidate code may run at all, for checks that run it without the lab."""
     memo: Memo = field(default_factory=Memo)
 
+    def given(self, path: str) -> bytes:
+        """The content of a file that the exam hands out, as this submission was given it.
+
+        Raises:
+            GraderFault: the exam hands out no such file.
+        """
+        source = self.submission.given.get(path) or self.exam.data.get(path)
+        if source is None:
+            raise GraderFault(f"the exam gives no {path}")
+        return source.read_bytes()
+
     def require_lab(self) -> Lab:
         """The lab, for a check that cannot decide without one.
 

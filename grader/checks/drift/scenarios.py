@@ -130,15 +130,13 @@ def _tracks(context: Context, file: str) -> bool:
 
 
 def _files(context: Context, scenario: Drift, situation: str) -> dict[str, bytes]:
-    given = context.submission.given.get(scenario.reference) or context.exam.data.get(scenario.reference)
-    if given is None:
-        raise GraderFault(f"the exam gives no {scenario.reference}")
-    table = read_table(given.read_bytes())
-    # Of one sample in every situation, so that nothing but the values can tell them apart; and of one that
-    # nobody can make beforehand, whatever the seed.
-    current = resampled(table, str(context.seed))
+    table = read_table(context.given(scenario.reference))
     if situation == "drift_same":
         current = reordered(table, str(context.seed))
+    else:
+        # Of one sample in every other situation, so that nothing but the values can tell them apart; and of
+        # one that nobody can make beforehand, whatever the seed.
+        current = resampled(table, str(context.seed))
     if situation == "drift_drifted":
         current = drifted(current)
     files = {scenario.reference: write_table(table), scenario.current: write_table(current)}

@@ -185,7 +185,7 @@ def _push(context: Context, remote: _Remote, scenario: Push) -> Pushed | Finding
         return settings
     if track is None:
         raise GraderFault(f"there is no {scenario.tracked} to push")
-    data = (context.submission.given.get(path) or context.exam.data[path]).read_bytes()
+    data = context.given(path)
     lab = context.require_lab()
     with lab.object_store() as store:
         if not store.make_bucket(remote.bucket):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from grader.check import DeliverableIfAny, GivenFile, Parameters, World, require_name
-from grader.errors import GraderFault
 from grader.readers.python.module import modules
 from grader.readers.table import read_table
 from grader.runtime.services.mlflow import MlflowServer, RunInfo
@@ -285,7 +284,7 @@ class _Local:
 
 
 def _make(context: Context, world: TrackedRuns, more: Mapping[str, Any]) -> Seeds:
-    columns, rows = input_rows(_given(context, world.data), world, context.seed)
+    columns, rows = input_rows(context.given(world.data), world, context.seed)
     runs = draw_runs(world, context.seed, named_hundredths(_answer_texts(context, world)))
     parameters = {
         "data": {"file": world.data, "target": world.target},
@@ -329,13 +328,6 @@ def _info(identity: str, run: Mapping[str, Any]) -> RunInfo:
 
 def _complete(rows: Sequence[Sequence[str]], *, blanks: bool) -> list[int]:
     return [n for n, row in enumerate(rows) if blanks or all(row)]
-
-
-def _given(context: Context, path: str) -> bytes:
-    given = context.submission.given.get(path) or context.exam.data.get(path)
-    if given is None:
-        raise GraderFault(f"the exam gives no {path}")
-    return given.read_bytes()
 
 
 # --- what is drawn: pure ---------------------------------------------------------------------------

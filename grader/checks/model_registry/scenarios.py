@@ -11,7 +11,6 @@ from grader.check import Deliverable, DeliverableIfAny, GivenFile, Names, Scenar
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.world import TrackedRuns, Version, arranged, best, register_versions, seeds
 from grader.checks.scripts.entry_points import Answered, answer
-from grader.errors import GraderFault
 from grader.readers.python.module import modules
 from grader.readers.table import clean, read_table, write_table
 from grader.runtime.sandbox.limits import Limits
@@ -268,8 +267,5 @@ def _asked(server: MlflowServer) -> bool:
 
 
 def _data(context: Context, scenario: Registration) -> dict[str, Any]:
-    given = context.submission.given.get(scenario.raw) or context.exam.data.get(scenario.raw)
-    if given is None:
-        raise GraderFault(f"the exam gives no {scenario.raw}")
-    table = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
+    table = clean(read_table(context.given(scenario.raw)), drop_duplicates=True, drop_blanks=True)
     return {scenario.data: write_table(table)}

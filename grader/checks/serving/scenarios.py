@@ -261,10 +261,8 @@ def _ask_ready(client: Client, scenario: Serving) -> Served:
 
 def _pool(context: Context, scenario: Serving) -> list[list[float]]:
     """Complete rows of the given data; always the same, so that the seeded model can be kept."""
-    given = context.submission.given.get(scenario.world.data) or context.exam.data.get(scenario.world.data)
-    if given is None:
-        raise GraderFault(f"the exam gives no {scenario.world.data}")
-    header, *rows = clean(read_table(given.read_bytes()), drop_duplicates=True, drop_blanks=True)
+    table = read_table(context.given(scenario.world.data))
+    header, *rows = clean(table, drop_duplicates=True, drop_blanks=True)
     target = header.index(scenario.world.target)
     return [[float(cell) for n, cell in enumerate(row) if n != target] for row in rows[:_POOL]]
 

@@ -139,10 +139,7 @@ def _files(context: Context, scenario: Training, situation: str) -> dict[str, by
 
 def cleaned(context: Context, scenario: Training) -> Table:
     """The given data without duplicate or incomplete rows, as the scenario wants."""
-    source = context.submission.given.get(scenario.raw) or context.exam.data.get(scenario.raw)
-    if source is None:
-        raise GraderFault(f"the exam gives no {scenario.raw}")
-    table = read_table(source.read_bytes())
+    table = read_table(context.given(scenario.raw))
     return clean(table, drop_duplicates=scenario.drop_duplicates, drop_blanks=scenario.drop_blanks)
 
 
