@@ -22,6 +22,8 @@ from grader.results import Evidence, Outcome
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from pydantic.fields import FieldInfo
+
 
 class Parameters(BaseModel):
     """A mapping in an exam's YAML: exactly these keys, with exactly these types."""
@@ -39,6 +41,12 @@ class Parameters(BaseModel):
     def changed(self, **fields: Any) -> Self:
         """A copy with some fields changed, which are not validated again."""
         return self.model_copy(update=fields)
+
+
+class _Keywords(Parameters):
+    """What a check takes. Its function says what each means: there is no source in which to look for that."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
 
 def _frozen(value: Any) -> Any:
@@ -193,14 +201,14 @@ def _parameters(name: str, function: CheckFunction, rule: Callable[[Any], None] 
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     if rule is None:
-        return create_model(name, __base__=Parameters, **fields)
+        return create_model(name, __base__=_Keywords, **fields)
 
     def hold(given: Any) -> Any:
         rule(given)
         return given
 
     validators: dict[str, Any] = {"rule": model_validator(mode="after")(hold)}
-    return create_model(name, __base__=Parameters, __validators__=validators, **fields)
+    return create_model(name, __base__=_Keywords, __validators__=validators, **fields)
 
 
 def named_models(model: type[Parameters]) -> Iterator[type[Named]]:
@@ -220,12 +228,23 @@ def named_model(annotation: Any) -> type[Named] | None:
     )
 
 
-def references(annotation: Any) -> Refers | None:
-    """The reference mark on an annotation, or on its type arguments."""
+def reference(about: FieldInfo) -> Refers | None:
+    """The reference mark on a field, or on what its values are made of."""
+    marks = (mark for mark in about.metadata if isinstance(mark, Refers))
+    return next(marks, None) or _inner_reference(about.annotation)
+
+
+def _inner_reference(annotation: Any) -> Refers | None:
     if typing.get_origin(annotation) is Annotated:
         marks = (mark for mark in annotation.__metadata__ if isinstance(mark, Refers))
-        return next(marks, None) or references(typing.get_args(annotation)[0])
-    return next(filter(None, map(references, typing.get_args(annotation))), None)
+        return next(marks, None) or _inner_reference(typing.get_args(annotation)[0])
+    return next(filter(None, map(_inner_reference, typing.get_args(annotation))), None)
+
+
+def author_fields(model: type[Parameters]) -> dict[str, FieldInfo]:
+    """The keys that an author may write: a thing's name is no key within it."""
+    fields = model.model_fields
+    return {name: about for name, about in fields.items() if about.exclude is not True}
 
 
 def require_name(kind: str, name: str, known: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from grader.check import Check, Named, Parameters, named_model, references
+from grader.check import Check, Named, Parameters, author_fields, named_model, reference
 from grader.exam.parameters import named_kinds
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Declaration:
 def check_references(checks: Mapping[str, Check], exam: Exam) -> tuple[Reference, ...]:
     """All checks in order of their names; examples are from the exam."""
     uses = {
-        part.check: {name: part.parameters[name] for name in part.parameters}
+        part.check: part.parameters
         for task in exam.tasks
         for criterion in task.criteria
         for part in reversed(criterion.parts)
@@ -109,9 +109,7 @@ def _reference(check: Check, use: Mapping[str, Any] | None) -> Reference:
 
 
 def _fields(model: type[Parameters], meanings: Mapping[str, str]) -> Iterator[Field]:
-    for name, about in model.model_fields.items():
-        if issubclass(model, Named) and name in Named.model_fields:
-            continue
+    for name, about in author_fields(model).items():
         default = None if about.default is PydanticUndefined else about.default
         if about.default_factory is not None:
             default = {}
@@ -148,7 +146,7 @@ def _paragraph(doc: str) -> str:
 
 
 def _refers_to(about: FieldInfo) -> str:
-    mark = references(Annotated[about.annotation, *about.metadata] if about.metadata else about.annotation)
+    mark = reference(about)
     return "" if mark is None else mark.to
 
 
@@ -271,9 +269,7 @@ def _kind(kind: str, model: type[Named]) -> dict[str, Any]:
 def _schema(model: type[Parameters]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required = []
-    for name, about in model.model_fields.items():
-        if issubclass(model, Named) and name in Named.model_fields:
-            continue
+    for name, about in author_fields(model).items():
         named = named_model(about.annotation)
         if named is not None:
             properties[name] = {"type": "string", "description": _usual(about)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from grader.check import Named, Parameters, Refers, named_model, named_models, references, unknown
+from grader.check import Named, Parameters, author_fields, named_model, named_models, reference, unknown
 from grader.exam.diagnostics import Complaint, Sheet
 from grader.exam.rubric_rules import all_parts
 
@@ -95,12 +95,11 @@ def named_kinds(checks: Mapping[str, Check]) -> dict[str, dict[str, type[Named]]
 
 def needed_deliverables(parameters: Parameters) -> Iterator[str]:
     """Ids of deliverables without which nothing is earned."""
-    for name, value in _fields(parameters):
+    for name, about in type(parameters).model_fields.items():
+        value, mark = getattr(parameters, name), reference(about)
         if isinstance(value, Named):
             yield from needed_deliverables(value)
-            continue
-        mark = _mark(type(parameters), name)
-        if mark is not None and mark.to == "deliverable" and mark.needed:
+        elif mark is not None and mark.to == "deliverable" and mark.needed:
             yield from (text for _, text in _texts(value))
 
 
@@ -146,7 +145,7 @@ def _read(
     for name, about in model.model_fields.items():
         wanted = named_model(about.annotation)
         if wanted is None:
-            mark = _mark(model, name)
+            mark = reference(about)
             if mark is not None and mark.to == "deliverable" and about.is_required() and len(known.own) == 1:
                 data.setdefault(name, known.own[0])
         elif name in data or about.is_required():
@@ -210,11 +209,8 @@ def _complaint(
             return sheet.complain(f"{owner} {error['loc'][-1]!r}", *place, *steps[:-1])
         case "extra_forbidden":
             inner = _model_at(model, error["loc"][:-1])
-            known = inner.model_fields.keys() - (
-                Named.model_fields.keys() if issubclass(inner, Named) else ()
-            )
             kind = f"{word} of {what}" if len(error["loc"]) == 1 else "key"
-            return sheet.complain(unknown(kind, str(error["loc"][-1]), sorted(known)), *place, *steps)
+            return sheet.complain(unknown(kind, str(error["loc"][-1]), author_fields(inner)), *place, *steps)
         case "too_short":
             return sheet.complain("expected at least one", *place, *steps)
         case "value_error":
@@ -264,24 +260,14 @@ def _shown(value: Any) -> str:
 
 def _dangling(sheet: Sheet, place: Place, read: Parameters, known: _Known) -> Iterator[Complaint]:
     """Names of deliverables and given files that the exam does not have."""
-    for name, value in _fields(read):
-        mark = _mark(type(read), name)
-        if mark is None or isinstance(value, Named):
+    for name, about in type(read).model_fields.items():
+        mark = reference(about)
+        if mark is None:
             continue
         there = known.deliverables if mark.to == "deliverable" else known.given
-        for inner, text in _texts(value):
+        for inner, text in _texts(getattr(read, name)):
             if text and there is not None and text not in there:  # an optional one may be left out
                 yield sheet.complain(unknown(mark.to, text, there), *place, name, *inner)
-
-
-def _fields(read: Parameters) -> Iterator[tuple[str, Any]]:
-    return ((name, getattr(read, name)) for name in type(read).model_fields)
-
-
-def _mark(model: type[Parameters], name: str) -> Refers | None:
-    about = model.model_fields[name]
-    direct = next((mark for mark in about.metadata if isinstance(mark, Refers)), None)
-    return direct or references(about.annotation)
 
 
 def _texts(value: Any) -> Iterator[tuple[Place, str]]:
