@@ -53,6 +53,20 @@ WRONG: list[tuple[Any, ...]] = [
         "unknown given file 'data/base.csv'; did you mean 'data/baseline.csv'?",
     ),
     (
+        "2.1",
+        "    path: data/train.csv\n",
+        "    path: data/trian.csv\n",
+        "scenarios.push.path",
+        "unknown given file 'data/trian.csv'; did you mean 'data/train.csv'?",
+    ),
+    (
+        "2.1",
+        "with: {file: dvc_track, path: data/train.csv}\n  - id: 2.1.commands",
+        "with: {file: dvc_track, path: train.csv}\n  - id: 2.1.commands",
+        "criteria[2].parts[1].with.path",
+        "unknown given file 'train.csv'; did you mean 'data/train.csv'?",
+    ),
+    (
         "6.1",
         "with: {scenario: latency, shows: quiet}",
         "with: {scenario: latancy, shows: quiet}",

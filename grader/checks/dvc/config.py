@@ -7,7 +7,7 @@ import posixpath
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from grader.check import Deliverable, check
+from grader.check import Deliverable, GivenFile, check
 from grader.checks.dvc.filesystem import MOST_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
@@ -97,7 +97,7 @@ def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
 
 
 @check("dvc.tracked_hash")
-def tracked_hash(context: Context, *, file: Deliverable, path: str) -> Outcome:
+def tracked_hash(context: Context, *, file: Deliverable, path: GivenFile) -> Outcome:
     """The DVC file has the hash of the exam's own version of the data file.
 
     Args:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from grader.check import Deliverable, DeliverableIfAny, check
+from grader.check import Deliverable, DeliverableIfAny, GivenFile, check
 from grader.checks.dvc.command import PUT_ASIDE, Limited, dvc, first, require, settings_files
 from grader.checks.dvc.config import configuration, remotes_of, tracked_outputs, url_of
 from grader.checks.dvc.edit import Change, Place, change
@@ -57,7 +57,7 @@ class Push(Limited):
     """The `.dvc` file that `dvc add` wrote."""
     config: Deliverable
     """DVC's configuration."""
-    path: str
+    path: GivenFile
     """The data file to push."""
     url: str
     """The URL of the remote to push to."""
