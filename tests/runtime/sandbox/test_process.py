@@ -10,6 +10,7 @@ import pytest
 
 from grader.errors import GraderFault
 from grader.runtime.sandbox import launch
+from grader.runtime.sandbox import process as process_module
 from grader.runtime.sandbox.group_memory import GroupMemory
 from grader.runtime.sandbox.meter import Meter
 from grader.runtime.sandbox.model import Ended, Job, Run
@@ -96,24 +97,24 @@ def test_who_says_too_much_is_not_heard(line: bytes, tmp_path: Path) -> None:
 
 
 def test_trouble_while_watching_is_the_graders_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
+    class Failing(Meter):
+        def exceeded(self, *_: object, **__: object) -> None:
+            raise ZeroDivisionError
 
-    monkeypatch.setattr(Meter, "exceeded", fail)
+    # Not on the class itself: servers of other tests are being watched meanwhile.
+    monkeypatch.setattr(process_module, "Meter", Failing)
     long = watched(tmp_path, b'{"started": 2}\n', seconds=LONG)
     with long as (process, popen), pytest.raises(GraderFault, match="could not be watched") as fault:
         process.wait(LONG)
     assert (fault.value.log_tail, popen.returncode, process.over) == ("ZeroDivisionError()", -9, True)
 
 
-def test_a_group_that_cannot_be_read_keeps_nothing_running(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def fail(_: GroupMemory) -> bool:
-        raise ZeroDivisionError
+def test_a_group_that_cannot_be_read_keeps_nothing_running(tmp_path: Path) -> None:
+    class Failing(GroupMemory):
+        def has_killed(self) -> bool:
+            raise ZeroDivisionError
 
-    monkeypatch.setattr(GroupMemory, "has_killed", fail)
-    group = GroupMemory(tmp_path, unified=True)
+    group = Failing(tmp_path, unified=True)
     long = watched(tmp_path, b'{"started": 2}\n', seconds=LONG, group=group)
     with long as (process, popen), pytest.raises(GraderFault):
         process.wait(LONG)
@@ -123,9 +124,10 @@ def test_a_group_that_cannot_be_read_keeps_nothing_running(
 def test_trouble_with_what_it_wrote_is_the_graders_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def fail(_: Capture) -> str:
-        raise ZeroDivisionError
+    class Failing(Capture):
+        def text(self) -> str:
+            raise ZeroDivisionError
 
-    monkeypatch.setattr(Capture, "text", fail)
+    monkeypatch.setattr(process_module, "Capture", Failing)
     with watched(tmp_path, GOOD) as (process, _), pytest.raises(GraderFault):
         process.wait(LONG)
