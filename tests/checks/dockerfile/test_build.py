@@ -220,14 +220,17 @@ def test_a_build_ends_with_its_grader(
     script = f"""
         import signal
         from pathlib import Path
-        from tests.checks.test_image_build import built
+        from tests.checks.dockerfile.test_build import built
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         built(Path({str(root)!r}), "FROM python:3.11-slim\\nRUN sleep 600\\n")
     """
-    grader = subprocess.Popen([sys.executable, "-c", dedent(script)], stderr=subprocess.DEVNULL)
-    assert eventually(engine.containers.list, 30)
-    grader.send_signal(number)
-    assert grader.wait(60) != 0
+    with subprocess.Popen([sys.executable, "-c", dedent(script)], stderr=subprocess.DEVNULL) as grader:
+        try:
+            assert eventually(engine.containers.list, 30)
+            grader.send_signal(number)
+            assert grader.wait(60) != 0
+        finally:
+            grader.kill()
     assert eventually(lambda: made_by_us(engine) == [], 30)
     time.sleep(0.5)
     assert made_by_us(engine) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.checks.dvc.command import dvc, settings_files
+from grader.checks.dvc.command import Limited, dvc, settings_files
 from tests.checks.laboratory import laboratory, workshop
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-LIMITS = {"packages": ["dvc"], "cpu_seconds": 60.0, "wall_seconds": 120.0}
+LIMITS = Limited(packages=("dvc",), cpu_seconds=60, wall_seconds=120)
 FINDS = """
     import json, os, sys
     ahead = "mlflow" in sys.modules
@@ -57,7 +57,7 @@ def stage(cell: Cell, command: str, *, folder: str = ".", **files: str) -> Calle
         path.write_text(dedent(code))
     text = json.dumps({"stages": {"only": {"cmd": command, "wdir": folder}}})
     (cell.workspace / "dvc.yaml").write_text(text)
-    return dvc(cell, LIMITS, "repro")  # type: ignore[arg-type]
+    return dvc(cell, LIMITS, "repro")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_stages_leave_nothing_to_each_other(cell: Cell) -> None:
     text = {"stages": {"all": {"matrix": {"n": [1, 2]}, "cmd": "python src/leaves.py ${item.n}"}}}
     stage(cell, "true", src__leaves_py=code)
     (cell.workspace / "dvc.yaml").write_text(json.dumps(text))
-    called = dvc(cell, LIMITS, "repro")  # type: ignore[arg-type]
+    called = dvc(cell, LIMITS, "repro")
     lines = called.run.stdout.splitlines()
     assert [line for line in lines if line.startswith("before:")] == [
         "before: None None ['src/leaves.py', '1']",

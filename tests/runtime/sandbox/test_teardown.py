@@ -28,7 +28,7 @@ DRIVER = """
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
     from grader.runtime.cell import Cell, environment_of
-    from grader.runtime.sandbox.launch import PYTHON
+    from grader.runtime.sandbox.paths import PYTHON
     from grader.runtime.sandbox.open import open_sandbox
     from grader.runtime.temporary import scratch_directory
     from grader.runtime.warm.preload import Preload
