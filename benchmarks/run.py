@@ -24,7 +24,7 @@ from grader.checks import ALL
 from grader.command import clean_environment
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
-from grader.runtime.submission_runtime import Lab
+from grader.runtime.submission_runtime import SubmissionRuntime
 from grader.submission.collect import collect
 
 if TYPE_CHECKING:
@@ -120,8 +120,8 @@ def candidate_python(exam: Exam) -> Path:
     """The interpreter of the reference solution's own environment, as a grade would prepare it."""
     with tempfile.TemporaryDirectory() as scratch:
         submission = collect(str(reference()), exam=exam, into=Path(scratch) / "submission")
-        with Lab(submission, exam) as lab:
-            return lab.environment.python
+        with SubmissionRuntime(submission, exam) as runtime:
+            return runtime.environment.python
 
 
 def main() -> None:

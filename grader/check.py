@@ -138,7 +138,7 @@ class Check:
     """Programs (names in `grader.tools`) that it needs in order to decide, or to decide well."""
     falls_back: bool
     """Whether a static reading decides if a tool is missing or nothing may run."""
-    needs_lab: bool
+    needs_runtime: bool
     """Whether it runs candidate code."""
     parameters: type[Parameters]
     """One field for each keyword of the function."""
@@ -155,13 +155,13 @@ def check(
     evidence: Evidence = Evidence.STATIC,
     tools: tuple[str, ...] = (),
     falls_back: bool = False,
-    needs_lab: bool | None = None,
+    needs_runtime: bool | None = None,
     rule: Callable[[Any], None] | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Turn a function into a check. Rubrics can call it once its module's `CHECKS` lists it.
 
     Args:
-        needs_lab: whether it runs candidate code; by default, whether its evidence is a run without tools.
+        needs_runtime: whether it runs candidate code; else, whether its evidence is a run without tools.
         rule: receives all parameters and raises ValueError if they contradict one another.
     """
 
@@ -172,7 +172,7 @@ def check(
             evidence=evidence,
             tools=tools,
             falls_back=falls_back,
-            needs_lab=evidence is Evidence.RUNS and not tools if needs_lab is None else needs_lab,
+            needs_runtime=evidence is Evidence.RUNS and not tools if needs_runtime is None else needs_runtime,
             parameters=_parameters(name, function, rule),
         )
 

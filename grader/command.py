@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-MOST_OUTPUT = 2**20
+MAX_OUTPUT = 2**20
 MAX_READ = 2**16
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 
@@ -134,7 +134,7 @@ def _talk(process: subprocess.Popen[bytes], text: bytes, deadline: float) -> tup
     finally:
         os.close(ended)
     for number, data in kept.items():
-        while len(data) < MOST_OUTPUT and _keep(number, data):
+        while len(data) < MAX_OUTPUT and _keep(number, data):
             continue
     stdout, stderr = map(bytes, kept.values())
     return stdout, stderr, left <= 0
@@ -146,7 +146,7 @@ def _keep(stream: int, kept: bytearray) -> bool:
         data = os.read(stream, MAX_READ)
     except BlockingIOError:
         return False
-    kept += data[: max(0, MOST_OUTPUT - len(kept))]
+    kept += data[: max(0, MAX_OUTPUT - len(kept))]
     return bool(data)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from grader.exam.model import Exam
-    from grader.runtime.submission_runtime import Lab
+    from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
     from grader.tools import Tools
 
@@ -60,10 +60,10 @@ class Context:
     tools: Tools
     seed: int = 0
     """The seed for random draws. Secret: candidates must not see it."""
-    lab: Lab | None = None
+    runtime: SubmissionRuntime | None = None
     """Runs candidate code; None with `--static`."""
     runs: bool = False
-    """Whether candidate code may run at all, for checks that run it without the lab."""
+    """Whether candidate code may run at all, for checks that run it without the runtime."""
     memo: Memo = field(default_factory=Memo)
 
     def given(self, path: str) -> bytes:
@@ -77,12 +77,12 @@ class Context:
             raise GraderFault(f"the exam gives no {path}")
         return source.read_bytes()
 
-    def require_lab(self) -> Lab:
-        """The lab, for a check that cannot decide without one.
+    def require_runtime(self) -> SubmissionRuntime:
+        """The runtime, for a check that cannot decide without one.
 
         Raises:
             NothingRuns: this grade runs nothing.
         """
-        if self.lab is None:
+        if self.runtime is None:
             raise NothingRuns
-        return self.lab
+        return self.runtime

@@ -27,7 +27,7 @@ from grader.results import Finding
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
 
-MOST_BYTES = 4 * 2**20
+MAX_BYTES = 4 * 2**20
 """The largest file that is read as text: no honest deliverable comes near it."""
 MAX_NODES = 50_000
 """Values in one YAML document, once its aliases are written out."""
@@ -111,7 +111,7 @@ class SourceFile:
         """The whole file as UTF-8 (a byte order mark is dropped), or why it cannot be had."""
         try:
             size = self.absolute.stat().st_size
-            if size > MOST_BYTES:
+            if size > MAX_BYTES:
                 return Problem(self.name, f"the file is too large to read ({size:,} bytes)")
             return self.absolute.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:

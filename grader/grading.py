@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from grader.exam.model import Criterion, Deliverable, Part, Task
 
 WORKERS = 24
-"""Threads, most of which wait for a process; how many of those run at once is the lab's business."""
+"""Threads, most of which wait for a process; how many of those run at once is the runtime's business."""
 
 Observer = Callable[[str, PartResult | None], None]
 """Told a part's name when it starts (None) and when it is decided."""
@@ -186,7 +186,7 @@ def _run_all(graph: _Graph, context: Context, checks: Mapping[str, Check], obser
                 graph.results[name] = future.result()
                 observe(name, graph.results[name])
     finally:
-        # After an interrupt the lab ends what the threads wait for; nobody waits for the threads here.
+        # After an interrupt the runtime ends what the threads wait for; nobody waits for the threads here.
         pool.shutdown(wait=not running, cancel_futures=True)
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
     from grader.tools import Tools
 
-MOST_BYTES = 2**18
-MOST_LINES = 400
+MAX_BYTES = 2**18
+MAX_LINES = 400
 """Of a file that is shown; a deliverable is rarely half as long."""
 
 
@@ -63,7 +63,7 @@ def _path(submission: Submission, name: str) -> str:
 def _text(submission: Submission, name: str) -> str:
     file = submission.deliverable(name)
     data = b"" if file is None else (submission.root / file.path).read_bytes()
-    lines = data[:MOST_BYTES].decode("utf-8", "replace").splitlines()
-    if len(lines) > MOST_LINES:
-        lines = [*lines[:MOST_LINES], f"… {len(lines) - MOST_LINES} more lines"]
+    lines = data[:MAX_BYTES].decode("utf-8", "replace").splitlines()
+    if len(lines) > MAX_LINES:
+        lines = [*lines[:MAX_LINES], f"… {len(lines) - MAX_LINES} more lines"]
     return "\n".join(lines)

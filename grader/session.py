@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from grader.exam.model import Exam, Task
-    from grader.runtime.shared_runtime import Workshop
-    from grader.runtime.submission_runtime import Lab
+    from grader.runtime.shared_runtime import SharedRuntime
+    from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
 
 STATIC = "static"
@@ -60,13 +60,13 @@ def score_submission(
     observe: Observer = ignore,
     *,
     exam: Exam | None = None,
-    workshop: Workshop | None = None,
+    shared: SharedRuntime | None = None,
 ) -> Grade:
     """Grade one submission: a folder, an archive or a git revision.
 
     Args:
         exam: loaded already; else the one that the options name.
-        workshop: shared with other grades; else one of its own.
+        shared: shared with other grades; else one of its own.
 
     Raises:
         UsageError: the source, the exam or an option is unusable.
@@ -82,13 +82,13 @@ def score_submission(
         scratch = stack.enter_context(scratch_directory())
         with timeline.span("collect", source):
             submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
-        lab = _lab(stack, submission, exam, options, tasks, workshop, timeline)
+        runtime = _submission_runtime(stack, submission, exam, options, tasks, shared, timeline)
         context = Context(
             submission=submission,
             exam=exam,
             tools=tools,
             seed=_seed(options),
-            lab=lab,
+            runtime=runtime,
             runs=options.isolation != STATIC,
         )
         results = grade_tasks(tasks, context, ALL, observe)
@@ -110,11 +110,11 @@ def score_submission(
             submission={"name": submission.name, "digest": submission.digest},
             score=total(sections, pass_mark=_pass_mark(exam, tasks, options.pass_mark)),
             sections=sections,
-            environment=_environment(lab),
+            environment=_environment(runtime),
             isolation=options.isolation,
             seed=options.seed,
             tools={name: str(tools.version(name)) for name in KNOWN if not tools.lacks(name)},
-            remarks=(*submission.remarks, *_lab_remarks(lab)),
+            remarks=(*submission.remarks, *_runtime_remarks(runtime)),
             comparisons=shown,
             seconds=time.perf_counter() - started,
             spans=timeline.spans,
@@ -158,56 +158,56 @@ def _pass_mark(exam: Exam, tasks: tuple[Task, ...], chosen: float | None) -> flo
     return round(exam.pass_mark * share, 2)
 
 
-def _lab(
+def _submission_runtime(
     stack: ExitStack,
     submission: Submission,
     exam: Exam,
     options: Options,
     tasks: tuple[Task, ...],
-    workshop: Workshop | None,
+    shared: SharedRuntime | None,
     timeline: Timeline,
-) -> Lab | None:
+) -> SubmissionRuntime | None:
     """What runs candidate code, where that was asked for and some check may need it."""
     if options.isolation == STATIC or not may_run(tasks):
         return None
-    from grader.runtime.submission_runtime import Lab
+    from grader.runtime.submission_runtime import SubmissionRuntime
 
     tools = Tools(options.without)
-    lab = Lab(
+    runtime = SubmissionRuntime(
         submission,
         exam,
         isolation=options.isolation,
         tools=tools,
-        workshop=workshop,
+        shared=shared,
         timeline=timeline,
     )
-    stack.enter_context(lab)
+    stack.enter_context(runtime)
     if len(tasks) == len(tuple(exam.tasks)):
-        lab.warm_up()
-    return lab
+        runtime.warm_up()
+    return runtime
 
 
 @contextmanager
-def workshop_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterator[Workshop | None]:
-    """A workshop for many grades of these tasks; None where none of them runs anything."""
+def shared_runtime_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterator[SharedRuntime | None]:
+    """A shared runtime for many grades of these tasks; None where none of them runs anything."""
     if options.isolation == STATIC or not may_run(tasks):
         yield None
         return
-    from grader.runtime.shared_runtime import Workshop
+    from grader.runtime.shared_runtime import SharedRuntime
 
-    with Workshop(isolation=options.isolation, hidden=(exam.directory.resolve(),)) as workshop:
-        yield workshop
+    with SharedRuntime(isolation=options.isolation, hidden=(exam.directory.resolve(),)) as shared:
+        yield shared
 
 
 def may_run(tasks: Iterable[Task]) -> bool:
     """Whether some check of these tasks runs candidate code."""
     parts = (part for task in tasks for criterion in task.criteria for part in criterion.parts)
-    return any(ALL[part.check].needs_lab for part in parts)
+    return any(ALL[part.check].needs_runtime for part in parts)
 
 
-def _environment(lab: Lab | None) -> dict[str, object]:
+def _environment(runtime: SubmissionRuntime | None) -> dict[str, object]:
     """The environment as the result records it; empty where nothing was prepared."""
-    if lab is None or (environment := lab.prepared) is None:
+    if runtime is None or (environment := runtime.prepared) is None:
         return {}
     return {
         "source": environment.source,
@@ -217,5 +217,5 @@ def _environment(lab: Lab | None) -> dict[str, object]:
     }
 
 
-def _lab_remarks(lab: Lab | None) -> tuple[Finding, ...]:
-    return () if lab is None else lab.remarks
+def _runtime_remarks(runtime: SubmissionRuntime | None) -> tuple[Finding, ...]:
+    return () if runtime is None else runtime.remarks

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.command import MOST_OUTPUT, run
+from grader.command import MAX_OUTPUT, run
 from grader.errors import GraderFault
 
 
@@ -46,13 +46,13 @@ def test_status_streams_and_stdin() -> None:
 
 
 def test_output_is_cut() -> None:
-    completed = run([sys.executable, "-c", f"print('x' * {3 * MOST_OUTPUT})"])
-    assert len(completed.stdout) == MOST_OUTPUT
+    completed = run([sys.executable, "-c", f"print('x' * {3 * MAX_OUTPUT})"])
+    assert len(completed.stdout) == MAX_OUTPUT
 
 
 def test_output_without_end_takes_neither_memory_nor_disk(tmp_path: Path) -> None:
     completed = run(["yes", "x" * 1000], timeout=1)
-    assert (completed.timed_out, len(completed.stdout)) == (True, MOST_OUTPUT)
+    assert (completed.timed_out, len(completed.stdout)) == (True, MAX_OUTPUT)
 
 
 def test_what_a_program_leaves_behind_does_not_keep_it(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from grader.documents import (
-    MOST_BYTES,
+    MAX_BYTES,
     Problem,
     SourceFile,
     YamlDocument,
@@ -123,7 +123,7 @@ def test_on_is_true_in_yaml_1_1_and_a_word_in_1_2(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"\xff\xfe\x00", "the file is not text in UTF-8 (byte 0)"),
-        (b"x" * (MOST_BYTES + 1), f"the file is too large to read ({MOST_BYTES + 1:,} bytes)"),
+        (b"x" * (MAX_BYTES + 1), f"the file is too large to read ({MAX_BYTES + 1:,} bytes)"),
     ],
 )
 def test_what_is_no_text_is_a_problem_in_every_format(tmp_path: Path, content: bytes, message: str) -> None:

@@ -129,5 +129,5 @@ def _uses(exam: Exam, tool: str) -> Iterator[tuple[str, bool]]:
         for criterion in task.criteria:
             for part in criterion.parts:
                 check = ALL[part.check]
-                if tool in check.tools or (check.needs_lab and tool in (ISOLATION, ENVIRONMENTS)):
+                if tool in check.tools or (check.needs_runtime and tool in (ISOLATION, ENVIRONMENTS)):
                     yield criterion.id, check.falls_back

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FEWEST_DEFECTS = 2
 """Defects that should cost each criterion something: a blunt one and a subtle one."""
-MOST_SLOW = 8
+MAX_SLOW = 8
 
 
 @dataclass(slots=True)
@@ -182,7 +182,7 @@ def _unproved(result: Verification) -> Iterator[Text]:
 
 
 def _print_slowest(console: Console, verdicts: Iterable[Verdict]) -> None:
-    slowest = sorted(verdicts, key=lambda verdict: -verdict.seconds)[:MOST_SLOW]
+    slowest = sorted(verdicts, key=lambda verdict: -verdict.seconds)[:MAX_SLOW]
     names = ", ".join(f"{verdict.case.name} {verdict.seconds:.0f} s" for verdict in slowest)
     console.print(Text(f"slowest: {names}", style="dim"))
 

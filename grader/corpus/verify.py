@@ -17,11 +17,11 @@ from grader.errors import GraderFault, RubricError, UsageError
 from grader.exam.starter import write_starter
 from grader.results import CriterionResult, Status
 from grader.runtime.temporary import scratch_directory
-from grader.session import Options, may_run, score_submission, workshop_for
+from grader.session import Options, may_run, score_submission, shared_runtime_for
 
 if TYPE_CHECKING:
     from grader.exam.model import Exam, Task
-    from grader.runtime.shared_runtime import Workshop
+    from grader.runtime.shared_runtime import SharedRuntime
 
 STARTER = "starter"
 """The case that is the starter folder."""
@@ -113,10 +113,10 @@ def verify(
     started = time.perf_counter()
     chosen = tuple(cases)
     scopes = {case.name: _scope(case, exam, full=full) for case in chosen}
-    with scratch_directory() as scratch, workshop_for(exam, _tasks(exam, scopes), options) as workshop:
+    with scratch_directory() as scratch, shared_runtime_for(exam, _tasks(exam, scopes), options) as shared:
 
         def one(case: Case) -> Verdict:
-            return _verdict(case, exam, scopes[case.name], options, scratch, workshop)
+            return _verdict(case, exam, scopes[case.name], options, scratch, shared)
 
         with ThreadPoolExecutor(jobs or 2 * (os.cpu_count() or 1), thread_name_prefix="case") as pool:
             futures = [pool.submit(one, case) for case in _mixed(chosen)]
@@ -198,14 +198,14 @@ def _verdict(
     scope: tuple[str, ...],
     options: Options,
     scratch: Path,
-    workshop: Workshop | None,
+    shared: SharedRuntime | None,
 ) -> Verdict:
     started = time.perf_counter()
     folder = scratch / case.name.replace("/", "-")
     try:
         _build(case, exam, folder)
         chosen = replace(options, tasks=scope)
-        grade = score_submission(str(folder), chosen, exam=exam, workshop=workshop)
+        grade = score_submission(str(folder), chosen, exam=exam, shared=shared)
     except (RubricError, UsageError, GraderFault) as error:
         return Verdict(case=case, tasks=scope, fault=str(error), seconds=time.perf_counter() - started)
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
-MOST_MESSAGE = 200
+MAX_MESSAGE = 200
 
 
 def read_sheet(path: Path, schema: str) -> tuple[Sheet | None, list[Complaint]]:
@@ -77,6 +77,4 @@ def _complaints(sheet: Sheet, error: ValidationError) -> Iterator[Complaint]:
                 yield sheet.complain(unknown("key", key, known), *place, key)
     else:
         message = error.message
-        yield sheet.complain(
-            message if len(message) <= MOST_MESSAGE else message[:MOST_MESSAGE] + "…", *place
-        )
+        yield sheet.complain(message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…", *place)

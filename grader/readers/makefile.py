@@ -12,10 +12,10 @@ from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-MOST_LINES = 20_000
-MOST_TARGETS = 200
-MOST_EXPANDED = 2_000
-MOST_INCLUDED = 50
+MAX_LINES = 20_000
+MAX_TARGETS = 200
+MAX_EXPANDED = 2_000
+MAX_INCLUDED = 50
 
 _NAME = r"[\w.-]+|[@<^*?][DF]?"
 _SETS = re.compile(r"(?:export\s+|override\s+)*([A-Za-z_][\w.-]*)\s*(?::::|::|:|\?|\+)?=\s*(.*)")
@@ -66,7 +66,7 @@ class _Makefile:
         self._overrides = overrides
         self._included = included
         self._globs: set[str] = set()
-        self._lines_left = MOST_LINES
+        self._lines_left = MAX_LINES
         self._rules: dict[str, _Rule] = {}
         self._read(text)
         self.variables |= overrides
@@ -101,13 +101,13 @@ class _Makefile:
         while (plain := _LISTS.sub(r"\1", names)) != names:
             names = plain
         for glob in names.split():
-            if glob not in self._globs and len(self._globs) < MOST_INCLUDED:
+            if glob not in self._globs and len(self._globs) < MAX_INCLUDED:
                 self._globs.add(glob)  # each once: a file may include itself
                 for text in self._included(glob):
                     self._read(text)
 
     def _targets(self, text: str) -> list[str]:
-        targets = self.expand(text, self.variables).split()[:MOST_TARGETS]
+        targets = self.expand(text, self.variables).split()[:MAX_TARGETS]
         for target in targets:
             self._rules.setdefault(target, _Rule())
         return targets
@@ -147,18 +147,18 @@ class _Makefile:
             if found[3]:
                 return "$"
             value = values.get(found[1] or found[2] or found[4])
-            if value is None or depth > 10 or len(value) > MOST_EXPANDED:
+            if value is None or depth > 10 or len(value) > MAX_EXPANDED:
                 return found[0]
-            return self.expand(value, values, depth + 1)[:MOST_EXPANDED]
+            return self.expand(value, values, depth + 1)[:MAX_EXPANDED]
 
-        return _USE.sub(filled, text[:MOST_EXPANDED])
+        return _USE.sub(filled, text[:MAX_EXPANDED])
 
     def script(self, targets: Sequence[str]) -> list[str]:
         """The lines of the targets' recipes, of what each needs first."""
         lines: list[str] = []
         seen: set[str] = set()
         waiting = [(target, False) for target in reversed(targets)]
-        while waiting and len(seen) < MOST_TARGETS:
+        while waiting and len(seen) < MAX_TARGETS:
             target, ready = waiting.pop()
             rule = self._rule_for(target)
             if ready:

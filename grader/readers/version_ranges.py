@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FAR = 99999
 """A component that no release reaches: `2.0.99999` stands for all that comes just before 2.1."""
-MOST_CHARACTERS = 500
+MAX_CHARACTERS = 500
 """The longest constraint that is read: Python refuses to turn endless digits into a number."""
 
 _CONSTRAINT = re.compile(r"\s*(\^|~=|~|>=|<=|!=|===|==|=|>|<)?\s*(\*|v?\d[0-9A-Za-z.!+*_-]*)\s*,?")
@@ -58,12 +58,12 @@ class Range:
 def pep440(specifiers: SpecifierSet) -> Range | None:
     """The range of a PEP 508 requirement; None where it is too long to be one."""
     text = str(specifiers)
-    return Range(text, (specifiers,)) if len(text) <= MOST_CHARACTERS else None
+    return Range(text, (specifiers,)) if len(text) <= MAX_CHARACTERS else None
 
 
 def poetry(text: str) -> Range | None:
     """A constraint as Poetry reads it (`^2.1`, `~2.1`, `>=2.1 <3`, `1.0 || 2.0`); None if it is none."""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         return None
     try:
         alternatives = tuple(_conjunction(part) for part in re.split(r"\|\|?", text))

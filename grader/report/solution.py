@@ -14,7 +14,7 @@ from grader.report.safe import one_line, safe
 if TYPE_CHECKING:
     from grader.results import Comparison, Grade
 
-MOST_CHARACTERS = 40_000
+MAX_CHARACTERS = 40_000
 
 
 def write_solutions(grade: Grade, stream: TextIO) -> None:
@@ -34,7 +34,7 @@ def _table(comparison: Comparison) -> Table:
     table.add_column(Text(one_line(comparison.path) or "not handed in"), ratio=1, overflow="fold")
     table.add_column(Text(one_line(comparison.reference_path) or "none"), ratio=1, overflow="fold")
     table.add_row(
-        Text(safe(comparison.text, longest=MOST_CHARACTERS)),
-        Text(safe(comparison.reference_text, longest=MOST_CHARACTERS), style="green"),
+        Text(safe(comparison.text, longest=MAX_CHARACTERS)),
+        Text(safe(comparison.reference_text, longest=MAX_CHARACTERS), style="green"),
     )
     return table

@@ -27,7 +27,7 @@ KINDS = {
 """Kinds of spans in the order in which they are shown; several of them go on at the same time."""
 SHORTEST = 0.05
 """Seconds of a span that is worth a line."""
-MOST_NAME = 70
+MAX_NAME = 70
 
 
 def write_timings(grade: Grade, stream: TextIO) -> None:
@@ -66,5 +66,5 @@ def _add(table: Table, title: str, spans: list[Span]) -> None:
             f"{span.start:.1f}" if span.start >= 0 else "",
             f"{span.seconds:.2f}",
             f"{span.waited:.2f}" if span.waited >= SHORTEST else "",
-            f"  {one_line(span.name, longest=MOST_NAME)}",
+            f"  {one_line(span.name, longest=MAX_NAME)}",
         )

@@ -1,7 +1,7 @@
 """What grades share: the tracking server's process, warm interpreters, and how many runs go on at a time.
 
-One grade has a workshop of its own; who grades many submissions keeps one for all of them. Nothing of a
-submission stays in it: stores, cells and seeds belong to a `Lab`.
+One grade has a shared runtime of its own; who grades many submissions keeps one for all of them. Nothing of a
+submission stays in it: stores, cells and seeds belong to a `SubmissionRuntime`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from grader.runtime.sandbox.protocol import Sandbox
 
 ISOLATIONS = ("bubblewrap", "docker", "none")
-_MOST_IDLE = 1
+_MAX_IDLE = 1
 """Warm interpreters that are kept though no grade uses them; each holds some 130 MB."""
 _CELLS = "cells"
 
@@ -48,7 +48,7 @@ class _Kept:
     users: int = 0
 
 
-class Workshop:
+class SharedRuntime:
     """A context manager that leaves nothing behind. Safe to use from several threads."""
 
     def __init__(
@@ -73,7 +73,7 @@ class Workshop:
         self._sandboxes: dict[object, _Kept] = {}
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> Workshop:
+    def __enter__(self) -> SharedRuntime:
         self.cache.open()
         with contextlib.ExitStack() as stack:
             self._scratch = stack.enter_context(scratch_directory())
@@ -158,7 +158,7 @@ class Workshop:
     def _take_spare(self) -> list[_Kept]:
         """The idle ones used longest ago, but for those worth keeping."""
         idle = [key for key, kept in self._sandboxes.items() if not kept.users]
-        return [self._sandboxes.pop(key) for key in idle[: max(0, len(idle) - _MOST_IDLE)]]
+        return [self._sandboxes.pop(key) for key in idle[: max(0, len(idle) - _MAX_IDLE)]]
 
     def _close(self) -> None:
         with self._lock:

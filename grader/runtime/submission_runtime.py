@@ -20,7 +20,7 @@ from grader.runtime.cell import PROBES, Cell
 from grader.runtime.environment import build as environment
 from grader.runtime.sandbox.limits import Limits
 from grader.runtime.services.mlflow_server import OWN_FILES
-from grader.runtime.shared_runtime import Workshop
+from grader.runtime.shared_runtime import SharedRuntime
 from grader.runtime.temporary import remove_tree
 from grader.runtime.workspace import assemble, replaced_data
 from grader.timeline import Timeline
@@ -50,7 +50,7 @@ class Seeded:
     """What a recipe made; nothing may write to it."""
 
     store: Path
-    """For `Lab.mlflow(seeded=…)`."""
+    """For `SubmissionRuntime.mlflow(seeded=…)`."""
     answer: Any
     """What the recipe says of it."""
     files: Path
@@ -68,7 +68,7 @@ class SeedFailed(GraderFault):
         super().__init__(f"{recipe}.py {run.describe()}", log_tail=run.tail())
 
 
-class Lab:
+class SubmissionRuntime:
     """One per grade; a context manager that leaves nothing behind. Safe to use from several threads."""
 
     def __init__(
@@ -79,22 +79,22 @@ class Lab:
         isolation: str = "bubblewrap",
         tools: Tools | None = None,
         cache: Cache | None = None,
-        workshop: Workshop | None = None,
+        shared: SharedRuntime | None = None,
         timeline: Timeline | None = None,
     ) -> None:
         """Nothing starts before it is asked for.
 
         Args:
-            isolation, cache: of the workshop that it opens for itself, where none is given.
-            workshop: open as long as this is.
+            isolation, cache: of the shared runtime that it opens for itself, where none is given.
+            shared: open as long as this is.
             timeline: told how long everything takes.
         """
         self._submission = submission
         self._exam = exam
         self._services = exam.services
         self._tools = tools or Tools()
-        self._shared = workshop
-        self._own = Workshop(isolation=isolation, hidden=(exam.directory.resolve(),), cache=cache)
+        self._lent = shared
+        self._own = SharedRuntime(isolation=isolation, hidden=(exam.directory.resolve(),), cache=cache)
         self._timeline = timeline or Timeline()
         self._stack = contextlib.ExitStack()
         self._lock = Lock()
@@ -103,10 +103,10 @@ class Lab:
         self._leased: Sandbox | None = None
         self._incomplete: list[str] = []
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> SubmissionRuntime:
         with contextlib.ExitStack() as stack:
-            self._workshop = self._shared or stack.enter_context(self._own)
-            self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="lab"))
+            self._shared = self._lent or stack.enter_context(self._own)
+            self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="runtime"))
             self._stack = stack.pop_all()
         return self
 
@@ -123,7 +123,7 @@ class Lab:
 
     def warm_up(self) -> None:
         """Begin at once with what takes long; returns immediately."""
-        self._workshop.host.start()
+        self._shared.host.start()
         self._preparing().add_done_callback(self._preload)
 
     @property
@@ -155,7 +155,7 @@ class Lab:
         """What running does otherwise than the submission says."""
         with self._lock:
             incomplete = dict.fromkeys(self._incomplete)
-        ours = (Finding(message=each) for each in (*self._workshop.cache.take_remarks(), *incomplete))
+        ours = (Finding(message=each) for each in (*self._shared.cache.take_remarks(), *incomplete))
         return (*replaced_data(self._submission, self._given), *ours)
 
     @contextlib.contextmanager
@@ -191,7 +191,7 @@ class Lab:
     def mlflow(self, name: str, *, seeded: Path | None = None) -> Iterator[MlflowServer]:
         """A tracking server on an empty store, or on a copy of a seeded one, as long as the block lasts."""
         begin = time.perf_counter()
-        with self._workshop.host.open(seeded) as server:
+        with self._shared.host.open(seeded) as server:
             self._timeline.note("service", f"tracking server for {name}", begin)
             try:
                 yield server
@@ -203,7 +203,7 @@ class Lab:
     def object_store(self) -> Iterator[ObjectStore]:
         """An S3 endpoint without buckets, as long as the block lasts; only in the thread that it began in."""
         begin = time.perf_counter()
-        with self._workshop.objects() as store:
+        with self._shared.objects() as store:
             self._timeline.note("service", "S3 endpoint", begin)
             yield store
 
@@ -217,7 +217,7 @@ class Lab:
         """
         inputs = self._seed_inputs(recipe, parameters)
         with self._timeline.span("seed", recipe):
-            entry = self._workshop.cache.get("seeds", inputs, lambda directory: self._seed(inputs, directory))
+            entry = self._shared.cache.get("seeds", inputs, lambda directory: self._seed(inputs, directory))
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
@@ -262,7 +262,7 @@ class Lab:
         outbound: Mapping[int, Path] | None,
     ) -> Iterator[Cell]:
         prepared = self.environment
-        directory = self._workshop.directory()
+        directory = self._shared.directory()
         workspace = directory / "workspace"
         workspace.mkdir()
         try:
@@ -291,7 +291,7 @@ class Lab:
     def _prepare(self) -> Environment:
         with self._timeline.span("environment", self._submission.name):
             return environment.prepare(
-                self._submission, self._exam.environment, self._workshop.cache, self._workshop.bwrap
+                self._submission, self._exam.environment, self._shared.cache, self._shared.bwrap
             )
 
     def _preload(self, future: Future[Environment]) -> None:
@@ -308,7 +308,7 @@ class Lab:
             if self._leased is None:
                 spec = self._exam.environment
                 self._leased = self._stack.enter_context(
-                    self._workshop.sandbox(
+                    self._shared.sandbox(
                         prepared,
                         self._services.variables,
                         modules=spec.preload,

@@ -65,7 +65,7 @@ def _locked_directory(parent: Path) -> Iterator[Path]:
 
 
 def _remove_patiently(directory: Path) -> None:
-    """After an interrupt a thread may still be writing; it stops as soon as it asks the lab for anything."""
+    """After an interrupt a thread may still be writing; it stops as soon as it asks for anything."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

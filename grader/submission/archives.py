@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
     from grader.results import Finding
 
-MOST_UNPACKED = 4 * 2**30
+MAX_UNPACKED = 4 * 2**30
 """The most bytes that a compressed tar may come to while it is read, kept or not."""
-MOST_HEADER = 2**20
+MAX_HEADER = 2**20
 """The most bytes that a tar says of one member: names, attributes, where its holes are."""
-MOST_DIRECTORY = 2**25
+MAX_DIRECTORY = 2**25
 """The most bytes of a zip's table of contents, which is read at once, into some twenty times as many."""
-MOST_DICTIONARY = 2**28
+MAX_DICTIONARY = 2**28
 """The most memory for reading an xz file; `xz -9` asks for a quarter."""
-MOST_MEMBERS = 500_000
-MOST_SECONDS = 300
+MAX_MEMBERS = 500_000
+MAX_SECONDS = 300
 
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of the others `zipfile` unpacks all that it has read, however much that comes to."""
@@ -108,8 +108,8 @@ def extract(archive: Path, into: Path, bounds: Bounds) -> tuple[Finding, ...]:
             packed.seek(0)
             members = _zip(packed, stack) if head.startswith(_ZIP) else _tar(packed, head, stack)
             for number, member in enumerate(members):
-                if number >= MOST_MEMBERS:
-                    raise UsageError(f"{archive.name} has more than {MOST_MEMBERS:,} entries")
+                if number >= MAX_MEMBERS:
+                    raise UsageError(f"{archive.name} has more than {MAX_MEMBERS:,} entries")
                 unpacker.take(member)
     except _BROKEN as error:
         raise UsageError(f"{archive.name} cannot be unpacked: {error}") from error
@@ -127,14 +127,14 @@ class _Packed(io.FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.title = path.name
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self._deadline = time.monotonic() + MAX_SECONDS
 
     def read(self, size: int | None = -1, /) -> bytes:
         if time.monotonic() > self._deadline:
-            raise UsageError(f"{self.title} does not unpack within {MOST_SECONDS} s")
+            raise UsageError(f"{self.title} does not unpack within {MAX_SECONDS} s")
         whole = size is None or size < 0  # as the last bytes of a zip are read
-        content = super().read(CHUNK + 1 if whole else min(size or 0, MOST_DIRECTORY + 1)) or b""
-        if len(content) > (CHUNK if whole else MOST_DIRECTORY):
+        content = super().read(CHUNK + 1 if whole else min(size or 0, MAX_DIRECTORY + 1)) or b""
+        if len(content) > (CHUNK if whole else MAX_DIRECTORY):
             raise UsageError(f"{self.title} has too long a table of contents")
         return content
 
@@ -213,7 +213,7 @@ class _Xz(io.RawIOBase):
         self._stream = self._next_stream()
 
     def _next_stream(self) -> lzma.LZMADecompressor:
-        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MOST_DICTIONARY)
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MAX_DICTIONARY)
 
     def read(self, size: int = -1, /) -> bytes:
         while True:
@@ -244,7 +244,7 @@ class _Metered(io.RawIOBase):
 
     def read_header(self) -> None:
         """Until further notice, a header is read."""
-        self._header = MOST_HEADER
+        self._header = MAX_HEADER
 
     def read_content(self) -> None:
         """Until further notice, a member's content is read."""
@@ -281,8 +281,8 @@ class _Metered(io.RawIOBase):
     def _take(self, size: int) -> bytes:
         content = self._raw.read(size)
         self._position += len(content)
-        if self._position > MOST_UNPACKED:
-            raise UsageError(f"the archive unpacks to more than {MOST_UNPACKED >> 30} GB")
+        if self._position > MAX_UNPACKED:
+            raise UsageError(f"the archive unpacks to more than {MAX_UNPACKED >> 30} GB")
         return content
 
 
@@ -333,7 +333,7 @@ class _Unpacker:
         target = self._into / place
         if member.kind is Kind.OTHER:
             return self.refusals.add("it is neither a file nor a folder", member.name)
-        if self._folders > MOST_MEMBERS or self._files >= self._bounds.files:
+        if self._folders > MAX_MEMBERS or self._files >= self._bounds.files:
             return self.refusals.add("the archive has too many entries", member.name)
         folder = target if member.kind is Kind.FOLDER else target.parent
         if not folder.is_dir():
@@ -369,8 +369,8 @@ class _Unpacker:
                 size += len(chunk)
                 file.write(chunk)
         self._unpacked += size
-        if self._unpacked > MOST_UNPACKED:
-            raise UsageError(f"the archive unpacks to more than {MOST_UNPACKED >> 30} GB")
+        if self._unpacked > MAX_UNPACKED:
+            raise UsageError(f"the archive unpacks to more than {MAX_UNPACKED >> 30} GB")
         if size > most:
             target.unlink()
             return self._too_much(member.name)

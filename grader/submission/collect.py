@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from grader.exam.model import Exam
 
-MOST_WRAPPINGS = 3
-MOST_BESIDE = 10_000
+MAX_WRAPPINGS = 3
+MAX_BESIDE = 10_000
 """Of a folder in which there are no answers, how much is looked at."""
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
 
@@ -99,7 +99,7 @@ def _from_archive(path: Path, name: str, scratch: Path, bounds: Bounds) -> _Unpa
 def _start(tree: int, exam: Exam) -> int:
     """The open folder in which the answers are: the tree's own, or the only one in it that has any."""
     folder: int | None = os.dup(tree)
-    for _ in range(MOST_WRAPPINGS):
+    for _ in range(MAX_WRAPPINGS):
         if folder is None:
             break
         if any(_holds(folder, path) for path in _named(exam)):
@@ -137,7 +137,7 @@ def _only_folder(tree: int) -> int | None:
         with os.scandir(tree) as entries:
             folders = [
                 entry.name
-                for entry in islice(entries, MOST_BESIDE)
+                for entry in islice(entries, MAX_BESIDE)
                 if entry.is_dir(follow_symlinks=False) and not in_junk(PurePosixPath(entry.name))
             ]
         return os.open(folders[0], FOLDER, dir_fd=tree) if len(folders) == 1 else None

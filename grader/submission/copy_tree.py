@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 2**20
-MOST_NAMED = 20
+MAX_NAMED = 20
 """The most paths that one remark lists."""
 
 _JUNK = frozenset(
@@ -73,7 +73,7 @@ class Refusals:
         """Note that `path` was left out, or that it stands for so many that were."""
         self._counts[reason] += times
         named = self._paths.setdefault(reason, [])
-        if len(named) < MOST_NAMED:
+        if len(named) < MAX_NAMED:
             named.append(path)
 
     def findings(self) -> tuple[Finding, ...]:

@@ -23,7 +23,7 @@ _WILD = re.compile(r"[*?\[]")
 _SHELL = ("*.sh", "*.bash")
 _TEXTS = ("*.md", "*.txt", "*.rst", "Makefile", "makefile", "*.mk")
 """Where commands are noted down; a function's name there is only talk."""
-MOST_SOURCES = 500
+MAX_SOURCES = 500
 _SPACE = r"\s+"
 _LATER = r"\s(?:[^\n\\]|\\.|\\\n){0,500}?"
 """What may stand between a program and an address that it is given: the rest of a command's lines."""
@@ -102,7 +102,7 @@ class _Finder:
     def _look_around(self) -> None:
         """Read what may matter: files with a wanted name in them, and files with one of their names."""
         files = self._submission.matching("*.py", *_SHELL, *_TEXTS)
-        left = sorted(files, key=lambda file: (len(file.path.parts), file.path))[:MOST_SOURCES]
+        left = sorted(files, key=lambda file: (len(file.path.parts), file.path))[:MAX_SOURCES]
         wanted = {call.split()[0] for deliverable in self._wanted for call in deliverable.calls}
         for _ in range(2):
             texts = {file: file.text for file in left if isinstance(file.text, str)}

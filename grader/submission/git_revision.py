@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 CLONE_SECONDS = 300
 ARCHIVE_SECONDS = 60
-MOST_TAR_BLOCKS = 2**21
+MAX_TAR_BLOCKS = 2**21
 """In blocks of 512 bytes: trees that contain themselves many times over grow without end when written out."""
-MOST_PACK_BLOCKS = 2**23
-MOST_MEMORY = 2**22
+MAX_PACK_BLOCKS = 2**23
+MAX_MEMORY = 2**22
 """In KB: objects that are made of one another can be made to take any."""
-MOST_REPOSITORY = 4 * 2**30
+MAX_REPOSITORY = 4 * 2**30
 
 _URL = re.compile(r"(?:https|ssh|git|file|http)://|[\w.-]+@[\w.-]+:(?!//)")
 _PROTOCOLS = "https:ssh"
@@ -95,7 +95,7 @@ def write_tar(wanted: Revision, scratch: Path, tools: Tools) -> Path:
     tar = scratch / "tree.tar"
     words = ["--git-dir", str(bare), "archive", "--format=tar", "-o", str(tar), commit]
     done = run(
-        [*_LIMITED, str(MOST_TAR_BLOCKS), str(MOST_MEMORY), str(git), *words],
+        [*_LIMITED, str(MAX_TAR_BLOCKS), str(MAX_MEMORY), str(git), *words],
         env=environment,
         timeout=ARCHIVE_SECONDS,
     )
@@ -124,7 +124,7 @@ def _clone(git: Path, wanted: Revision, bare: Path, environment: dict[str, str])
         str(bare),
     ]
     done = run(
-        [*_LIMITED, str(MOST_PACK_BLOCKS), str(MOST_MEMORY), *words], env=environment, timeout=CLONE_SECONDS
+        [*_LIMITED, str(MAX_PACK_BLOCKS), str(MAX_MEMORY), *words], env=environment, timeout=CLONE_SECONDS
     )
     if done.returncode != 0 or done.timed_out:
         raise UsageError(f"{wanted.title} cannot be cloned: {_said(done)}")
@@ -139,11 +139,11 @@ def _copy(git: Path, path: Path, wanted: Revision, bare: Path, environment: dict
             raise UsageError(f"the .git of {wanted.title} leads elsewhere: give the repository that it is of")
         raise UsageError(f"{wanted.title} cannot be cloned: there is no repository")
     bare.mkdir()
-    budget = Budget(bytes=MOST_REPOSITORY)
+    budget = Budget(bytes=MAX_REPOSITORY)
     for name in _COPIED:
         repository.copy_out(name, bare / name, budget=budget)
     if budget.exceeded:
-        raise UsageError(f"{wanted.title} is larger than {MOST_REPOSITORY >> 30} GB, or has too many objects")
+        raise UsageError(f"{wanted.title} is larger than {MAX_REPOSITORY >> 30} GB, or has too many objects")
     if (bare / "objects" / "info" / "alternates").exists():
         raise UsageError(f"{wanted.title} borrows from another repository (objects/info/alternates)")
     shutil.rmtree(bare / "objects" / "info", ignore_errors=True)
@@ -170,7 +170,7 @@ def _formats(git: Path, repository: Tree, bare: Path, environment: dict[str, str
 def _commit(git: Path, wanted: Revision, bare: Path, environment: dict[str, str]) -> str:
     name = f"{wanted.name or 'HEAD'}^{{commit}}"
     words = [str(git), "--git-dir", str(bare), "rev-parse", "--verify", "--quiet", "--end-of-options", name]
-    done = run([*_LIMITED, "0", str(MOST_MEMORY), *words], env=environment)
+    done = run([*_LIMITED, "0", str(MAX_MEMORY), *words], env=environment)
     if done.returncode != 0 or done.timed_out:
         raise UsageError(f"{wanted.title}: there is no such revision, or no commit at all")
     return done.stdout.strip()

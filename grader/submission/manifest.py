@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from grader.exam.model import Exam
 
 NAMES = ("submission.yaml", "submission.yml")
-MOST_REMARKS = 10
+MAX_REMARKS = 10
 _OBEYED_BEFORE_THE_PROGRAM = re.compile(
     r"LD_.*|DYLD_.*|GLIBC_TUNABLES|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_TRACE"
     r"|BASH_.*|BASHOPTS|SHELLOPTS|IFS|CDPATH|PS4"
@@ -60,9 +60,9 @@ def read_manifest(submission: Submission, exam: Exam) -> tuple[Manifest, tuple[F
     sheet = Sheet(file.name, documents[0])
     complaints = against_schema(sheet, "manifest") or list(_names(sheet, submission, exam))
     if complaints:
-        return Manifest(), tuple(_remark(complaint) for complaint in complaints[:MOST_REMARKS])
+        return Manifest(), tuple(_remark(complaint) for complaint in complaints[:MAX_REMARKS])
     refused = [name for name in sheet.data.get("environment", {}) if is_refused(name)]
-    remarks = [sheet.complain(_REFUSED, "environment", name) for name in refused[:MOST_REMARKS]]
+    remarks = [sheet.complain(_REFUSED, "environment", name) for name in refused[:MAX_REMARKS]]
     return _manifest(sheet.data), tuple(
         Finding(message=f"{each.path}: {each.message}", where=f"{each.file}:{each.line}") for each in remarks
     )

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.checks import laboratory
+from tests.checks import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _workshop_is_closed() -> Iterator[None]:
+def _shared_runtime_is_closed() -> Iterator[None]:
     yield
-    laboratory.close()
+    live.close()

@@ -18,7 +18,7 @@ from grader.checks.workflow.checks import job_runs
 from grader.readers.shell.pattern import matches
 from grader.tools import Tools
 from tests.builders import decide, make_context
-from tests.checks.makefile.test_checks import BareLab
+from tests.checks.makefile.test_checks import BareRuntime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,7 +86,7 @@ def opened(root: Path, name: str, text: str, **others: str) -> Context:
         **others,
         name: text.encode(),
     }
-    return make_context(root, files, deliverables={"file": name}, lab=BareLab(root))
+    return make_context(root, files, deliverables={"file": name}, runtime=BareRuntime(root))
 
 
 def in_a_recipe(root: Path, pattern: str, line: str) -> bool:

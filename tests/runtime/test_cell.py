@@ -173,8 +173,8 @@ HOSTILE = """
 
 
 def test_a_hostile_server_does_not_hurt_who_asks(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "MOST_BYTES", 10**6)
-    monkeypatch.setattr(client_module, "MOST_SECONDS", 0.3)
+    monkeypatch.setattr(client_module, "MAX_BYTES", 10**6)
+    monkeypatch.setattr(client_module, "MAX_SECONDS", 0.3)
     write(cell, "server.py", HOSTILE)
     with cell.serve([str(PYTHON), "server.py", str(PORT)], port=PORT) as server:
         assert eventually(lambda: answers(server.client))

@@ -1,4 +1,4 @@
-"""A whole lab. The grader's own packages play the candidate's environment where MLflow is needed."""
+"""A whole runtime. The grader's own packages play the candidate's environment where MLflow is needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grader.runtime.cache import Cache
 from grader.runtime.environment import build as environment
 from grader.runtime.environment.build import Environment
 from grader.runtime.shared_runtime import choose_sandbox
-from grader.runtime.submission_runtime import Lab, SeedFailed
+from grader.runtime.submission_runtime import SeedFailed, SubmissionRuntime
 from grader.submission.model import Manifest
 from tests.builders import EXAM, make_submission
 
@@ -78,15 +78,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
 
 
 @pytest.fixture
-def open_lab(
+def open_runtime(
     tmp_path: Path, exam: Exam, cache: Cache, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Lab]]:
+) -> Iterator[Callable[..., SubmissionRuntime]]:
     monkeypatch.setattr(environment, "prepare", lambda *_: OWN)
     with ExitStack() as stack:
 
-        def make(files: dict[str, str | bytes] | None = None, **options: Any) -> Lab:
+        def make(files: dict[str, str | bytes] | None = None, **options: Any) -> SubmissionRuntime:
             submission = make_submission(tmp_path / "s", files or {}, manifest=options.pop("manifest", None))
-            return stack.enter_context(Lab(submission, exam, cache=cache, **options))
+            return stack.enter_context(SubmissionRuntime(submission, exam, cache=cache, **options))
 
         yield make
 
@@ -111,7 +111,7 @@ def test_a_machine_that_cannot_isolate_is_told_so(tmp_path: Path, monkeypatch: p
 
 
 def test_an_environment_that_failed_is_tried_again(
-    open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+    open_runtime: Callable[..., SubmissionRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcomes: list[Environment | None] = [None, OWN]
 
@@ -121,17 +121,17 @@ def test_an_environment_that_failed_is_tried_again(
         return outcome
 
     monkeypatch.setattr(environment, "prepare", prepare)
-    lab = open_lab()
-    assert lab.prepared is None
+    runtime = open_runtime()
+    assert runtime.prepared is None
     with pytest.raises(GraderFault, match="index"):
-        _ = lab.environment
-    assert lab.prepared is None
-    assert lab.environment is lab.environment is lab.prepared is OWN
+        _ = runtime.environment
+    assert runtime.prepared is None
+    assert runtime.environment is runtime.environment is runtime.prepared is OWN
     assert outcomes == []
 
 
 def test_an_interrupt_does_not_wait_for_an_environment(
-    open_lab: Callable[..., Lab], monkeypatch: pytest.MonkeyPatch
+    open_runtime: Callable[..., SubmissionRuntime], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended: list[int] = []
 
@@ -142,67 +142,71 @@ def test_an_interrupt_does_not_wait_for_an_environment(
 
     monkeypatch.setattr(environment, "prepare", prepare)
     begun = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), open_lab() as lab:  # noqa: PT012
-        lab.warm_up()
+    with pytest.raises(KeyboardInterrupt), open_runtime() as runtime:  # noqa: PT012
+        runtime.warm_up()
         time.sleep(0.1)
         raise KeyboardInterrupt
     assert time.monotonic() - begun < 10
     assert ended == [-9, -9]
 
 
-def test_nothing_of_a_lab_is_left(open_lab: Callable[..., Lab]) -> None:
-    with open_lab({"a.py": "print(1)"}) as lab:
-        with lab.cell() as cell:
+def test_nothing_of_a_runtime_is_left(open_runtime: Callable[..., SubmissionRuntime]) -> None:
+    with open_runtime({"a.py": "print(1)"}) as runtime:
+        with runtime.cell() as cell:
             assert cell.python("-S", "a.py").stdout == "1\n"
             workspace = cell.workspace
         assert not workspace.exists()
     assert not workspace.parents[2].exists()
 
 
-def test_a_cell_has_the_submission_and_no_answers(open_lab: Callable[..., Lab], exam: Exam) -> None:
+def test_a_cell_has_the_submission_and_no_answers(
+    open_runtime: Callable[..., SubmissionRuntime], exam: Exam
+) -> None:
     code = f"""
 import os
 print(sorted(os.listdir()), open("new").read(), os.path.exists({str(exam.directory / "answers.yaml")!r}))
 print(os.environ["MLFLOW_TRACKING_URI"], os.environ["OWN"], os.environ["MORE"])
 """
     manifest = Manifest(environment={"OWN": "1", "MORE": "1"})
-    lab = open_lab({"a.py": code, "b.py": "", "data/train.csv": "mine"}, manifest=manifest)
-    with lab.cell(without=["b.py"], files={"new": b"new"}, env={"MORE": "2"}) as cell:
+    runtime = open_runtime({"a.py": code, "b.py": "", "data/train.csv": "mine"}, manifest=manifest)
+    with runtime.cell(without=["b.py"], files={"new": b"new"}, env={"MORE": "2"}) as cell:
         run = cell.python("-S", "a.py")
         assert (cell.workspace / "data/train.csv").read_text() == ROWS
     assert run.stdout == "['a.py', 'data', 'new'] new False\nhttp://localhost:5000 1 2\n"
-    assert [remark.where for remark in lab.remarks] == ["data/train.csv"]
+    assert [remark.where for remark in runtime.remarks] == ["data/train.csv"]
 
 
-def test_a_cell_may_be_a_repository(open_lab: Callable[..., Lab]) -> None:
-    with open_lab({"a.py": ""}).cell(git=True) as cell:
+def test_a_cell_may_be_a_repository(open_runtime: Callable[..., SubmissionRuntime]) -> None:
+    with open_runtime({"a.py": ""}).cell(git=True) as cell:
         assert cell.run(["git", "status", "--short"]).stdout == "?? a.py\n?? data/\n"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isolation", ["bubblewrap", "none"])
-def test_port_5000_is_the_tracking_server_or_nothing(open_lab: Callable[..., Lab], isolation: str) -> None:
-    lab = open_lab({"ask.py": ASK}, isolation=isolation)
+def test_port_5000_is_the_tracking_server_or_nothing(
+    open_runtime: Callable[..., SubmissionRuntime], isolation: str
+) -> None:
+    runtime = open_runtime({"ask.py": ASK}, isolation=isolation)
     names = ["localhost", "127.0.0.1", *(["mlflow"] if isolation == "bubblewrap" else [])]
-    with lab.mlflow("a") as server, lab.cell(mlflow=server) as cell:
+    with runtime.mlflow("a") as server, runtime.cell(mlflow=server) as cell:
         assert cell.python("-S", "ask.py", *names).stdout == "200\n" * len(names)
         assert [request.path for request in server.requests()] == ["/version"] * len(names)
-    with lab.cell() as cell:
+    with runtime.cell() as cell:
         refused = "ConnectionRefusedError\n"
         assert cell.python("-S", "ask.py", *names).stdout == refused * len(names)
 
 
 @pytest.mark.slow
-def test_a_seed_is_made_once_and_moves(open_lab: Callable[..., Lab], cache: Cache) -> None:
-    lab = open_lab()
-    seeded = lab.seeded("seed_model", HAPPY)
-    assert lab.seeded("seed_model", HAPPY) == seeded
+def test_a_seed_is_made_once_and_moves(open_runtime: Callable[..., SubmissionRuntime], cache: Cache) -> None:
+    runtime = open_runtime()
+    seeded = runtime.seeded("seed_model", HAPPY)
+    assert runtime.seeded("seed_model", HAPPY) == seeded
     assert len(list((cache.root / "seeds").glob("[!.]*"))) == 1
     models = seeded.answer["models"]
     assert (models["true"]["predictions"], models["flipped"]["predictions"]) == ([1, 0], [0, 1])
     assert models["true"]["columns"] == ["a", "b"]
     assert (seeded.files / "model.pkl").stat().st_size > 100
-    with lab.mlflow("seeded", seeded=seeded.store) as server:
+    with runtime.mlflow("seeded", seeded=seeded.store) as server:
         runs = server.runs()
         assert [(run.name, run.experiment, run.status) for run in runs] == [
             ("good", "exam", "FINISHED"),
@@ -220,7 +224,7 @@ def test_a_seed_is_made_once_and_moves(open_lab: Callable[..., Lab], cache: Cach
             ("Staging", ("staging",), runs[1].id),
             ("Production", ("champion", "production"), runs[2].id),
         ]
-        with lab.cell(mlflow=server, files={"load.py": LOAD.encode()}) as cell:
+        with runtime.cell(mlflow=server, files={"load.py": LOAD.encode()}) as cell:
             run_ = cell.python("load.py")
             assert run_.stdout.split() == ["[1]", "[0]"], run_.tail()
 
@@ -233,21 +237,23 @@ for stage in ("Staging", "Production"):
 
 
 @pytest.mark.slow
-def test_a_recipe_that_fails_leaves_no_seed(open_lab: Callable[..., Lab], cache: Cache) -> None:
-    lab = open_lab()
+def test_a_recipe_that_fails_leaves_no_seed(
+    open_runtime: Callable[..., SubmissionRuntime], cache: Cache
+) -> None:
+    runtime = open_runtime()
     bad = {**HAPPY, "data": {"file": "data/none.csv", "target": "target"}}
     with pytest.raises(SeedFailed) as caught:
-        lab.seeded("seed_model", bad)
+        runtime.seeded("seed_model", bad)
     assert "none.csv" in caught.value.log_tail
     assert caught.value.run.returncode == 1
-    assert cache.find("seeds", lab._seed_inputs("seed_model", bad)) is None
+    assert cache.find("seeds", runtime._seed_inputs("seed_model", bad)) is None
 
 
 @pytest.mark.slow
-def test_warming_up_waits_for_nothing(open_lab: Callable[..., Lab]) -> None:
-    lab = open_lab()
+def test_warming_up_waits_for_nothing(open_runtime: Callable[..., SubmissionRuntime]) -> None:
+    runtime = open_runtime()
     begun = time.monotonic()
-    lab.warm_up()
+    runtime.warm_up()
     assert time.monotonic() - begun < 0.5
-    with lab.mlflow("a") as server:
+    with runtime.mlflow("a") as server:
         assert server.runs() == []

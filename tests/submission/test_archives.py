@@ -160,7 +160,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("suffix", ["zip", "gz", "bz2", "xz"])
     def test_bombs(self, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(archives, "MOST_UNPACKED", 3 * 2**20)
+        monkeypatch.setattr(archives, "MAX_UNPACKED", 3 * 2**20)
         path = tmp_path / f"a.{suffix}"
         sizes = {str(number): 2**20 + 2 for number in range(4)}
         if suffix == "zip":
@@ -198,7 +198,7 @@ class TestBounds:
             unpack(tmp_path / "a.tar.bz2")
 
     def test_a_table_of_contents_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(archives, "MOST_DIRECTORY", 2**17)
+        monkeypatch.setattr(archives, "MAX_DIRECTORY", 2**17)
         archive = zipped(tmp_path / "a.zip", {f"{number:0100}": b"" for number in range(2000)})
         with pytest.raises(UsageError, match="too long a table of contents"):
             unpack(archive)
@@ -218,7 +218,7 @@ class TestBounds:
             unpack(tmp_path / "a.zip")
 
     def test_an_xz_file_that_wants_much_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(archives, "MOST_DICTIONARY", 2**23)
+        monkeypatch.setattr(archives, "MAX_DICTIONARY", 2**23)
         content = tar(tmp_path / "a.tar", member("a", size=9)).read_bytes()
         filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 2**24}]
         (tmp_path / "a.tar.xz").write_bytes(lzma.compress(content, filters=filters))
@@ -235,7 +235,7 @@ class TestBounds:
     def test_time(self, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = tmp_path / f"a.{suffix}"
         zipped(path, {"a": b""}) if suffix == "zip" else tar(path, member("a"), mode=f"w:{suffix}")
-        monkeypatch.setattr(archives, "MOST_SECONDS", -1)
+        monkeypatch.setattr(archives, "MAX_SECONDS", -1)
         with pytest.raises(UsageError, match="does not unpack within"):
             unpack(path)
 
@@ -247,7 +247,7 @@ class TestBounds:
         )
 
     def test_too_many_entries(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(archives, "MOST_MEMBERS", 2)
+        monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
         with pytest.raises(UsageError, match="more than 2 entries"):
             unpack(tar(tmp_path / "a.tar", member("a"), member("b"), member("c")))
 

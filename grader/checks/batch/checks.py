@@ -24,7 +24,7 @@ def chunks(context: Context, *, scenario: Batch, rows: Annotated[int, Field(gt=0
     Args:
         rows: the number of rows in a chunk.
     """
-    if context.lab is None or context.submission.deliverable(scenario.script) is None:
+    if context.runtime is None or context.submission.deliverable(scenario.script) is None:
         return batch_source.chunks.function(context, file=scenario.script, rows=rows)
     seen = scored(context, scenario)
     judged = judge_chunks(seen, rows)

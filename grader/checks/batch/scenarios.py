@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from grader.runtime.services.mlflow import MlflowServer
 
 _RECORDER = "record_reads"
-MOST_ATTEMPTS = 3
-_MOST_OUTPUT_BYTES = 64 * 2**20
-_MOST_OUTPUTS = 20
+MAX_ATTEMPTS = 3
+_MAX_OUTPUT_BYTES = 64 * 2**20
+_MAX_OUTPUTS = 20
 _SURE = 0.995
 """Two forests that learned the same data agree on most rows, but not on so many."""
 
@@ -151,7 +151,7 @@ def _score(context: Context, scenario: Batch) -> Scored:
         models=(scenario.model,),
     )
     seen = _attempt(context, plan, scenario)
-    for _ in range(MOST_ATTEMPTS - 1):
+    for _ in range(MAX_ATTEMPTS - 1):
         better = _better(plan, seen, scenario, local_store(context.submission, source))
         if seen.called.run.ok or better == plan:
             break
@@ -160,21 +160,21 @@ def _score(context: Context, scenario: Batch) -> Scored:
 
 
 def _attempt(context: Context, plan: _Plan, scenario: Batch) -> Scored:
-    lab = context.require_lab()
+    runtime = context.require_runtime()
     files: dict[str, Any] = {}
     if plan.store is not None:
         made = seeds(context, scenario.world, store=plan.store, registry={scenario.model: scenario.versions})
         files |= {**plan.store.files(made.seeded), **_tables(plan, made, scenario)}
-        with lab.cell(files=files) as cell:
+        with runtime.cell(files=files) as cell:
             return _call(cell, plan, made, scenario)
     made = seeds(context, scenario.world)
     files |= _tables(plan, made, scenario)
     # A script that takes its model from there has not lost more than the registry.
     files |= {path: made.seeded.files / path for path in scenario.world.files}
-    with lab.mlflow("batch", seeded=made.seeded.store) as server:
+    with runtime.mlflow("batch", seeded=made.seeded.store) as server:
         for model in plan.models:
             register_versions(server, made, model, scenario.versions)
-        with lab.cell(mlflow=server, files=files) as cell:
+        with runtime.cell(mlflow=server, files=files) as cell:
             seen = _call(cell, plan, made, scenario)
         return replace(
             seen,
@@ -270,8 +270,8 @@ def _best_output(
 ) -> tuple[Output | None, str, Comparison | None]:
     """The table that most looks like the predictions, by its column and its rows."""
     found: list[tuple[Output, str, Comparison]] = []
-    for path in wrote[:_MOST_OUTPUTS]:
-        data = cell.read(path, _MOST_OUTPUT_BYTES)
+    for path in wrote[:_MAX_OUTPUTS]:
+        data = cell.read(path, _MAX_OUTPUT_BYTES)
         output = parse(path, data) if data is not None else None
         if output is not None:
             found.append((output, *_predictions(output, made, scenario)))

@@ -16,7 +16,7 @@ from grader.documents import parse_json
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MOST_ROWS = 200_000
+MAX_ROWS = 200_000
 _BLANK = {"", "nan", "none", "null", "na", "<na>", "nat"}
 _DELIMITERS = (",", ";", "\t", "|")
 _TIMES = (
@@ -76,7 +76,7 @@ def parse(path: str, data: bytes) -> Output | None:
         return _json_table(path, text)
     delimiter = max(_DELIMITERS, key=first.count)
     try:
-        lines = [row for row, _ in zip(_reader(text, delimiter), range(MOST_ROWS), strict=False) if row]
+        lines = [row for row, _ in zip(_reader(text, delimiter), range(MAX_ROWS), strict=False) if row]
     except csv.Error:
         return None
     if all(_is_data(cell) for cell in lines[0]):
@@ -92,7 +92,7 @@ def _json_table(path: str, text: str) -> Output | None:
     try:
         records = parse_json(text)
     except ValueError:
-        records = [_loaded(line) for line in text.splitlines()[:MOST_ROWS] if line.strip()]
+        records = [_loaded(line) for line in text.splitlines()[:MAX_ROWS] if line.strip()]
     if isinstance(records, dict) and all(isinstance(column, dict) for column in records.values()):
         columns = [list(column.values()) for column in records.values()]
         records = [dict(zip(records, cells, strict=True)) for cells in zip(*columns, strict=False)]
@@ -100,7 +100,7 @@ def _json_table(path: str, text: str) -> Output | None:
         return None
     header = tuple(records[0])
     rows = [["" if row.get(name) is None else str(row[name]) for name in header] for row in records]
-    return Output(path=path, header=header, rows=rows[:MOST_ROWS], csv=False)
+    return Output(path=path, header=header, rows=rows[:MAX_ROWS], csv=False)
 
 
 def _loaded(line: str) -> Any:

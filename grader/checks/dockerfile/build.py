@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from grader.docker_engine import Engine
     from grader.runtime.image_build.request import Built, Request, Step
 
-MOST_LINES = 15
-MOST_REASON = 300
+MAX_LINES = 15
+MAX_REASON = 300
 _ONLY_BUILDKIT = {
     "RUN": frozenset({"mount", "network", "security", "device"}),
     "COPY": frozenset({"link", "chmod", "parents", "exclude"}),
@@ -37,7 +37,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
     """What a build says; where the engine could not try, what reading says, and why it had to."""
     from grader.runtime.image_build import worker as build_work
 
-    reason = plain(built.reason).strip()[:MOST_REASON]
+    reason = plain(built.reason).strip()[:MAX_REASON]
     if built.outcome == build_work.UNDECIDED:
         return read_instead(by_reading, reason)
     if built.outcome == build_work.BUILT:
@@ -47,7 +47,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
         Finding(
             message=f"the image does not build: {reason}",
             where=dockerfile.file.where(built.line or None),
-            detail="\n".join(lines[-MOST_LINES:]),
+            detail="\n".join(lines[-MAX_LINES:]),
         ),
         evidence=Evidence.RUNS,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-MOST_STEPS = 20_000_000
+MAX_STEPS = 20_000_000
 """Of one context, how often a name is held against a part of a pattern: large ones need a million."""
 LONG_NAME = 32
 """Names and stars for which that costs once more."""
@@ -23,7 +23,7 @@ class TooMuch(Exception):  # noqa: N818  (carries what is said of it)
 
     def __init__(self) -> None:
         super().__init__(
-            f"its patterns take more than {MOST_STEPS:,} steps to hold against the files of the build context"
+            f"its patterns take more than {MAX_STEPS:,} steps to hold against the files of the build context"
         )
 
 
@@ -45,7 +45,7 @@ class BuildContext:
     """Every file that is there before anything is ignored."""
     ignore: tuple[str, ...] = ()
     """Patterns of `.dockerignore`, in order."""
-    _steps: _Steps = field(default_factory=lambda: _Steps(MOST_STEPS), compare=False, repr=False)
+    _steps: _Steps = field(default_factory=lambda: _Steps(MAX_STEPS), compare=False, repr=False)
 
     @cached_property
     def files(self) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def ignore_patterns(text: str) -> tuple[str, ...]:
 
 def ignored(path: str, patterns: Sequence[str]) -> bool:
     """Whether `.dockerignore` keeps a file out: the last pattern that matches it or a parent decides."""
-    return _Ignore(patterns, _Steps(MOST_STEPS)).covers(path)
+    return _Ignore(patterns, _Steps(MAX_STEPS)).covers(path)
 
 
 class _Part:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from grader.context import Context
 
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 """The longest Dockerfile that is read: no honest one comes near it."""
 
 # The parser is Go in this very process and takes it down when it fails, so it gets one of its own.
@@ -58,7 +58,7 @@ _INSTRUCTIONS = frozenset(
 _EXPANSION = re.compile(
     r"\\(.)|'([^']*)'|\"|\$(\w+)|\$\{(\w+)(?:(:?[-+?])([^{}]*(?:\{[^{}]*\}[^{}]*)*))?\}", re.DOTALL
 )
-MOST_EXPANDED = 4_000
+MAX_EXPANDED = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def parse(file: SourceFile) -> Dockerfile | Problem:
     text = file.text
     if isinstance(text, Problem):
         return text
-    if len(text) > MOST_CHARACTERS or "\0" in text:
+    if len(text) > MAX_CHARACTERS or "\0" in text:
         return Problem(file.name, "the file is no Dockerfile: it is too long or binary")
     try:
         answer = _parsed(text)
@@ -262,4 +262,4 @@ def expand(text: str, variables: Mapping[str, str], depth: int = 0) -> str:
     def inner(word: str) -> str:
         return expand(word, variables, depth + 1) if depth < 5 else word
 
-    return _EXPANSION.sub(filled, text)[:MOST_EXPANDED]
+    return _EXPANSION.sub(filled, text)[:MAX_EXPANDED]

@@ -83,10 +83,10 @@ class Ran:
     line: int
 
 
-MOST_SHEBANG = 200
-MOST_PLACED = 50_000
+MAX_SHEBANG = 200
+MAX_PLACED = 50_000
 """Files that all COPY together may put: beyond, nothing more is followed."""
-MOST_CARRIED = 1_000_000
+MAX_CARRIED = 1_000_000
 """The same for files that are carried on, from stage to stage and into each RUN."""
 
 
@@ -99,8 +99,8 @@ class Builder:
         self._certain = frozenset(certain)
         """Files taken for there when they are named outright: whether they are is another question."""
         self._images: dict[int, Image] = {}
-        self._placeable = MOST_PLACED
-        self._carriable = MOST_CARRIED
+        self._placeable = MAX_PLACED
+        self._carriable = MAX_CARRIED
         self._asked: dict[int, list[tuple[str, int]]] = {}
         self.ran: list[tuple[Stage, Ran]] = []
         for stage in dockerfile.stages:
@@ -249,7 +249,7 @@ def run_commands(instruction: Instruction, image: Image) -> tuple[Command, ...]:
 
 def interpreter(script: str) -> str:
     """What a script's first line names; empty where it names nothing."""
-    found = re.match(r"#!\s*(?:/usr/bin/env\s+)?\S*?(\w+)\s*\n", script[:MOST_SHEBANG])
+    found = re.match(r"#!\s*(?:/usr/bin/env\s+)?\S*?(\w+)\s*\n", script[:MAX_SHEBANG])
     return found[1] if found else ""
 
 

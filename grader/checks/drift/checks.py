@@ -46,7 +46,7 @@ def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Out
         library: the package that the preset comes from.
         name: the preset.
     """
-    if context.lab is not None:
+    if context.runtime is not None:
         outcome = judge_preset((on_quiet(context, scenario), on_drifted(context, scenario)), scenario, name)
         if outcome is not None:
             return outcome
@@ -149,7 +149,7 @@ def judge_source(context: Context, file: str, library: str, name: str) -> Outcom
             expected=f"a report made with {name}",
             where="" if start is None else start.name,
         ),
-        evidence=None if context.lab is not None else Evidence.STATIC,
+        evidence=None if context.runtime is not None else Evidence.STATIC,
     )
 
 

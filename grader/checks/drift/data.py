@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from grader.readers.table import Table
 
-_FEWEST_ROWS_CHANGED, _MOST_ROWS_CHANGED = 0.04, 0.08
+_FEWEST_ROWS_CHANGED, _MAX_ROWS_CHANGED = 0.04, 0.08
 _REACH = 0.05
 """How far in rank a value may lie from the one that it stands for: no test sees it, and few rows stay."""
 _DRAWS = 20
@@ -66,7 +66,7 @@ def drifted(table: Table) -> Table:
 
 def _picked(count: int, dice: random.Random) -> list[int]:
     """Numbers of rows, as many as there were: some are missing, and others are there twice for them."""
-    changed = min(count // 2, max(1, round(count * dice.uniform(_FEWEST_ROWS_CHANGED, _MOST_ROWS_CHANGED))))
+    changed = min(count // 2, max(1, round(count * dice.uniform(_FEWEST_ROWS_CHANGED, _MAX_ROWS_CHANGED))))
     some = dice.sample(range(count), 2 * changed)
     return [*sorted(set(range(count)).difference(some[:changed])), *some[changed:]]
 

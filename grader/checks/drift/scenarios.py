@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from grader.context import Context
 
 _TRACKING = "mlflow"
-MOST_REPORT_BYTES = 64 * 2**20
+MAX_REPORT_BYTES = 64 * 2**20
 
 
 class Drift(Scenario):
@@ -100,7 +100,7 @@ def _once(context: Context, scenario: Drift, situation: str) -> Detected:
 
 
 def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
-    lab, what = context.require_lab(), script(context.submission, scenario.script)
+    runtime, what = context.require_runtime(), script(context.submission, scenario.script)
     if what is None:
         raise GraderFault(f"there is no {scenario.script} to run")
     # The form of the call was found out on good data; a missing file must not change it.
@@ -110,8 +110,8 @@ def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
     without = [path for path in (scenario.reference, scenario.current) if path not in files]
     with contextlib.ExitStack() as stack:
         # Not asked for, but a script that also logs what it found must find where.
-        server = stack.enter_context(lab.mlflow(situation)) if _tracks(context, scenario.script) else None
-        cell = stack.enter_context(lab.cell(mlflow=server, files=files, without=without))
+        server = stack.enter_context(runtime.mlflow(situation)) if _tracks(context, scenario.script) else None
+        cell = stack.enter_context(runtime.cell(mlflow=server, files=files, without=without))
         before = cell.snapshot()
         called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
         changed = [
@@ -120,7 +120,7 @@ def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
         marks = (*scenario.library_marks, *scenario.preset_marks)
         return Detected(
             called=called,
-            written={path: _marks(cell.read(path, MOST_REPORT_BYTES), marks) for path in changed},
+            written={path: _marks(cell.read(path, MAX_REPORT_BYTES), marks) for path in changed},
         )
 
 

@@ -56,7 +56,7 @@ class NoDvc(ToolMissing):
 
 def require(context: Context, scenario: Limited) -> None:
     """Raise NoDvc if the environment lacks what DVC needs."""
-    packages = context.require_lab().environment.packages
+    packages = context.require_runtime().environment.packages
     missing = [name for name in scenario.packages if name not in packages]
     if missing:
         raise NoDvc(f"{', '.join(missing)} cannot be installed next to the submission's locked packages")

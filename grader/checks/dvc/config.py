@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from grader.check import Deliverable, GivenFile, check
-from grader.checks.dvc.filesystem import MOST_CHARACTERS, SubmissionFiles, reading, refusal
+from grader.checks.dvc.filesystem import MAX_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.documents import Problem, SourceFile
 from grader.results import Finding, Outcome, failed, passed
 
@@ -139,8 +139,8 @@ def _read_config(source: SourceFile) -> Mapping[str, Any] | Finding:
     if source.path.name != "config":
         return Finding(message="DVC only reads a file named config", where=source.name)
 
-    if len(source.text) > MOST_CHARACTERS:
-        return refusal(source, f"it is longer than {MOST_CHARACTERS:,} characters")
+    if len(source.text) > MAX_CHARACTERS:
+        return refusal(source, f"it is longer than {MAX_CHARACTERS:,} characters")
 
     def read() -> Mapping[str, Any] | Finding:
         from configobj import ConfigObjError

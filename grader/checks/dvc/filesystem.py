@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 CRASHES = (TypeError, ValueError, AttributeError, LookupError, AssertionError, RecursionError)
 """What DVC raises, instead of an error of its own, on values that nobody expects in such a file."""
 
-MOST_CHARACTERS = 300_000
+MAX_CHARACTERS = 300_000
 """Of all files that DVC opens for one; it reads some 40,000 a second."""
-MOST_TEMPLATES = 1_000
+MAX_TEMPLATES = 1_000
 """`${…}` in one file."""
-MOST_FILLED = 2_000_000
+MAX_FILLED = 2_000_000
 """Characters that all templates of a pipeline may come to."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -43,7 +43,7 @@ class SubmissionFiles:
 
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
-        self._left = MOST_CHARACTERS
+        self._left = MAX_CHARACTERS
 
     @staticmethod
     def relpath(path: str, start: str = ".") -> str:
@@ -81,9 +81,9 @@ class SubmissionFiles:
             raise Unreadable(file.yaml)
         self._left -= len(file.text)
         if self._left < 0:
-            raise Unreadable(Problem(file.name, f"DVC is given no more than {MOST_CHARACTERS:,} characters"))
-        if file.text.count("${") > MOST_TEMPLATES:
-            raise Unreadable(Problem(file.name, f"DVC is given no more than {MOST_TEMPLATES:,} templates"))
+            raise Unreadable(Problem(file.name, f"DVC is given no more than {MAX_CHARACTERS:,} characters"))
+        if file.text.count("${") > MAX_TEMPLATES:
+            raise Unreadable(Problem(file.name, f"DVC is given no more than {MAX_TEMPLATES:,} templates"))
         return io.StringIO(file.text)
 
     def _file(self, path: str) -> SourceFile | None:
@@ -110,7 +110,7 @@ _filled = _Filled()
 def filling_in(file: str) -> Iterator[None]:
     """Bound what DVC makes of templates meanwhile: values in values grow without end."""
     _watch_templates()
-    _filled.left, _filled.file = MOST_FILLED, file
+    _filled.left, _filled.file = MAX_FILLED, file
     yield
 
 
@@ -125,7 +125,7 @@ def _watch_templates() -> None:
         text = fill_in(*arguments, **options)
         _filled.left -= len(text)
         if _filled.left < 0:
-            message = f"its templates come to more than {MOST_FILLED:,} characters"
+            message = f"its templates come to more than {MAX_FILLED:,} characters"
             raise Unreadable(Problem(_filled.file, message))
         return text
 

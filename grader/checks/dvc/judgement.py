@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _RUNS = re.compile(r"Running stage '([^'\n]+)'")
 _FAILED_AT = re.compile(r"failed to reproduce '([^'\n]+)'")
 _ERROR = re.compile(r"(?m)^ERROR: (.+)$")
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 
 Stages = Mapping[str, tuple[Stage, ...]]
 """Stages by name, without the `@` suffix."""
@@ -81,7 +81,7 @@ def judge_push(seen: Pushed, path: str) -> Outcome:
             Finding(
                 message=f"`dvc push` succeeds, but {path} is not in the remote",
                 expected=f"an object under {seen.url} that holds the data",
-                actual=", ".join(seen.keys[:_MOST_NAMED]) or "the bucket is empty",
+                actual=", ".join(seen.keys[:_MAX_NAMED]) or "the bucket is empty",
                 where=seen.pushed.shown,
                 detail=seen.pushed.run.tail(10),
             )
@@ -119,7 +119,7 @@ def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]
     return failed(
         Finding(
             message=f"`dvc repro` succeeds, but {'does not create' if missing else 'leaves empty'}"
-            f" {', '.join((missing or empty)[:_MOST_NAMED])}",
+            f" {', '.join((missing or empty)[:_MAX_NAMED])}",
             expected="every declared output, inside the project",
             where=seen.first.called.shown,
             detail=seen.first.called.run.tail(10),
@@ -183,7 +183,7 @@ def _judge_changed(
 def _busy(repro: Repro, stages: Stages) -> Finding:
     writers = [name for name, each in stages.items() if _outs(each) & repro.rewritten]
     names = ", ".join(repro.ran or writers)
-    written = ", ".join(sorted(repro.rewritten)[:_MOST_NAMED])
+    written = ", ".join(sorted(repro.rewritten)[:_MAX_NAMED])
     return Finding(
         message=f"`dvc repro` runs stage {names} again although nothing changed",
         expected="no stage runs when nothing changed",

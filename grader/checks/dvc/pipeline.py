@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from grader.context import Context
 
-MOST_MEMBERS = 100
+MAX_MEMBERS = 100
 """How many stages one `foreach` or `matrix` may expand to."""
 
 DEFAULT_PARAMS = "params.yaml"
@@ -214,7 +214,7 @@ def _members(source: SourceFile, resolver: Any, name: str, definition: Any) -> t
         values = definition.resolved_iterable
         matrix = hasattr(definition, "matrix_data")
         number = prod(len(each) for each in values.values()) if matrix else len(values)
-        if number > MOST_MEMBERS:
+        if number > MAX_MEMBERS:
             return refusal(source, f"stage {name} expands to {number} stages")
         names = definition.get_generated_names()
     return tuple(_member(source, resolver, each) for each in names)

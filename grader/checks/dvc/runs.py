@@ -80,7 +80,7 @@ class Reproducing(Limited):
     """The stage that takes it."""
 
 
-@check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+@check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
 def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
     """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` restores the same bytes."""
     settings, outputs = configuration(context, scenario.config), tracked_outputs(context, scenario.tracked)
@@ -98,7 +98,7 @@ def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
     return failed(seen) if isinstance(seen, Finding) else judge_push(seen, path)
 
 
-@check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+@check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
 def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
     """`dvc repro` on the given raw data creates every declared output.
 
@@ -112,7 +112,7 @@ def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -
     return judge_outputs(_reproduced(context, pipeline, scenario), _outs(pipeline.stages), filled)
 
 
-@check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_lab=True)
+@check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
 def repro_again(context: Context, *, scenario: Reproducing) -> Outcome:
     """A second `dvc repro` runs nothing; after a parameter changes, it reruns only the affected stages."""
     pipeline = resolved_pipeline(context, scenario.pipeline)
@@ -186,18 +186,18 @@ def _push(context: Context, remote: _Remote, scenario: Push) -> Pushed | Finding
     if track is None:
         raise GraderFault(f"there is no {scenario.tracked} to push")
     data = context.given(path)
-    lab = context.require_lab()
-    with lab.object_store() as store:
+    runtime = context.require_runtime()
+    with runtime.object_store() as store:
         if not store.make_bucket(remote.bucket):
             return Finding(message=f"{remote.bucket!r} is not a valid S3 bucket name", actual=remote.url)
-        with lab.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
+        with runtime.cell(objects=store, without=_WITHOUT, files=settings, git=True) as cell:
             seen = _pushed(cell, store, track, data, remote, scenario)
             tracked = cell.read(track.name) or track.absolute.read_bytes()
         if not seen.stored:
             return seen
         # As another machine would: from nothing but what went into git, and the remote.
         files, without = {**settings, track.name: tracked}, (*_WITHOUT, path)
-        with lab.cell(objects=store, without=without, files=files, git=True) as cell:
+        with runtime.cell(objects=store, without=without, files=files, git=True) as cell:
             pulled = dvc(cell, scenario, "pull", f"--remote={remote.name}", "--", track.name)
             return replace(seen, pulled=pulled, returned=cell.read(path, len(data)) == data)
 
@@ -232,11 +232,11 @@ def _reproduce(context: Context, pipeline: Pipeline, scenario: Reproducing) -> R
         raise GraderFault(local.message)
     # An output that is a folder of given data is emptied by DVC itself, if at all.
     kept = {path: data for path, data in given.items() if any(path.startswith(f"{out}/") for out in outs)}
-    lab = context.require_lab()
+    runtime = context.require_runtime()
     without = (*PUT_ASIDE, *_LOCK_FILES, *outs)
     with (
-        lab.mlflow("dvc-repro") as server,
-        lab.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
+        runtime.mlflow("dvc-repro") as server,
+        runtime.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
     ):
         return _three_runs(context, cell, pipeline, outs, scenario)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from grader.context import Context
 
-MOST_MESSAGE = 300
+MAX_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     plain = isinstance(value, str) and re.match(r"[\w./-]*[A-Za-z/]", value) is not None
-    return (str(value) if plain else json.dumps(as_json(value), ensure_ascii=False))[:MOST_MESSAGE]
+    return (str(value) if plain else json.dumps(as_json(value), ensure_ascii=False))[:MAX_MESSAGE]
 
 
 def _invalid(found: _Resource) -> Iterator[Finding]:
@@ -179,7 +179,7 @@ def _invalid(found: _Resource) -> Iterator[Finding]:
     if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
         yield Finding(
             message="no version of Kubernetes has a Deployment in this apiVersion",
-            actual=found.data["apiVersion"][:MOST_MESSAGE],
+            actual=found.data["apiVersion"][:MAX_MESSAGE],
             where=found.where("apiVersion"),
         )
         return
@@ -197,7 +197,7 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
     except kubernetes_validate.ValidationError as error:
         path = tuple(error.absolute_path)
         yield Finding(
-            message=f"Kubernetes rejects the Deployment: {error.message[:MOST_MESSAGE]}",
+            message=f"Kubernetes rejects the Deployment: {error.message[:MAX_MESSAGE]}",
             where=found.where(*path),
             detail=".".join(str(part) for part in path),
         )
@@ -387,7 +387,7 @@ def env(context: Context, *, file: Deliverable, name: str, image: str, variable:
         return failed(
             Finding(
                 message=f"the container does not set {variable}",
-                actual=", ".join(names)[:MOST_MESSAGE] or "no environment variables",
+                actual=", ".join(names)[:MAX_MESSAGE] or "no environment variables",
                 where=container.where("env"),
             )
         )

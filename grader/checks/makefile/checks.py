@@ -20,7 +20,7 @@ _USUAL = ("GNUmakefile", "makefile", "Makefile")
 _PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
 
 
-@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_lab=True)
+@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_runtime=True)
 def runs(
     context: Context,
     *,
@@ -98,9 +98,9 @@ def plan_of(context: Context, file: str, target: str, tools: Sequence[str] = ())
 
 def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan:
     context.tools.require("make")
-    lab = context.require_lab()
+    runtime = context.require_runtime()
     name = _named(context, file)
-    with lab.cell() as cell:
+    with runtime.cell() as cell:
         return dry_run.ask_make(cell, [*(("-f", name) if name else ()), target], tools)
 
 

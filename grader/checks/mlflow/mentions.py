@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"(?<![\w.])(\d{1,3}\.\d{1,17}|\d{2}(?= ?%))(?![\w.]*\d)( ?
 _BOUND = re.compile(r"(?:[<>]=?|above|over|than|least|threshold|min\w*)['\"]?\s*[=:]?\s*$", re.IGNORECASE)
 _MIN_LABEL = 3
 """Characters of a metric's name by which it goes: `acc`."""
-MOST_CHARACTERS = 400_000
+MAX_CHARACTERS = 400_000
 
 
 class Mentions(NamedTuple):
@@ -32,7 +32,7 @@ def mentions(text: str, runs: Sequence[RunInfo], metric: str, limit: float) -> M
     Args:
         limit: a value of the metric that a text may speak of without meaning a run.
     """
-    text = text[:MOST_CHARACTERS]
+    text = text[:MAX_CHARACTERS]
     ways = (
         ("run id", _by_id(text, runs)),
         ("run name", _by_name(text, runs)),

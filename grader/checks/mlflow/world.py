@@ -31,7 +31,7 @@ _MODEL_NAME = "model"
 Scalar = str | int | float | bool
 """The value of a parameter, as YAML has it."""
 Stage = Literal["None", "Staging", "Production", "Archived"]
-_MOST_NAMES = 3
+_MAX_NAMES = 3
 _SHARE = re.compile(r"\.(\d{2,})|(?<![\d.])(\d{2})(?=(?:\.\d+)?\s?%)")
 
 
@@ -296,7 +296,7 @@ def _make(context: Context, world: TrackedRuns, more: Mapping[str, Any]) -> Seed
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
         **more,
     }
-    made = context.require_lab().seeded("seed_runs", parameters)
+    made = context.require_runtime().seeded("seed_runs", parameters)
     answer = made.answer
     names = [run.name for run in world.runs]
     keep = _complete(rows, blanks=answer["blanks"] is True)
@@ -491,7 +491,7 @@ def model_names(context: Context, deliverables: Sequence[str]) -> list[str]:
     """Under which names runs log their model: as the submission does, which goes by them later."""
     start = map(context.submission.deliverable, deliverables)
     found = [name for file in start if file is not None for name in _named(context, file)]
-    return list(dict.fromkeys([_MODEL_NAME, *found]))[:_MOST_NAMES]
+    return list(dict.fromkeys([_MODEL_NAME, *found]))[:_MAX_NAMES]
 
 
 def _named(context: Context, file: SourceFile) -> Iterator[str]:

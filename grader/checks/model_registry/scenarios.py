@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from grader.documents import SourceFile
     from grader.runtime.cell import Cell
 
-MOST_FILES = 3
+MAX_FILES = 3
 _RUNNABLE = (".py", ".sh", ".bash", ".zsh")
 
 
@@ -123,7 +123,7 @@ def _files(context: Context, script: str) -> Iterator[SourceFile]:
     submission = context.submission
     main = submission.deliverable(script)
     paths = [main.path] if main is not None else []
-    for path in dict.fromkeys([*paths, *submission.alternatives.get(script, ())[:MOST_FILES]]):
+    for path in dict.fromkeys([*paths, *submission.alternatives.get(script, ())[:MAX_FILES]]):
         source = submission.file(path)
         if source is not None and path.suffix in _RUNNABLE:
             yield source
@@ -139,12 +139,12 @@ def _registers_in_training(context: Context, scenario: Registration) -> bool:
 
 
 def _run(context: Context, source: SourceFile, scenario: Registration, *, trained: bool) -> Registered:
-    lab, made = context.require_lab(), seeds(context, scenario.world)
+    runtime, made = context.require_runtime(), seeds(context, scenario.world)
     situation = "registration_after_training" if trained else "registration"
-    with lab.mlflow(situation, seeded=made.seeded.store) as server:
+    with runtime.mlflow(situation, seeded=made.seeded.store) as server:
         if trained:
             register_versions(server, made, scenario.model, _all_versions(context, scenario))
-        with lab.cell(mlflow=server, files=_data(context, scenario)) as cell:
+        with runtime.cell(mlflow=server, files=_data(context, scenario)) as cell:
             answered = _answer(context, cell, source, scenario, lambda: _asked(server))
         if not server.requests() and (store := local_store(context.submission, source)):
             return _run_locally(context, source, scenario, store, trained=trained)
@@ -158,7 +158,7 @@ def _run_locally(
     registry = {scenario.model: _all_versions(context, scenario)} if trained else {}
     made = seeds(context, scenario.world, store=store, registry=registry)
     files = {**_data(context, scenario), **store.files(made.seeded)}
-    with context.require_lab().cell(files=files) as cell:
+    with context.require_runtime().cell(files=files) as cell:
         answered = _answer(context, cell, source, scenario, lambda: False)
         asked = {"uri": store.uri, "experiment": scenario.experiment, "model": scenario.model}
         _, told = cell.probe("read_store", asked)

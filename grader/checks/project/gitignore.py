@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from grader.context import Context
 
-MOST_IGNORE_FILES = 200
-MOST_IGNORE_BYTES = 2**20
+MAX_IGNORE_FILES = 200
+MAX_IGNORE_BYTES = 2**20
 """Limit for all ignore files together: git compares every pattern with every path."""
 SECONDS = 30
-MOST_NAMED = 4
+MAX_NAMED = 4
 """How many of the acceptable files a finding names: enough as an example, too few to copy."""
 
 
@@ -72,7 +72,7 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
         return failed(rules)
     if any(_ignored(rules, path) for path in paths):
         return passed()
-    some = ", ".join(paths[:MOST_NAMED]) + (" or another" if len(paths) > MOST_NAMED else "")
+    some = ", ".join(paths[:MAX_NAMED]) + (" or another" if len(paths) > MAX_NAMED else "")
     where = _name(context, file)
     return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them", where=where))
 
@@ -149,10 +149,10 @@ def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | 
     found = [
         path for path in context.submission.files if path.name == ".gitignore" and ".git" not in path.parts
     ]
-    files = sorted(found, key=lambda path: (len(path.parts), path))[:MOST_IGNORE_FILES]
-    if sum((context.submission.root / file).stat().st_size for file in files) > MOST_IGNORE_BYTES:
+    files = sorted(found, key=lambda path: (len(path.parts), path))[:MAX_IGNORE_FILES]
+    if sum((context.submission.root / file).stat().st_size for file in files) > MAX_IGNORE_BYTES:
         return Finding(
-            message=f"the ignore files are not asked: they are larger than {MOST_IGNORE_BYTES >> 20} MB",
+            message=f"the ignore files are not asked: they are larger than {MAX_IGNORE_BYTES >> 20} MB",
             where=str(files[0]),
         )
     try:

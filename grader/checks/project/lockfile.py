@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from grader.context import Context
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 """How many findings of one kind are shown: the sixth unpinned line teaches nothing new."""
 
 
@@ -71,9 +71,9 @@ def complete(context: Context, *, file: Deliverable) -> Outcome:
     source = context.submission.deliverable(file)
     if source is None:
         return failed(Finding(message=f"{file} is missing"))
-    if context.lab is None:
+    if context.runtime is None:
         return unverified("with --static, installing the lock file is not tried")
-    environment = context.lab.environment
+    environment = context.runtime.environment
     if environment.installs is None:
         return unverified(
             environment.reason or "installing the lock file could not be tried", detail=environment.log_tail
@@ -118,8 +118,8 @@ def _loose(line: Line, source: SourceFile) -> Finding:
 
 
 def _some(findings: Sequence[Finding]) -> Iterator[Finding]:
-    yield from findings[:MOST_SHOWN]
-    if (more := len(findings) - MOST_SHOWN) > 0:
+    yield from findings[:MAX_SHOWN]
+    if (more := len(findings) - MAX_SHOWN) > 0:
         yield Finding(message=f"and {more} more like these")
 
 

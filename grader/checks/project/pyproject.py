@@ -16,7 +16,7 @@ from pydantic import AfterValidator
 from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
-from grader.readers.version_ranges import MOST_CHARACTERS, Range, pep440, poetry
+from grader.readers.version_ranges import MAX_CHARACTERS, Range, pep440, poetry
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _runtime(context: Context, source: SourceFile) -> Iterator[Needed]:
 def _standard(context: Context, source: SourceFile, listed: object) -> Iterator[Needed]:
     environment = target_environment(context)
     for text in listed if isinstance(listed, list) else []:
-        if not isinstance(text, str) or len(text) > 10 * MOST_CHARACTERS:
+        if not isinstance(text, str) or len(text) > 10 * MAX_CHARACTERS:
             continue
         try:
             line = Line(number=0, raw=text, requirement=Requirement(text))

@@ -13,15 +13,15 @@ from grader.documents import Problem, SourceFile, YamlDocument
 from grader.readers.plain_data import as_json
 from grader.results import Finding
 
-MOST_RULES = 200
+MAX_RULES = 200
 """Rules of a file that are looked at."""
 MAX_EXPRESSIONS = 200_000
 """Characters of all expressions of a file: promtool's time grows with the square of what one holds."""
-MOST_SAME = 5
+MAX_SAME = 5
 """Alerts of one name that are tried."""
-MOST_RECORDED = 10
+MAX_RECORDED = 10
 """How deep recording rules that use each other are followed."""
-MOST_NESTING = 4
+MAX_NESTING = 4
 """How deep rules are looked for in a file that has no groups."""
 NO_GROUPS = "the file has no list of `groups`, where Prometheus expects its rules"
 
@@ -58,7 +58,7 @@ class RuleFile:
 
     def alerts(self, name: str) -> tuple[Rule, ...]:
         """The alerts of a name."""
-        return tuple(rule for rule in self.rules if rule.alert == name)[:MOST_SAME]
+        return tuple(rule for rule in self.rules if rule.alert == name)[:MAX_SAME]
 
     @property
     def recordings(self) -> tuple[Rule, ...]:
@@ -79,13 +79,13 @@ def read(file: SourceFile) -> RuleFile | Problem:
     places = _in_groups(groups) if isinstance(groups, list) else _ungrouped(document.data)
     read_rules = (_rule(data, place, file.where(document.line(*path))) for path, place, data in places)
     rules = [rule for rule in read_rules if rule is not None]
-    if longest := next((rule for rule in rules if len(rule.expr) > promql.MOST_CHARACTERS), None):
+    if longest := next((rule for rule in rules if len(rule.expr) > promql.MAX_CHARACTERS), None):
         name = (longest.alert or longest.record)[:100]
         line = document.line("groups", longest.place[0], "rules", longest.place[1])
         return Problem(file.name, f"the expression of {name} has {len(longest.expr):,} characters", line)
     if (length := sum(len(rule.expr) for rule in rules)) > MAX_EXPRESSIONS:
         return Problem(file.name, f"the expressions have {length:,} characters in total")
-    found = tuple(rules[:MOST_RULES])
+    found = tuple(rules[:MAX_RULES])
     return RuleFile(found, grouped) if found or grouped else Problem(file.name, NO_GROUPS)
 
 
@@ -111,7 +111,7 @@ def _ungrouped(data: Any) -> _Places:
         if isinstance(data, dict) and "expr" in data:
             yield path, (0, number), data
             number += 1
-        elif len(path) < MOST_NESTING:
+        elif len(path) < MAX_NESTING:
             inner = (
                 data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
             )
@@ -191,7 +191,7 @@ def readings(rule: Rule, file: RuleFile) -> tuple[promql.Expression, ...] | prom
     own = promql.read(rule.expr)
     if isinstance(own, promql.Unreadable):
         return own
-    return (own, *_recorded(own, file, set(), MOST_RECORDED))
+    return (own, *_recorded(own, file, set(), MAX_RECORDED))
 
 
 def _recorded(
@@ -201,7 +201,7 @@ def _recorded(
     names = {selector.metric for selector in expression.selectors()} - seen
     seen |= names
     used = [rule for rule in file.recordings if rule.record in names]
-    for rule in used[:MOST_RECORDED] if depth else ():
+    for rule in used[:MAX_RECORDED] if depth else ():
         inner = promql.read(rule.expr)
         if isinstance(inner, promql.Expression):
             yield inner

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from grader.checks.prometheus.promql import Matcher
 
-MOST_REPEATS = 4
+MAX_REPEATS = 4
 """The most repetitions in a pattern that is matched rather than taken on trust."""
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 _USUAL = ("service", "500", "200", "prod", "x", "0", "true", "error", "/x", "POST")
 
 
@@ -47,7 +47,7 @@ def _matches(pattern: str, value: str) -> bool:
     if value in samples(pattern):
         return True
     tree = _parsed(pattern)
-    if tree is None or _repeats(tree) > MOST_REPEATS or len(value) > MOST_CHARACTERS:
+    if tree is None or _repeats(tree) > MAX_REPEATS or len(value) > MAX_CHARACTERS:
         return False
     return re.fullmatch(pattern, value) is not None
 
@@ -68,7 +68,7 @@ class _NoSampleError(Exception):
 
 
 def _parsed(pattern: str) -> Any:
-    if len(pattern) > MOST_CHARACTERS:
+    if len(pattern) > MAX_CHARACTERS:
         return None
     try:
         with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def _sample(item: tuple[Any, Any]) -> str:
         case "MAX_REPEAT" | "MIN_REPEAT":
             least, most, inner = argument
             text, times = "".join(_sample(each) for each in inner), min(max(least, 1), most)
-            if len(text) * times > MOST_CHARACTERS:
+            if len(text) * times > MAX_CHARACTERS:
                 raise _NoSampleError
             return str(text * times)
     raise _NoSampleError
@@ -147,7 +147,7 @@ def _repeats(tree: Any) -> int:
             case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
                 inner = [str(each[0]) for each in argument[2]]
                 plain = all(name in ("LITERAL", "ANY", "IN", "NOT_LITERAL") for name in inner)
-                total += 1 if plain else MOST_REPEATS + 1
+                total += 1 if plain else MAX_REPEATS + 1
             case "SUBPATTERN":
                 total += _repeats(argument[-1])
             case "BRANCH":
@@ -155,5 +155,5 @@ def _repeats(tree: Any) -> int:
             case "LITERAL" | "NOT_LITERAL" | "IN" | "ANY" | "AT":
                 pass
             case _:
-                total += MOST_REPEATS + 1
+                total += MAX_REPEATS + 1
     return total

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_TOKENS = 400
+MAX_TOKENS = 400
 """The parser goes at most one level deeper a token, and is safe some way past this."""
-MOST_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000
 
 # A text that does not end goes to the end: else each quote in it would be tried as the beginning of one.
 _STRING = re.compile(
@@ -92,12 +92,12 @@ def read(text: str) -> Expression | Unreadable:
     """Read an expression, or say why it cannot be."""
     import promql_parser
 
-    if len(text) > MOST_CHARACTERS:
-        return Unreadable(f"longer than {MOST_CHARACTERS:,} characters", too_long=True)
+    if len(text) > MAX_CHARACTERS:
+        return Unreadable(f"longer than {MAX_CHARACTERS:,} characters", too_long=True)
     if any(found["open"] is not None or found["raw"] is not None for found in _STRING.finditer(text)):
         return Unreadable("not valid PromQL: a string is not closed")
-    if len(_TOKEN.findall(_STRING.sub(" s ", text))) > MOST_TOKENS:
-        return Unreadable(f"more than {MOST_TOKENS} tokens", too_long=True)
+    if len(_TOKEN.findall(_STRING.sub(" s ", text))) > MAX_TOKENS:
+        return Unreadable(f"more than {MAX_TOKENS} tokens", too_long=True)
     try:
         return Expression(text, promql_parser.parse(text))
     except ValueError as error:

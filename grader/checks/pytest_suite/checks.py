@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from grader.checks.pytest_suite.events import SuiteRun
     from grader.context import Context
 
-_MOST_NAMED = 5
-_MOST_LINES = 30
+_MAX_NAMED = 5
+_MAX_LINES = 30
 _NO_TESTS = 5
 _LIBRARIES = "site-packages"
 
@@ -169,7 +169,7 @@ def problem(clean: SuiteRun, where: str, circumstance: str = "") -> Finding:
         expected="pytest collects a test, and it passes",
         actual=brief(clean),
         where=clean.current or where,
-        detail=_last(clean.run.tail(_MOST_LINES)) if not clean.tests else "",
+        detail=_last(clean.run.tail(_MAX_LINES)) if not clean.tests else "",
     )
 
 
@@ -213,8 +213,8 @@ def _tests(tests: Sequence[str]) -> str:
 
 
 def _named(tests: Sequence[str]) -> str:
-    names = [test.rpartition("::")[2] or test for test in tests[:_MOST_NAMED]]
-    return ", ".join(names) + (f" and {len(tests) - _MOST_NAMED} more" if len(tests) > _MOST_NAMED else "")
+    names = [test.rpartition("::")[2] or test for test in tests[:_MAX_NAMED]]
+    return ", ".join(names) + (f" and {len(tests) - _MAX_NAMED} more" if len(tests) > _MAX_NAMED else "")
 
 
 def _last(text: str) -> str:
@@ -224,7 +224,7 @@ def _last(text: str) -> str:
     for line in text.splitlines():
         foreign = line.startswith("/") or _LIBRARIES in line or (foreign and line.startswith(" "))
         kept += [] if foreign else [line]
-    return "\n".join(kept[-_MOST_LINES:])
+    return "\n".join(kept[-_MAX_LINES:])
 
 
 def _where(context: Context, file: str) -> str:

@@ -242,7 +242,7 @@ class _World:
         self, form: Form, choose: Sequence[str | None] | None = None
     ) -> tuple[Run, list[tuple[str | None, SuiteRun]]]:
         """Runs in a fresh workspace, each with its fault."""
-        scenario, lab = self._scenario, self._context.require_lab()
+        scenario, runtime = self._scenario, self._context.require_runtime()
         limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
         own = [self._path, *(path for path in self._context.submission.files if path.name == _CONFTEST)]
         request: dict[str, Any] = {
@@ -259,12 +259,12 @@ class _World:
             name = "suite"
             if self._before:
                 # The same model for every seed: what it predicts is not looked at.
-                seed = lab.seeded("seed_model", scenario.world.request(0))
-                server = stack.enter_context(lab.mlflow(name, seeded=seed.store))
+                seed = runtime.seeded("seed_model", scenario.world.request(0))
+                server = stack.enter_context(runtime.mlflow(name, seeded=seed.store))
                 model = {scenario.world.file: Path(seed.files) / Path(scenario.world.file).name}
-                cell = stack.enter_context(lab.cell(mlflow=server, files=model))
+                cell = stack.enter_context(runtime.cell(mlflow=server, files=model))
             else:
-                cell = stack.enter_context(lab.cell(without=scenario.without))
+                cell = stack.enter_context(runtime.cell(without=scenario.without))
             run, answer = cell.probe(_PROBE, request, limits=limits, fresh=choose is not None, apart=True)
         return run, list(_runs(run, answer))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OUTPUT = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`")
 """A value that only running a command would tell, such as an experiment's id."""
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 """Of a Python program inside a shell script."""
 
 
@@ -111,7 +111,7 @@ def _in_shell(file: SourceFile, script: Sequence[Command], start: int) -> Iterat
 
 def _in_program(file: SourceFile, command: Command, line: int) -> Iterator[Query]:
     program = command.option("-c") or command.stdin
-    tree = parse_python(program[:MOST_CHARACTERS], file.name)
+    tree = parse_python(program[:MAX_CHARACTERS], file.name)
     if isinstance(tree, Problem):
         return
     yield from _in_python([Module(file, tree=ast.increment_lineno(tree, line))])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grader.context import Context
     from grader.documents import SourceFile
 
-MOST_FILES = 3
+MAX_FILES = 3
 _RUNNABLE = (".py", ".sh", ".bash", ".zsh")
 
 Judge = Callable[[Shown, Sequence[RunInfo], Query], Finding | None]
@@ -43,7 +43,7 @@ def filtered(context: Context, *, scenario: Query) -> Outcome:
             context, file=scenario.script, metric=scenario.metric, above=scenario.above
         )
 
-    if context.lab is not None and (source := _first(context, scenario.script)) is not None:
+    if context.runtime is not None and (source := _first(context, scenario.script)) is not None:
         on_few(
             context, source, scenario
         )  # beside the other one, which other checks wait for at the same time
@@ -90,7 +90,7 @@ def _decided(
         few: also where few runs qualify.
         tells_why: where it shows nothing, say at length why; one criterion of a task is enough for that.
     """
-    if context.lab is None or (source := _first(context, scenario.script)) is None:
+    if context.runtime is None or (source := _first(context, scenario.script)) is None:
         return read()
     shown = _shown(context, source, scenario)
     if not is_answer(shown, scenario):
@@ -128,7 +128,7 @@ def _shown(context: Context, source: SourceFile, scenario: Query) -> Shown:
     first = on_many(context, source, scenario)
     if is_answer(first, scenario):
         return first
-    likeliest = islice(_others(context, source, scenario), MOST_FILES)
+    likeliest = islice(_others(context, source, scenario), MAX_FILES)
     others = (on_many(context, other, scenario) for other in likeliest)
     return next((shown for shown in others if is_answer(shown, scenario)), first)
 

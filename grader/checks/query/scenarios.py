@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from grader.runtime.cell import Cell
     from grader.runtime.services.mlflow import MlflowServer, RunInfo
 
-_MOST_FILE_BYTES = 2**20
-_MOST_SEARCHES = 20
+_MAX_FILE_BYTES = 2**20
+_MAX_SEARCHES = 20
 
 
 class Query(Scenario):
@@ -119,12 +119,12 @@ def _once(context: Context, file: SourceFile, scenario: Query, situation: str) -
 
 
 def _run(context: Context, file: SourceFile, scenario: Query, situation: str) -> Shown:
-    lab, made = context.require_lab(), seeds(context, scenario.world)
-    with lab.mlflow(situation, seeded=made.seeded.store) as server:
+    runtime, made = context.require_runtime(), seeds(context, scenario.world)
+    with runtime.mlflow(situation, seeded=made.seeded.store) as server:
         if situation != "query":
             delete_runs(server, made, scenario.delete)
         there = tuple(server.runs(deleted=True))
-        with lab.cell(mlflow=server) as cell:
+        with runtime.cell(mlflow=server) as cell:
             shown = _ask(context, cell, file, scenario, there, lambda: _searches(server))
         if not server.requests() and (store := local_store(context.submission, file)):
             return _run_locally(context, file, scenario, situation, store)
@@ -142,7 +142,7 @@ def _run_locally(
     """The same for a script that looks into a store of its own, whatever it is told."""
     deleted = [] if situation == "query" else scenario.delete
     made = seeds(context, scenario.world, store=store, deleted=deleted)
-    with context.require_lab().cell(files=store.files(made.seeded)) as cell:
+    with context.require_runtime().cell(files=store.files(made.seeded)) as cell:
         shown = _ask(context, cell, file, scenario, made.runs, lambda: False)
     return replace(shown, contacted=True)
 
@@ -187,7 +187,7 @@ def _printed(called: Called, there: tuple[RunInfo, ...], scenario: Query) -> Men
 
 
 def _written(cell: Cell, before: Mapping[str, str]) -> list[str]:
-    data = (cell.read(path, _MOST_FILE_BYTES) for path in cell.changed(before)[:20])
+    data = (cell.read(path, _MAX_FILE_BYTES) for path in cell.changed(before)[:20])
     return [each.decode("utf-8", "replace") for each in data if each is not None]
 
 
@@ -203,7 +203,7 @@ def replayed(server: MlflowServer, there: Sequence[RunInfo]) -> tuple[RunInfo, .
     """What the last search that found something gives, in its order."""
     runs = {run.id: run for run in there}
     searches = [each for each in server.requests() if each.path.endswith("/runs/search")]
-    for request in searches[::-1][:_MOST_SEARCHES]:
+    for request in searches[::-1][:_MAX_SEARCHES]:
         if request.status == 200 and isinstance(request.body, dict):
             found = [runs[each] for each in _search(server, request.body) if each in runs]
             if found:

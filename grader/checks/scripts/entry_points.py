@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from grader.runtime.sandbox.limits import Limits
     from grader.submission.model import Submission
 
-MOST_FUNCTIONS = 4
-MOST_COMMANDS = 4
+MAX_FUNCTIONS = 4
+MAX_COMMANDS = 4
 _SHELLS = {".sh": "bash", ".bash": "bash", ".zsh": "bash"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -105,7 +105,7 @@ def _commands(
         return unlikely, not _reaches(command.function, calls, foreign)
 
     started = called.argv[: 3 if called.argv[1] == "-m" else 2]
-    for command in sorted(subcommands(tree), key=order)[:MOST_COMMANDS]:
+    for command in sorted(subcommands(tree), key=order)[:MAX_COMMANDS]:
         yield replace(what, command=(*started, command.name))
 
 
@@ -142,7 +142,7 @@ def uncalled(
     reaching = {name for name in functions if _reaches(name, calls, foreign)}
     able = [name for name in functions if name in reaching and _takes_nothing(functions[name])]
     inner = {other for name in able for other in calls[name]}
-    return tuple(sorted(able, key=lambda name: name in inner))[:MOST_FUNCTIONS]
+    return tuple(sorted(able, key=lambda name: name in inner))[:MAX_FUNCTIONS]
 
 
 def _reaches(name: str, calls: Mapping[str, set[str]], wanted: frozenset[str]) -> bool:

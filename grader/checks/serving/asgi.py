@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from grader.runtime.sandbox.limits import Limits
 
 T = TypeVar("T")
-MOST_BYTES = 4 * 2**20
+MAX_BYTES = 4 * 2**20
 """The size limit of an answer's body."""
 _POLL_SECONDS = 0.2
 _FRAMEWORKS = {"FastAPI", "Starlette"}
@@ -94,8 +94,8 @@ def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: s
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
-                if len(content) > MOST_BYTES:
-                    return Answer(request=request, error=f"the answer has more than {MOST_BYTES:,} bytes")
+                if len(content) > MAX_BYTES:
+                    return Answer(request=request, error=f"the answer has more than {MAX_BYTES:,} bytes")
             return Answer(
                 request=request,
                 status=response.status_code,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from grader.checks.serving.asgi import Answer
     from grader.context import Context
 
-_MOST_NAMED = 8
+_MAX_NAMED = 8
 _MAX_SCHEMAS = 2_000
 """How many schemas are followed from that of a request's body."""
 _OK = 200
@@ -228,7 +228,7 @@ def judge_schema(seen: Served, path: str, field: str) -> Outcome:
         Finding(
             message=f"no Pydantic model describes the body of {path}",
             expected=f"a model with the field {field}",
-            actual=", ".join(names[:_MOST_NAMED]) or "no description of the body",
+            actual=", ".join(names[:_MAX_NAMED]) or "no description of the body",
             where=seen.openapi.request,
         )
     )
@@ -250,7 +250,7 @@ def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
             Finding(
                 message="every metric is about the Python process, none about the application or its traffic",
                 expected="a metric of its own, such as a counter of requests",
-                actual=", ".join(names[:_MOST_NAMED]),
+                actual=", ".join(names[:_MAX_NAMED]),
                 where=seen.metrics.request,
             )
         )

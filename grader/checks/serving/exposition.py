@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_ERROR = 80
+_MAX_ERROR = 80
 """Characters of an error to keep: the parser repeats what it could not read, which may be everything."""
 
 _MAX_LINE = 10_000
@@ -29,7 +29,7 @@ def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
     try:
         families = list(parse(text))
     except Exception as error:  # its parser has no errors of its own
-        return " ".join(str(error).split())[:_MOST_ERROR] or type(error).__name__
+        return " ".join(str(error).split())[:_MAX_ERROR] or type(error).__name__
     return tuple(family.name for family in families if family.samples)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _UNASKED = Answer(request="")
 _POLL_SECONDS = 0.5
 _POOL = 200
-_MOST_SHUFFLES = 100
+_MAX_SHUFFLES = 100
 _SERVER_ERROR = 500
 _MAX_LATE = 3
 """How many unanswered requests are tolerated before no more are sent."""
@@ -125,16 +125,16 @@ def served_without_model(context: Context, scenario: Serving) -> Served:
 
 
 def _serve(context: Context, scenario: Serving) -> Served:
-    lab = context.require_lab()
+    runtime = context.require_runtime()
     pool = _pool(context, scenario)
     world = scenario.world
-    seed = lab.seeded("seed_model", world.request(context.seed, rows=pool))
+    seed = runtime.seeded("seed_model", world.request(context.seed, rows=pool))
     rows, expected = choose(pool, _predicted(seed.answer, SERVED, len(pool)), scenario.rows, context.seed)
     model = Path(seed.files) / Path(world.file).name
     files = dict.fromkeys((world.file, *_model_paths(context, scenario)), model)
     with (
-        lab.mlflow("serving", seeded=seed.store) as server,
-        lab.cell(mlflow=server, files=files) as cell,
+        runtime.mlflow("serving", seeded=seed.store) as server,
+        runtime.cell(mlflow=server, files=files) as cell,
     ):
         return _boot(context, cell, scenario, lambda client: _ask_all(client, scenario, rows, expected))
 
@@ -147,10 +147,10 @@ def _model_paths(context: Context, scenario: Serving) -> tuple[str, ...]:
 
 
 def _serve_without(context: Context, scenario: Serving) -> Served:
-    lab = context.require_lab()
+    runtime = context.require_runtime()
     with (
-        lab.mlflow("serving_without_model") as server,
-        lab.cell(mlflow=server, without=[*scenario.without, *_model_paths(context, scenario)]) as cell,
+        runtime.mlflow("serving_without_model") as server,
+        runtime.cell(mlflow=server, without=[*scenario.without, *_model_paths(context, scenario)]) as cell,
     ):
         return _boot(context, cell, scenario, lambda client: _ask_ready(client, scenario))
 
@@ -288,7 +288,7 @@ def choose(
     dice = random.Random(seed)  # noqa: S311
     share = max(2, count // len(by_class))
     chosen = [pair for some in by_class.values() for pair in dice.sample(some, min(share, len(some)))]
-    for _ in range(_MOST_SHUFFLES):
+    for _ in range(_MAX_SHUFFLES):
         dice.shuffle(chosen)
         # In order of class, a service that sorts or groups its answers would pass.
         if sum(one[1] != other[1] for one, other in itertools.pairwise(chosen)) > len(by_class):

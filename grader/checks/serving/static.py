@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 _LIBRARY = "pydantic"
-_MOST_PATHS = 10
-_MOST_LENGTH = 200
+_MAX_PATHS = 10
+_MAX_LENGTH = 200
 
 
 def model_paths(submission: Submission, start: SourceFile, endings: Sequence[str]) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def model_paths(submission: Submission, start: SourceFile, endings: Sequence[str
     sources = modules(submission, start)
     nodes = (node for module in sources for node in ast.walk(module.tree))
     found = (path for node in nodes for path in _paths(node) if path.endswith(tuple(endings)))
-    paths = (PurePosixPath(path) for path in found if "\0" not in path and len(path) < _MOST_LENGTH)
+    paths = (PurePosixPath(path) for path in found if "\0" not in path and len(path) < _MAX_LENGTH)
     taken = {other for file in submission.files for other in file.parents}
     free = (
         str(path)
@@ -33,7 +33,7 @@ def model_paths(submission: Submission, start: SourceFile, endings: Sequence[str
         # What is there stays what it is: a file where a folder would have to be, or the other way round.
         if path not in taken and not any(parent in submission.files for parent in path.parents)
     )
-    return tuple(dict.fromkeys(free))[:_MOST_PATHS]
+    return tuple(dict.fromkeys(free))[:_MAX_PATHS]
 
 
 def _paths(node: ast.AST) -> Iterator[str]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from grader.checks.mlflow.logged import Logged, Model
     from grader.context import Context
 
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 
 
 @check("training.runs", evidence=Evidence.RUNS)
@@ -137,7 +137,7 @@ def judge_runs(good: Trained) -> Outcome:
             return passed()
         return passed(Finding(message=f"the run was logged to {store} in the workspace", where=called.shown))
     if good.logged:
-        states = ", ".join(f"{each.where}: {each.run.status}" for each in good.logged[:_MOST_NAMED])
+        states = ", ".join(f"{each.where}: {each.run.status}" for each in good.logged[:_MAX_NAMED])
         return failed(
             Finding(
                 message="none of the logged runs is finished",
@@ -197,7 +197,7 @@ def judge_metric(good: Trained, names: Sequence[str], low: float, high: float) -
         Finding(
             message=f"the metric {names[0]} is not a number from {low:g} to {high:g}",
             expected=f"{low:g} to {high:g}",
-            actual=", ".join(f"{value:g}" for value in found[:_MOST_NAMED]),
+            actual=", ".join(f"{value:g}" for value in found[:_MAX_NAMED]),
             where=good.called.shown,
         )
     )
@@ -358,7 +358,7 @@ def judge_picture(good: Trained, shows: str, words: Sequence[str], other_words: 
         Finding(
             message=f"no image of a {shows} is among the artifacts",
             expected=f"an image file such as {shows.replace(' ', '_')}.png",
-            actual=", ".join(picture.path for picture in found[:_MOST_NAMED]) or "no image at all",
+            actual=", ".join(picture.path for picture in found[:_MAX_NAMED]) or "no image at all",
             where=good.called.shown,
         )
     )
@@ -387,7 +387,7 @@ def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:
 
 
 def _some(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)[:_MOST_NAMED])
+    return ", ".join(sorted(names)[:_MAX_NAMED])
 
 
 def _foreign(good: Trained) -> tuple[Logged, Model] | None:

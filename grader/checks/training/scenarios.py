@@ -87,7 +87,7 @@ def _once(context: Context, scenario: Training, situation: str) -> Trained:
 
 
 def _train(context: Context, scenario: Training, situation: str) -> Trained:
-    lab, what = context.require_lab(), script(context.submission, scenario.script)
+    runtime, what = context.require_runtime(), script(context.submission, scenario.script)
     if what is None:
         raise GraderFault(f"there is no {scenario.script} to run")
     # The form of the call was found out on good data; a missing file must not change it.
@@ -96,8 +96,8 @@ def _train(context: Context, scenario: Training, situation: str) -> Trained:
     files = _files(context, scenario, situation)
     without = () if scenario.data in files else (scenario.data,)
     with (
-        lab.mlflow(situation) as server,
-        lab.cell(mlflow=server, files=files, without=without) as cell,
+        runtime.mlflow(situation) as server,
+        runtime.cell(mlflow=server, files=files, without=without) as cell,
     ):
         before = [run.id for run in workspace_runs(cell)]
         called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
-MOST_ACTS = 2_000
+MAX_ACTS = 2_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
     """Everything that the jobs do, in order, found once."""
     return context.memo.once(
         ("workflow.acts", workflow.file.name, workflow.branch),
-        lambda: tuple(itertools.islice(_acts(context.submission, workflow), MOST_ACTS)),
+        lambda: tuple(itertools.islice(_acts(context.submission, workflow), MAX_ACTS)),
     )
 
 

@@ -14,7 +14,7 @@ from grader.checks.workflow import simulation
 from grader.checks.workflow import tools as workflow_tools
 from grader.checks.workflow.actions import Act, acts, matching, uses
 from grader.checks.workflow.deployment import aims_at, deploys
-from grader.checks.workflow.findings import MOST_TRIED, does, let_through, no_job_runs, nowhere, wheres
+from grader.checks.workflow.findings import MAX_TRIED, does, let_through, no_job_runs, nowhere, wheres
 from grader.checks.workflow.tools import ImageWords
 from grader.checks.workflow.triggers import runs_on_push
 from grader.documents import Problem
@@ -274,7 +274,7 @@ def gated(
                 workflow, running, message, [*build, *both] if gates else tests, actions if gates else ()
             )
         # One gate is enough: other tests may well run beside or after.
-        for gate in gates[:MOST_TRIED]:
+        for gate in gates[:MAX_TRIED]:
             reached = simulation.run(workflow, done, branch, gate)
             if not any(act in reached for act in held):
                 return passed()
@@ -365,8 +365,8 @@ def follows(
         later = [act for act in running if deploys(act, commands, deploy_actions, idle)]
         if any(
             simulation.comes_after(workflow, act, one)
-            for act in later[:MOST_TRIED]
-            for one in first[:MOST_TRIED]
+            for act in later[:MAX_TRIED]
+            for one in first[:MAX_TRIED]
         ):
             return passed()
         if not later or not first:

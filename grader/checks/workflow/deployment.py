@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from grader.checks.workflow.facts import Job
     from grader.submission.model import Submission
 
-MOST_MANIFESTS = 50
+MAX_MANIFESTS = 50
 
 
 def deploys(act: Act, commands: Sequence[str], actions: Sequence[str], idle: Sequence[str]) -> bool:
@@ -84,7 +84,7 @@ def _namespaces(submission: Submission, path: str) -> Iterator[str]:
     """The namespaces that manifests below a path are for."""
     start = posixpath.normpath(path)
     names = (name for name in map(str, submission.files) if name == start or name.startswith(start + "/"))
-    for _, name in zip(range(MOST_MANIFESTS), names, strict=False):
+    for _, name in zip(range(MAX_MANIFESTS), names, strict=False):
         file = submission.file(name)
         if file is None or not name.endswith((".yaml", ".yml")) or isinstance(file.yaml, Problem):
             continue

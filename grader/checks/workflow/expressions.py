@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-MOST_CHARACTERS = 2_000
-MOST_NESTING = 30
+MAX_CHARACTERS = 2_000
+MAX_NESTING = 30
 
 _EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{|\}\}).)*+)\}\}", re.DOTALL)
 _TOKEN = re.compile(
@@ -91,7 +91,7 @@ def condition(value: Any, lookup: Lookup, call: Call) -> bool | None:
 
 def evaluate(text: str, lookup: Lookup, call: Call | None = None) -> Any:
     """The value of an expression, `UNKNOWN` where it cannot be known or read."""
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         return UNKNOWN
     try:
         tokens = _tokens(text)
@@ -169,7 +169,7 @@ class _Parser:
         return value
 
     def _single(self, depth: int) -> Any:
-        if depth > MOST_NESTING or self.done:
+        if depth > MAX_NESTING or self.done:
             raise _Unreadable
         kind, content = self._tokens[self._at]
         self._at += 1

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from grader.context import Context
     from grader.submission.model import Submission
 
-MOST_NESTING = 4
+MAX_NESTING = 4
 """How deep workflows and actions are followed into one another; GitHub's own bounds are near."""
-MOST_STEPS = 2_000
-MOST_JOBS = 300
+MAX_STEPS = 2_000
+MAX_JOBS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def needs_of(data: Any) -> tuple[str, ...]:
 class _Reader:
     def __init__(self, submission: Submission) -> None:
         self._submission = submission
-        self._left = MOST_STEPS
-        self._jobs_left = MOST_JOBS
+        self._left = MAX_STEPS
+        self._jobs_left = MAX_JOBS
 
     def jobs(
         self,
@@ -160,7 +160,7 @@ class _Reader:
         needs = (*above, *(prefix + name for name in needs_of(job)))
         own = (*conditions, *([job["if"]] if "if" in job else []))
         called = self._workflow(job.get("uses"))
-        if called is not None and prefix.count("/") < MOST_NESTING:
+        if called is not None and prefix.count("/") < MAX_NESTING:
             inputs = _inputs(called[1].data, scope.texts(job.get("with")))
             inner = Scope(inputs=inputs, branch=scope.branch)
             yield from self.jobs(*called, inner, f"{prefix}{key}/", needs, own)
@@ -210,7 +210,7 @@ class _Reader:
                 continue
             step = _step(file, document.line(*place, index), data, scope, defaults)
             action = self._action(data.get("uses"))
-            if action is None or depth >= MOST_NESTING:
+            if action is None or depth >= MAX_NESTING:
                 run = document.line(*place, index, "run") if step.script else None
                 yield step if run is None else replace(step, where=file.where(run), line=run)
                 continue

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from grader.checks.workflow.actions import Act
     from grader.checks.workflow.facts import Workflow
 
-MOST_TRIED = 50
+MAX_TRIED = 50
 """How many acts of a kind are tried out: no honest workflow comes near it."""
 
 
@@ -47,8 +47,8 @@ def let_through(workflow: Workflow, gates: Sequence[Act], held: Sequence[Act]) -
     expected = "no image is pushed where a test fails"
     before = [
         gate
-        for gate in gates[:MOST_TRIED]
-        if any(simulation.comes_after(workflow, act, gate) for act in held[:MOST_TRIED])
+        for gate in gates[:MAX_TRIED]
+        if any(simulation.comes_after(workflow, act, gate) for act in held[:MAX_TRIED])
     ]
     if not before:
         message = "the image is made without waiting for the tests"

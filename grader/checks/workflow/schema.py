@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from jsonschema.protocols import Validator
 
-MOST_ERRORS = 5
-MOST_MESSAGE = 300
-MOST_PLACES = 5_000
+MAX_ERRORS = 5
+MAX_MESSAGE = 300
+MAX_PLACES = 5_000
 _SCHEMA = "builtin_schemas/vendor/github-workflows.json"
 
 
@@ -32,10 +32,10 @@ def problems(workflow: Workflow) -> Iterator[Finding]:
     for key, line in workflow.document.duplicates:
         yield Finding(message=f"{key[:80]} stands twice in one mapping", where=workflow.file.where(line))
     errors = _validator().iter_errors(as_json(workflow.data))
-    for _, error in zip(range(MOST_ERRORS), errors, strict=False):
+    for _, error in zip(range(MAX_ERRORS), errors, strict=False):
         path = tuple(error.absolute_path)
         yield Finding(
-            message=f"not a valid workflow: {_deepest(error)[:MOST_MESSAGE]}",
+            message=f"not a valid workflow: {_deepest(error)[:MAX_MESSAGE]}",
             where=workflow.where(*path),
             detail=".".join(map(str, path)),
         )
@@ -49,19 +49,19 @@ def _expressions(workflow: Workflow) -> Iterator[Finding]:
         Finding(
             message=f"an expression of GitHub's has no {sign}",
             expected="'text' in single quotes, and == to compare",
-            actual=text[:MOST_MESSAGE],
+            actual=text[:MAX_MESSAGE],
             where=workflow.where(*path),
         )
         for path, text in _texts(workflow.data)
         if (sign := foreign(text, whole=path[-1] == "if"))
     )
-    yield from islice(found, MOST_ERRORS)
+    yield from islice(found, MAX_ERRORS)
 
 
 def _texts(data: Any) -> Iterator[tuple[tuple[Hashable, ...], str]]:
     """Every text of a workflow, and its path."""
     waiting: list[tuple[tuple[Hashable, ...], Any]] = [((), data)]
-    for _ in range(MOST_PLACES):
+    for _ in range(MAX_PLACES):
         if not waiting:
             return
         path, value = waiting.pop()

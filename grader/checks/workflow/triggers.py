@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-MOST_CHARACTERS = 250
+MAX_CHARACTERS = 250
 """Longer than any branch name, so longer than any use."""
-MOST_STARS = 8
+MAX_STARS = 8
 
 
 def runs_on_push(on: Any, branch: str) -> bool:
@@ -49,7 +49,7 @@ def _included(patterns: list[str], branch: str) -> bool:
 
 def _matches(pattern: str, branch: str) -> bool:
     """GitHub's filter patterns: `*`, `**`, `?` and `+` (of what stands before), `[]`."""
-    if len(pattern) > MOST_CHARACTERS:
+    if len(pattern) > MAX_CHARACTERS:
         return False
     pieces: list[str] = []
     for token in re.findall(r"\*\*+|\[[^\]]+\]|\\.|.", pattern, re.DOTALL):
@@ -61,7 +61,7 @@ def _matches(pattern: str, branch: str) -> bool:
             pieces.append("[" + re.sub(r"([\\^\[])", r"\\\1", token[1:-1]) + "]")
         else:
             pieces.append(re.escape(token.removeprefix("\\") or token))
-    if sum(piece.endswith("*") for piece in pieces) > MOST_STARS:
+    if sum(piece.endswith("*") for piece in pieces) > MAX_STARS:
         return False
     try:
         return re.fullmatch("".join(pieces), branch) is not None

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from grader.documents import SourceFile
     from grader.submission.model import Submission
 
-MOST_DEPTH = 25
+MAX_DEPTH = 25
 """How many names and operations are followed to a constant."""
-MOST_LENGTH = 10_000
+MAX_LENGTH = 10_000
 """Characters of a text, or elements of a list, that are put together."""
 
 _PLAIN: Mapping[str, Callable[[Any], Any]] = {
@@ -187,7 +187,7 @@ class Module:
                 return None
             owner = self._owners.get(owner)
 
-    def constant(self, node: ast.AST, depth: int = MOST_DEPTH) -> Any:
+    def constant(self, node: ast.AST, depth: int = MAX_DEPTH) -> Any:
         """The only value that an expression can have, as far as the sources tell, or UNKNOWN."""
         if depth <= 0:
             return UNKNOWN
@@ -198,7 +198,7 @@ class Module:
             value = self._constant(node, depth - 1)
         except (TypeError, ValueError, ArithmeticError, KeyError, IndexError, RecursionError):
             value = UNKNOWN
-        if isinstance(value, str | list | tuple) and len(value) > MOST_LENGTH:
+        if isinstance(value, str | list | tuple) and len(value) > MAX_LENGTH:
             value = UNKNOWN
         self._values[node] = value
         return value

@@ -14,8 +14,8 @@ _HEADER = "Traceback (most recent call last):"
 _FRAME = re.compile(r'^  File "(?P<path>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?$')
 _EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
 _FOREIGN = {"site-packages", "dist-packages", ".venv", "venv"}
-MOST_FRAMES = 8
-_MOST_MESSAGE = 400
+MAX_FRAMES = 8
+_MAX_MESSAGE = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Traceback:
     @property
     def summary(self) -> str:
         """`KeyError: 'target'`."""
-        said = " ".join(self.message.split())[:_MOST_MESSAGE]
+        said = " ".join(self.message.split())[:_MAX_MESSAGE]
         return f"{self.exception}: {said}" if said else self.exception
 
 
@@ -60,7 +60,7 @@ def last_traceback(text: str, roots: Iterable[str]) -> Traceback | None:
         exception=match["name"].rpartition(".")[2],
         message="\n".join([match["message"] or "", *more]).strip(),
         where=frames[-1][0] if frames else "",
-        text="\n".join([*(line for _, shown in frames[-MOST_FRAMES:] for line in shown), lines[end], *more]),
+        text="\n".join([*(line for _, shown in frames[-MAX_FRAMES:] for line in shown), lines[end], *more]),
         last=not any(line.strip() for line in lines[end + 1 + len(more) :]),
     )
 
@@ -83,7 +83,7 @@ def _message_lines(lines: list[str]) -> list[str]:
     for line in lines[:6]:
         if not line.strip():
             break
-        more.append(line[:_MOST_MESSAGE])
+        more.append(line[:_MAX_MESSAGE])
     return more
 
 
@@ -95,7 +95,7 @@ def _own_frames(lines: list[str], roots: tuple[str, ...]) -> list[tuple[str, lis
         match = _FRAME.match(line)
         if match is None:
             if current is not None:
-                current.append(line[:_MOST_MESSAGE])
+                current.append(line[:_MAX_MESSAGE])
             continue
         inside = _inside(match["path"], roots)
         current = None

@@ -21,7 +21,7 @@ from grader.readers.makefile import recipe
 from grader.readers.precommit import CONFIGURATION, list_hooks
 from grader.readers.python.module import Module
 from grader.readers.shell.containers import contained
-from grader.readers.shell.parser import MOST_CHARACTERS, SHELLS, Command, commands, script_file
+from grader.readers.shell.parser import MAX_CHARACTERS, SHELLS, Command, commands, script_file
 from grader.readers.shell.sources import started
 from grader.readers.shell.wrappers import is_assignment
 
@@ -219,7 +219,7 @@ class _Follower:
         file = self._files.find(path if "/" in name or command.program in _READERS else "")
         file = file or self._files.find(self._files.program(name, folder))
         given = command.arguments[1:] if command.arguments[:1] == (name,) else command.arguments
-        text = "" if file is None or file.path.suffix == ".py" else _text(file)[:MOST_CHARACTERS]
+        text = "" if file is None or file.path.suffix == ".py" else _text(file)[:MAX_CHARACTERS]
         for spelling in _ALL_ARGUMENTS:
             text = text.replace(spelling, shlex.join(given)[:MAX_GIVEN], 3)
         return text, given

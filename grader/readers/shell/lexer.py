@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_EXPANDED = 2_000
+MAX_EXPANDED = 2_000
 """The longest word that variables may grow to: beyond, they stay as written."""
 
 _OPERATOR = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||[<>]|\|\||\|&|\||&&|&|;;&|;;|;&|;|\(|\)|\n")
@@ -190,7 +190,7 @@ class Lexer:
             self._advance(end)
         elif variable := _VARIABLE.match(self._text, start):
             value = self._variables.get(variable[1] or variable[2], variable[3])
-            if value is None or len(value) > MOST_EXPANDED:
+            if value is None or len(value) > MAX_EXPANDED:
                 reading.add(variable[0], quoted=quoted)
             else:
                 reading.expand(value, quoted=quoted)
@@ -254,7 +254,7 @@ class _Reading:
 
     def expand(self, value: str, *, quoted: bool) -> None:
         """A variable's value: unquoted, blanks in it part words."""
-        if self._length + len(value) > MOST_EXPANDED:
+        if self._length + len(value) > MAX_EXPANDED:
             return
         if quoted:
             self.add(value, quoted=True)

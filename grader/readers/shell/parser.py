@@ -15,9 +15,9 @@ from grader.readers.shell.wrappers import is_assignment, unwrap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST_CHARACTERS = 100_000
+MAX_CHARACTERS = 100_000
 """The longest script that is read to its end."""
-MOST_NESTING = 6
+MAX_NESTING = 6
 """How deep `sh -c` and `$(…)` are followed."""
 
 _OPENERS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "time"})
@@ -134,7 +134,7 @@ def commands(script: str, environment: Mapping[str, str] | None = None) -> tuple
 
 def _read(script: str, variables: dict[str, str], depth: int) -> tuple[Command, ...]:
     parser = _Parser(variables, depth)
-    for token in Lexer(script[:MOST_CHARACTERS], variables):
+    for token in Lexer(script[:MAX_CHARACTERS], variables):
         parser.take(token)
     return parser.finish()
 
@@ -263,7 +263,7 @@ class _Parser:
                 self._exported[name] = self._variables[name]
 
     def _substituted(self, word: Word) -> tuple[Command, ...]:
-        if self._depth >= MOST_NESTING:
+        if self._depth >= MAX_NESTING:
             return ()
         return tuple(
             _moved(command, word.line)
@@ -319,7 +319,7 @@ class _Parser:
     def _scripted(self, command: Command) -> tuple[Command, ...]:
         """The commands of `sh -c '…'`, `eval '…'`, `bash <<EOF`."""
         script = _script_of(command)
-        if not script or self._depth >= MOST_NESTING:
+        if not script or self._depth >= MAX_NESTING:
             return ()
         inner = _read(script, self._variables | dict(command.environment), self._depth + 1)
         return tuple(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCRIPTS = ("*.sh", "*.bash", "*.zsh")
 RECIPES = ("Makefile", "makefile", "GNUmakefile", "*.mk")
 NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "README", "COMMANDS", "commands")
-MOST_FILES = 300
+MAX_FILES = 300
 MAX_CHARACTERS = 256_000
 """Characters of one file of notes that are read."""
 MAX_LINE = 2_000
@@ -73,7 +73,7 @@ Script = tuple[str, int]
 
 def scripts(submission: Submission) -> Iterator[tuple[SourceFile, Script]]:
     """Everything in a submission that reads as shell commands somebody ran or would run."""
-    for file in submission.matching("*")[:MOST_FILES]:
+    for file in submission.matching("*")[:MAX_FILES]:
         if ".git" in file.path.parts:
             continue
         for script in of(file):

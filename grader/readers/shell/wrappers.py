@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_WRAPPERS = 20
+MAX_WRAPPERS = 20
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=", re.ASCII)
 _VERSIONED = re.compile(r"(python|pip|pypy)\d*(?:\.\d+)*t?(?:\.exe)?")
 _ALIASES = {"py.test": "pytest", "pytest-3": "pytest", "py": "python"}
@@ -102,7 +102,7 @@ def unwrap(words: Sequence[str]) -> Unwrapped:
     """Take off the wrappers, however many."""
     rest, environment = list(words), dict[str, str]()
     module = False
-    for _ in range(MOST_WRAPPERS):
+    for _ in range(MAX_WRAPPERS):
         inner = _inside(rest, environment)
         if not inner:
             break

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 RECIPE = "3"
 """Change it when the way of building changes, so that what older graders built is not used."""
 _INCLUDES = ("-r", "--requirement")
-_MOST_INCLUDES = 20
+_MAX_INCLUDES = 20
 MAX_PACKAGES = 2000
 """Of a lock: each is asked of the index, and no exam needs a quarter of them."""
-_MOST_SHOWN = 5
+_MAX_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +140,8 @@ def _installable(submission: Submission, file: SourceFile) -> tuple[tuple[Line, 
             )
         elif line.requirement:
             kept.append(line)
-    if (more := len(left_out) - _MOST_SHOWN) > 0:
-        left_out[_MOST_SHOWN:] = [f"and {more} more lines like these"]
+    if (more := len(left_out) - _MAX_SHOWN) > 0:
+        left_out[_MAX_SHOWN:] = [f"and {more} more lines like these"]
     return tuple(kept), tuple(left_out)
 
 
@@ -156,7 +156,7 @@ def _lines(submission: Submission, file: SourceFile, seen: list[PurePosixPath]) 
             continue
         path = _beside(file.path, line.value)
         included = submission.file(path) if path else None
-        if included is None or path in seen or len(seen) > _MOST_INCLUDES:
+        if included is None or path in seen or len(seen) > _MAX_INCLUDES:
             yield file.name, Line(number=line.number, raw=line.raw, error="there is no such file")
             continue
         seen.append(included.path)

@@ -41,7 +41,7 @@ _LEAST_FREE_BYTES = 200 * 2**20
 _TIMEOUT = 1800
 """A first install downloads several hundred megabytes, on some machines slowly."""
 _COMPILE_SECONDS = 600
-_MOST_CAUSE = 500
+_MAX_CAUSE = 500
 _ABOUT = (
     "import json, platform, sys;"
     "print(json.dumps([platform.python_version(), getattr(sys, '_base_executable', '')]))"
@@ -53,7 +53,7 @@ class Refused(Exception):  # noqa: N818
 
     def __init__(self, output: str) -> None:
         self.output = output
-        super().__init__(_cause(output)[:_MOST_CAUSE])
+        super().__init__(_cause(output)[:_MAX_CAUSE])
 
 
 class NotBuilt(Refused):

@@ -38,7 +38,7 @@ BUILD_TOOLS = (
 """What source packages of pure Python ask for; a build has no network to fetch more."""
 _LARGEST = 200 * 2**20
 _LARGEST_UNPACKED = 2**30
-_MOST_FILES = 50_000
+_MAX_FILES = 50_000
 _CHUNK = 2**16
 _LIMITS = Limits(
     cpu_seconds=600, wall_seconds=300, workspace_bytes=2**30, file_bytes=_LARGEST, scratch_bytes=2**30
@@ -85,7 +85,7 @@ class WheelBuilder:
                 raise _not_built(package, f"building it {done.describe()}\n{done.tail()}")
             # Whatever lies there now was put there by the package's own code.
             tree = open_tree(sandbox.workspace)
-            built = [entry.path for entry in tree.walk(budget=Budget(entries=_MOST_FILES, depth=0))]
+            built = [entry.path for entry in tree.walk(budget=Budget(entries=_MAX_FILES, depth=0))]
             wheels = [name for name in built if _is_wheel_of(name, package)]
             content = tree.read(wheels[0], _LARGEST) if len(wheels) == 1 else None
         if content is None:
@@ -160,7 +160,7 @@ def _repack(content: bytes, target: Path) -> None:
     left = _LARGEST_UNPACKED
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "x") as new:
         members = [member for member in old.infolist() if not member.is_dir()]
-        if len(members) > _MOST_FILES or len({member.filename for member in members}) < len(members):
+        if len(members) > _MAX_FILES or len({member.filename for member in members}) < len(members):
             raise ValueError("it has too many files, or two of a name")
         for member in members:
             copy = zipfile.ZipInfo(member.filename, member.date_time)

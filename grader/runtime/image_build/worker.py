@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import docker
 
 BUILT, FAILED, UNDECIDED = "built", "failed", "undecided"
-MOST_TAIL = 8_000
+MAX_TAIL = 8_000
 CONTROL_SECONDS = 180
 NETWORK = "GRADER_BUILD_NETWORK"
 """The network that builds get instead of the engine's usual one, such as one that leads to a mirror only."""
@@ -142,7 +142,7 @@ class _Output:
     def add(self, text: str) -> bool:
         """Whether that is still within bounds."""
         self._count += len(text)
-        self.tail = (self.tail + text)[-MOST_TAIL:]
+        self.tail = (self.tail + text)[-MAX_TAIL:]
         return self._count <= self._most
 
     def limit(self) -> Result:

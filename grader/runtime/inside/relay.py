@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 CHUNK = 2**16
-MOST_CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 """At a time, for each listening socket; the next wait in its queue until one ends."""
 RETRY_SECONDS = 0.05
 LISTENING = "0A"  # the state's code in /proc/net/tcp
@@ -217,7 +217,7 @@ class _Loop:
             self._server.close()
 
     def _turn(self) -> bool:
-        self._listen(len(self._pairs) < MOST_CONNECTIONS and time.monotonic() >= self._rest)
+        self._listen(len(self._pairs) < MAX_CONNECTIONS and time.monotonic() >= self._rest)
         for number, events in self._events.poll(self._patience()):
             if number == self._server.fileno():
                 if events & select.EPOLLHUP or not self._accept():

@@ -48,8 +48,8 @@ for _name in (
 sys.path[:] = PATH
 
 Orders = dict[str, Any]
-MOST_DESCRIPTORS = 16
-MOST_COPIED = 8 << 20
+MAX_DESCRIPTORS = 16
+MAX_COPIED = 8 << 20
 MADV_COLLAPSE = 25
 COVER = "/grader"
 INTEGER = struct.Struct("!I")
@@ -106,7 +106,7 @@ def main() -> int:
     collapse()
     control.send(json.dumps(told).encode())
     while True:
-        message, ancillary, _, _ = control.recvmsg(64, socket.CMSG_SPACE(MOST_DESCRIPTORS * 4))
+        message, ancillary, _, _ = control.recvmsg(64, socket.CMSG_SPACE(MAX_DESCRIPTORS * 4))
         if not message:
             return 0
         descriptors = received(ancillary)
@@ -237,7 +237,7 @@ def remembered(home: str) -> dict[str, bytes]:
             path = os.path.join(top, name)
             if os.path.isfile(path) and not os.path.islink(path):
                 size += os.path.getsize(path)
-                if size > MOST_COPIED:
+                if size > MAX_COPIED:
                     return {}
                 with open(path, "rb") as file:
                     found[path] = file.read()

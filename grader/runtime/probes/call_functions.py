@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 MOST = 200
-MOST_DEPTH = 6
-MOST_CHARACTERS = 200_000
+MAX_DEPTH = 6
+MAX_CHARACTERS = 200_000
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def said(value: Any, depth: int = 0) -> Iterator[str]:
     """A returned value as lines of text."""
-    if depth > MOST_DEPTH or value is None:
+    if depth > MAX_DEPTH or value is None:
         return
     if hasattr(value, "info") and hasattr(value.info, "run_id"):
         metrics = getattr(getattr(value, "data", None), "metrics", {})
@@ -65,7 +65,7 @@ def call(function: Callable[[], Any], name: str) -> dict[str, str]:
     told = {"function": name, "returned": "", "error": ""}
     try:
         lines = itertools.islice(said(function()), MOST * 20)
-        told["returned"] = "\n".join(lines)[:MOST_CHARACTERS]
+        told["returned"] = "\n".join(lines)[:MAX_CHARACTERS]
     except BaseException as error:  # also an exit: the next function has its own chance
         traceback.print_exc()
         told["error"] = summary(error)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Models are loaded in whatever format their script chose; the sandbox is the protection here.
 os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
 warnings.simplefilter("ignore")
-MOST_DEPTH = 6
+MAX_DEPTH = 6
 
 
 def load_mlflow(path: str) -> Any:
@@ -64,7 +64,7 @@ def _skops(path: str) -> Any:
 
 def unwrapped(model: Any) -> Any:
     """What a dict, a tuple or a list around the model holds, until something predicts."""
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         if hasattr(model, "predict"):
             return model
         inner = list(model.values()) if isinstance(model, dict) else []

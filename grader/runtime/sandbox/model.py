@@ -115,7 +115,7 @@ class Run:
     def tail(self, lines: int = 30) -> str:
         """The end of what it wrote (errors last), without what could disturb a terminal."""
         text = "\n".join(filter(None, (self.stdout.rstrip(), self.stderr.rstrip())))
-        return "\n".join(plain(text[-MOST_TAIL:]).splitlines()[-lines:])
+        return "\n".join(plain(text[-MAX_TAIL:]).splitlines()[-lines:])
 
 
 _STOPPED = {
@@ -128,7 +128,7 @@ _STOPPED = {
 }
 
 
-MOST_TAIL = 10_000
+MAX_TAIL = 10_000
 """Characters: a line may be as long as all that a program wrote."""
 
 

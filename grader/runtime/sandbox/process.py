@@ -26,11 +26,11 @@ START_SECONDS = 60
 KILL_SECONDS = 5
 """How long a killed process tree may take to be gone before what holds it is killed too."""
 DRAIN_SECONDS = 1
-MOST_STATUS = 2**16
+MAX_STATUS = 2**16
 """Bytes that a process may tell of itself: three short lines, but for error messages."""
-MOST_ERROR = 1000
-MOST_CPU_SECONDS = 1e9
-MOST_SIGNAL, MOST_RETURNCODE = 64, 255
+MAX_ERROR = 1000
+MAX_CPU_SECONDS = 1e9
+MAX_SIGNAL, MAX_RETURNCODE = 64, 255
 _BY_SIGNAL: Mapping[int, Ended] = {signal.SIGXCPU: Ended.CPU_LIMIT, signal.SIGXFSZ: Ended.DISK_LIMIT}
 
 
@@ -327,9 +327,9 @@ def _is_whole(value: object, least: int, most: int) -> bool:
 
 _FACTS: Mapping[str, Callable[[object], bool]] = {
     "started": lambda value: _is_whole(value, 1, 2**31),
-    "ended": lambda value: _is_whole(value, -MOST_SIGNAL, MOST_RETURNCODE),
-    "cpu_seconds": lambda value: type(value) in {int, float} and 0 <= value <= MOST_CPU_SECONDS,  # type: ignore[operator]
-    "error": lambda value: isinstance(value, str) and 0 < len(value) <= MOST_ERROR,
+    "ended": lambda value: _is_whole(value, -MAX_SIGNAL, MAX_RETURNCODE),
+    "cpu_seconds": lambda value: type(value) in {int, float} and 0 <= value <= MAX_CPU_SECONDS,  # type: ignore[operator]
+    "error": lambda value: isinstance(value, str) and 0 < len(value) <= MAX_ERROR,
 }
 """What a process may tell of itself: candidate code may have got hold of the way on which it does."""
 
@@ -340,7 +340,7 @@ class _Lines:
     def __init__(self, learn: Callable[[Mapping[str, Any]], None]) -> None:
         self._learn = learn
         self._rest = b""
-        self._room = MOST_STATUS
+        self._room = MAX_STATUS
 
     def feed(self, data: bytes) -> None:
         """Take what was just read."""

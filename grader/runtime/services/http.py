@@ -18,8 +18,8 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MOST_BYTES = 16 * 2**20
-MOST_SECONDS = 60
+MAX_BYTES = 16 * 2**20
+MAX_SECONDS = 60
 """For a request as a whole, whatever its timeout allows for each read."""
 DEADLINE = "deadline"
 """The extension of a request that says when its answer, those of its redirects included, has to be there."""
@@ -37,13 +37,13 @@ class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, until: float) -> None:
         self._stream = stream
         self._until = until
-        self._left = MOST_BYTES
+        self._left = MAX_BYTES
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._stream.read(max_bytes, self._remaining(timeout, httpcore.ReadTimeout))
         self._left -= len(data)
         if self._left < 0:
-            raise httpcore.ReadError(f"the answer has more than {MOST_BYTES} bytes")
+            raise httpcore.ReadError(f"the answer has more than {MAX_BYTES} bytes")
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -131,7 +131,7 @@ class _Transport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
-        seconds = min(timeouts.get("read") or MOST_SECONDS, MOST_SECONDS)
+        seconds = min(timeouts.get("read") or MAX_SECONDS, MAX_SECONDS)
         until = min(time.monotonic() + seconds, request.extensions.get(DEADLINE, math.inf))
         backend = _Backend(self._socket, until)
         pool = httpcore.ConnectionPool(PLAIN, max_keepalive_connections=0, network_backend=backend)

@@ -28,8 +28,8 @@ _SCRIPT = Path(s3_server.__file__)
 _START_SECONDS = 120
 """Importing the server takes half a second of computing; machines may be busy."""
 _TAIL = 4000
-_MOST_KEYS = 1000
-_MOST_ANSWER = s3_server.MOST_STORED
+_MAX_KEYS = 1000
+_MAX_ANSWER = s3_server.MAX_STORED
 _NAME = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 """Of a bucket, as S3 has it; the server is less strict."""
 _ANYBODY = "AWS4-HMAC-SHA256 Credential=grader/20260101/us-east-1/s3/aws4_request"
@@ -87,7 +87,7 @@ class ObjectStore:
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """The keys of a bucket that begin so, in order; as many as one answer names."""
-        query = f"list-type=2&encoding-type=url&max-keys={_MOST_KEYS}&prefix={quote(prefix, safe='')}"
+        query = f"list-type=2&encoding-type=url&max-keys={_MAX_KEYS}&prefix={quote(prefix, safe='')}"
         answer = self._ask_again("GET", f"/{quote(bucket, safe='')}?{query}")
         if answer.status != 200 or s3_server.ENTITIES in answer.content:
             return []
@@ -124,7 +124,7 @@ class ObjectStore:
                 content = bytearray()
                 for chunk in response.iter_raw():
                     content += chunk
-                    if len(content) > _MOST_ANSWER:
+                    if len(content) > _MAX_ANSWER:
                         return _NONE
                 return _Answer(response.status_code, bytes(content))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -167,7 +167,7 @@ def _try_empty(directory: Path, bwrap: Wall | None) -> None:
 
 
 def _tail(log: Path) -> str:
-    content = open_tree(log.parent).read(log.name, 2 * s3_server.MOST_LOG) or b""
+    content = open_tree(log.parent).read(log.name, 2 * s3_server.MAX_LOG) or b""
     return content[-_TAIL:].decode("utf-8", "replace")
 
 

@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 SOCKET = "s3.sock"
 OWN_SOCKET = "own.sock"
 
-MOST_STORED = 256 * 2**20
+MAX_STORED = 256 * 2**20
 """Bytes that one server takes in all: it keeps them in memory."""
 REQUEST_BYTES = 2**14
 """What a request that changes something counts besides its body: a key, a part or a tag has no body."""
-MOST_COMMAND = 2**20
+MAX_COMMAND = 2**20
 """Bytes of a body that is no object: S3 itself takes a thousand keys in one."""
-MOST_HEADERS = 2**16
-MOST_CONNECTIONS = 256
+MAX_HEADERS = 2**16
+MAX_CONNECTIONS = 256
 """At a time; a candidate's further ones are told to come back later, as S3 would."""
 HEADER_SECONDS = 60.0
 REQUEST_SECONDS = 300.0
 """From the headers to the end of the answer; machines may be busy."""
-MOST_RESIDENT = 3 * 2**29
+MAX_RESIDENT = 3 * 2**29
 """Bytes of memory beyond which nothing of a candidate's is looked at: copies and parts have no bodies."""
-MOST_MEMORY = 4 * 2**30
+MAX_MEMORY = 4 * 2**30
 """Of addresses."""
-MOST_CPU_SECONDS = 900
-MOST_LOG = 2**24
+MAX_CPU_SECONDS = 900
+MAX_LOG = 2**24
 THREAD_STACK = 2**20
 CHUNK = 2**16
 
@@ -59,7 +59,7 @@ BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nRetry-After: 1\r\nConnec
 DATA_WORDS = {"partnumber", "uploadid", "x-id"}
 """What the query of a request may name that puts an object or a part of one."""
 ENTITIES = b"<!DOCTYPE"
-MOST_DIGITS = 15
+MAX_DIGITS = 15
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -76,7 +76,7 @@ class Bounded:
         status = self._refusal(environ) or take_body(environ)
         # One at a time, so that each meets the memory that those before it have used.
         with self._lock:
-            if not status and resident() <= MOST_RESIDENT:
+            if not status and resident() <= MAX_RESIDENT:
                 return self._app(environ, start_response)
         start_response(status or "503 Slow Down", [("Content-Length", "0"), ("Connection", "close")])
         return []
@@ -86,9 +86,9 @@ class Bounded:
         length = environ.get("CONTENT_LENGTH") or "0"
         # Endless, or of endless digits.
         endless = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-        if endless or not (length.isascii() and length.isdecimal()) or len(length) > MOST_DIGITS:
+        if endless or not (length.isascii() and length.isdecimal()) or len(length) > MAX_DIGITS:
             return "411 Length Required"
-        if int(length) > MOST_COMMAND and not puts_data(environ):
+        if int(length) > MAX_COMMAND and not puts_data(environ):
             return "413 Content Too Large"
         return (
             "" if self._take(int(length), environ.get("REQUEST_METHOD", "")) else "507 Insufficient Storage"
@@ -96,7 +96,7 @@ class Bounded:
 
     def _take(self, size: int, method: str) -> bool:
         with self._counting:
-            if self._stored + size > MOST_STORED:
+            if self._stored + size > MAX_STORED:
                 return False
             self._stored += size + (0 if method in ("GET", "HEAD") else REQUEST_BYTES)
         return True
@@ -135,7 +135,7 @@ class Stream(io.RawIOBase):
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._left: int | None = MOST_HEADERS
+        self._left: int | None = MAX_HEADERS
         self._deadline = time.monotonic() + HEADER_SECONDS
 
     def end_headers(self) -> None:
@@ -212,7 +212,7 @@ def make_server(app: Callable[..., Iterable[bytes]], listener: int) -> Any:
     """A server on a socket that listens already."""
     from werkzeug.serving import ThreadedWSGIServer
 
-    free = threading.Semaphore(MOST_CONNECTIONS)
+    free = threading.Semaphore(MAX_CONNECTIONS)
 
     class Server(ThreadedWSGIServer):
         """Takes so many connections at a time and no more."""
@@ -278,9 +278,9 @@ def listen(directory: str, name: str) -> int:
 def limit() -> None:
     """What the server may use of the machine."""
     for which, most in (
-        (resource.RLIMIT_AS, MOST_MEMORY),
-        (resource.RLIMIT_CPU, MOST_CPU_SECONDS),
-        (resource.RLIMIT_FSIZE, MOST_LOG),
+        (resource.RLIMIT_AS, MAX_MEMORY),
+        (resource.RLIMIT_CPU, MAX_CPU_SECONDS),
+        (resource.RLIMIT_FSIZE, MAX_LOG),
         (resource.RLIMIT_CORE, 0),
     ):
         hard = resource.getrlimit(which)[1]

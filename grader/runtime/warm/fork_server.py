@@ -33,8 +33,8 @@ CONTROL = "/grader/control"
 IMPORT_SECONDS = 180
 ANSWER_SECONDS = 30
 TICK = 0.1
-MOST_ANSWER = 2**20
-MOST_COMPLAINT = 1000
+MAX_ANSWER = 2**20
+MAX_COMPLAINT = 1000
 CREDENTIALS = struct.Struct("3i")
 LIMITS = Limits(
     cpu_seconds=10**6,
@@ -81,7 +81,7 @@ class Zygote:
             self._undo.callback(process.stop)
             try:
                 self._control = self._undo.enter_context(_accept(server, process))
-                told = _imported(self._control.recv(MOST_ANSWER))
+                told = _imported(self._control.recv(MAX_ANSWER))
             except (OSError, ValueError, RecursionError) as error:
                 self.close()
                 raise Unavailable(f"the imports did not come to an end: {process.output()[-500:]}") from error
@@ -192,7 +192,7 @@ class Zygote:
         ports = _owners(listeners, undo)
         told = json.loads(answer)
         if not isinstance(told, dict) or "ready" not in told:
-            raise OSError(str(told)[:MOST_COMPLAINT])
+            raise OSError(str(told)[:MAX_COMPLAINT])
         if any(port not in job.outbound for _, port in ports):
             raise OSError("it listens where nothing was asked for")
         for server, port in ports:

@@ -37,9 +37,9 @@ READ_AT_START = (
 """Variables that programs and libraries look at once, when they start or are imported."""
 MINDFUL = frozenset({"pytest"})
 """Programs that behave otherwise when others' modules were imported before them."""
-MOST_SOURCE = 2**20
+MAX_SOURCE = 2**20
 ROUNDS = 3
-MOST_FILES = 5000
+MAX_FILES = 5000
 _NO_PACKAGES = frozenset({"__pycache__", ".dvc", ".git", ".venv"})
 LONGEST_WAIT = 30.0
 """Seconds; the imports take five on an idle machine."""
@@ -214,12 +214,12 @@ def _script(job: Job) -> bytes | None:
     path = PurePosixPath(job.argv[1])
     if path.is_relative_to(WORKSPACE):
         path = path.relative_to(WORKSPACE)
-    return None if path.is_absolute() else open_tree(job.workspace).read(path, MOST_SOURCE)
+    return None if path.is_absolute() else open_tree(job.workspace).read(path, MAX_SOURCE)
 
 
 def _shadows(workspace: Tree, modules: frozenset[str]) -> bool:
     """Whether a file of the workspace bears the name of something imported, and would have come first."""
-    budget = Budget(entries=MOST_FILES)
+    budget = Budget(entries=MAX_FILES)
     for entry in workspace.walk(budget=budget, skip=_NO_PACKAGES):
         *folders, name = entry.path.split("/")
         if any(folder.startswith(".") for folder in folders):

@@ -15,7 +15,7 @@ from grader.context import Context, Memo
 from grader.results import Evidence, Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from tests.builders import decide, make_context
-from tests.checks.laboratory import laboratory, lost, names, parameters
+from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -402,7 +402,7 @@ model.fit(known.drop(columns="target").astype(float), known.target)""",
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """One submission with every variant in it, so that its seeds are made once."""
     root = tmp_path_factory.mktemp("variants")
-    with laboratory(
+    with live_context(
         root, {name: source for name, (source, _) in VARIANTS.items()}, deliverables={}
     ) as context:
         yield context

@@ -27,14 +27,14 @@ PATHS = tuple(
     ids=["many parts", "many choices", "many stars", "many patterns", "many dirs"],
 )
 def test_patterns_without_end(patterns: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_context, "MOST_STEPS", 200_000)
+    monkeypatch.setattr(build_context, "MAX_STEPS", 200_000)
     context = BuildContext(PATHS, ignore_patterns("\n".join(patterns)))
     with pytest.raises(TooMuch, match="more than 200,000 steps"):
         _ = context.files
 
 
 def test_sources_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build_context, "MOST_STEPS", 200_000)
+    monkeypatch.setattr(build_context, "MAX_STEPS", 200_000)
     context = BuildContext(PATHS)
 
     def ask() -> None:

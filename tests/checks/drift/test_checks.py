@@ -11,7 +11,7 @@ from grader.readers.python.tracebacks import last_traceback
 from grader.results import Evidence, Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from tests.builders import decide, make_context
-from tests.checks.laboratory import laboratory, lost, parameters
+from tests.checks.live import live_context, lost, parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,5 +236,5 @@ if report.as_dict()["metrics"][0]["result"]["dataset_drift"]:
 def test_real_scripts(root: Path, name: str) -> None:
     source, expected = VARIANTS[name]
     deliverables = {"drift": "src/detect_drift.py"}
-    with laboratory(root, {"src/detect_drift.py": source}, deliverables=deliverables) as context:
+    with live_context(root, {"src/detect_drift.py": source}, deliverables=deliverables) as context:
         assert set(lost(context, "6.2")) == expected

@@ -13,7 +13,7 @@ from grader.exam.bundled import RUBRICS
 from grader.results import Evidence, Outcome, Verdict
 from grader.submission.model import Manifest
 from tests.builders import decide, make_context
-from tests.checks.laboratory import laboratory, parameters
+from tests.checks.live import live_context, parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ ROUND_TRIPS: dict[str, dict[str, str | bytes]] = {
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_round_trips(root: Path, name: str) -> None:
     files = PUSHED | ROUND_TRIPS[name]
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         assert decide(push_round_trip, context, **PUSH).findings == ()
 
 
@@ -153,7 +153,7 @@ NO_ROUND_TRIPS: dict[str, tuple[dict[str, str | bytes], str]] = {
 def test_no_round_trips(root: Path, name: str) -> None:
     changed, said = NO_ROUND_TRIPS[name]
     files = PUSHED | changed
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         assert said in message(decide(push_round_trip, context, **PUSH))
 
 
@@ -312,7 +312,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
 def test_pipelines(root: Path, name: str) -> None:
     changed, expected = PIPELINES[name]
     files = PIPELINE | changed
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         outcomes = decide(repro, context, **OUTPUTS), decide(repro_again, context, **AGAIN)
     for outcome, said in zip(outcomes, expected, strict=True):
         assert said in message(outcome), outcome
@@ -321,7 +321,7 @@ def test_pipelines(root: Path, name: str) -> None:
 @pytest.mark.slow
 def test_a_stage_that_crashes_is_shown_where_it_does(root: Path) -> None:
     files = PIPELINE | PIPELINES["crashes"][0]
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         (finding,) = decide(repro, context, **OUTPUTS).findings
     assert finding.where == "src/clean.py:3"
     assert finding.actual.startswith("JSONDecodeError: Expecting property name")
@@ -332,7 +332,7 @@ def test_a_stage_that_crashes_is_shown_where_it_does(root: Path) -> None:
 def test_a_stage_that_hangs_is_named(root: Path) -> None:
     files = PIPELINE | {"src/train.py": dedent("import time\ntime.sleep(100)")}
     hurried = AGAIN["scenario"].changed(wall_seconds=8)
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         (finding,) = decide(repro, context, **{**OUTPUTS, "scenario": hurried}).findings
     assert finding.message == "`dvc repro` fails at stage train (was stopped after 8 s (wall limit))"
 
@@ -341,7 +341,7 @@ def test_a_stage_that_hangs_is_named(root: Path) -> None:
 def test_an_environment_without_dvc_decides_nothing(root: Path) -> None:
     wanting = AGAIN["scenario"].changed(packages=("dvc", "no-such-package"))
     with (
-        laboratory(root, PIPELINE, deliverables=ids(PIPELINE)) as context,
+        live_context(root, PIPELINE, deliverables=ids(PIPELINE)) as context,
         pytest.raises(ToolMissing, match="no-such-package cannot be installed"),
     ):
         decide(repro, context, **{**OUTPUTS, "scenario": wanting})
@@ -352,12 +352,12 @@ def test_a_dvc_that_does_not_work_decides_nothing(root: Path) -> None:
     """As one that the candidate's lock gives no company that it can live with."""
     files = PIPELINE | {"broken/dvc/__init__.py": "import nothing_of_the_kind"}
     fails = files | {".dvcignore/a": "a folder"}
-    with laboratory(root / "fails", fails, deliverables=ids(fails)) as context:
+    with live_context(root / "fails", fails, deliverables=ids(fails)) as context:
         assert "ended with status 255" in message(decide(repro, context, **OUTPUTS))
     manifest = Manifest(environment={"PYTHONPATH": "/workspace/broken"})
-    with laboratory(root, files, deliverables=ids(files)) as context:
+    with live_context(root, files, deliverables=ids(files)) as context:
         broken = replace(context, submission=replace(context.submission, manifest=manifest))
-        assert broken.lab is not None
-        broken.lab._submission = broken.submission
+        assert broken.runtime is not None
+        broken.runtime._submission = broken.submission
         with pytest.raises(ToolMissing, match=r"DVC does not work .*nothing_of_the_kind"):
             decide(repro, broken, **OUTPUTS)

@@ -18,7 +18,7 @@ from grader.results import Finding, Outcome
 from grader.runtime.sandbox.model import Ended, Run
 from grader.tools import Tools
 from tests.builders import decide, make_context
-from tests.checks.laboratory import laboratory, lost, parts
+from tests.checks.live import live_context, lost, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ class BareCell:
         )
 
 
-class BareLab:
+class BareRuntime:
     """Counts its cells, and gives out bare ones."""
 
     def __init__(self, root: Path) -> None:
@@ -69,7 +69,7 @@ def parameters() -> dict[str, dict[str, Any]]:
 
 def opened(root: Path, text: str, files: Mapping[str, str] | None = None) -> Context:
     written: dict[str, str | bytes] = {"Makefile": text.encode(), **(files or {})}
-    return make_context(root, written, deliverables=DELIVERABLES, lab=BareLab(root))
+    return make_context(root, written, deliverables=DELIVERABLES, runtime=BareRuntime(root))
 
 
 def asked(root: Path, text: str, target: str, files: Mapping[str, str] | None = None) -> Outcome:
@@ -132,7 +132,7 @@ def test_one_call_a_target(tmp_path: Path) -> None:
     context = opened(tmp_path, "test: ; pytest\n")
     for _ in range(2):
         assert decide(runs, context, **parameters()["test"]).verdict == "passed"
-    assert context.lab.cells == 1  # type: ignore[union-attr]
+    assert context.runtime.cells == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -373,11 +373,11 @@ def test_a_make_of_ones_own_is_not_believed(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_in_a_real_cell(tmp_path: Path) -> None:
     reference = (RUBRICS.parent / "reference_solution/Makefile").read_bytes()
-    with laboratory(tmp_path / "a", {"Makefile": reference}, deliverables=DELIVERABLES) as context:
+    with live_context(tmp_path / "a", {"Makefile": reference}, deliverables=DELIVERABLES) as context:
         assert lost(context, "B2") == {}
     # What stands in $(shell …) runs even so; it must not reach this machine.
     sly = "X := $(shell touch /tmp/escaped ../escaped; echo pytest)\ntest:\n\t+touch /tmp/escaped\n\t$(X)\n"
-    with laboratory(tmp_path / "b", {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+    with live_context(tmp_path / "b", {"Makefile": sly}, deliverables=DELIVERABLES) as context:
         decide(runs, context, **parameters()["test"])
     assert not Path("/tmp/escaped").exists()
     assert not (tmp_path / "escaped").exists()
@@ -387,7 +387,7 @@ def test_in_a_real_cell(tmp_path: Path) -> None:
 def test_a_makefile_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "SECONDS", 2)
     sly = "X := $(shell sleep 1000)\ntest: ; pytest\n"
-    with laboratory(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+    with live_context(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
         [finding] = decide(runs, context, **parameters()["test"]).findings
     assert finding.actual.startswith("make did not end")
 
@@ -396,6 +396,6 @@ def test_a_makefile_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_makefile_that_computes_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dry_run, "SECONDS", 2)
     sly = "X := $(shell while :; do :; done)\ntest: ; pytest\n"
-    with laboratory(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
+    with live_context(tmp_path, {"Makefile": sly}, deliverables=DELIVERABLES) as context:
         [finding] = decide(runs, context, **parameters()["test"]).findings
     assert finding.actual.startswith(("make did not end", "make was stopped"))

@@ -13,7 +13,7 @@ from grader.checks.mlflow.world import (
     named_hundredths,
     unforeseen,
 )
-from tests.checks.laboratory import parameters
+from tests.checks.live import parameters
 
 WORLD: TrackedRuns = parameters("3.2", "query.top")["scenario"].world
 SEEDS = range(200)

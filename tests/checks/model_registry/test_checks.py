@@ -19,7 +19,7 @@ from grader.results import Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from grader.runtime.services.mlflow import ModelVersion, RunInfo
 from tests.builders import make_context, make_submission
-from tests.checks.laboratory import laboratory, lost, names, parameters
+from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -328,7 +328,7 @@ version = client.create_model_version(
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """One submission with every variant in it, so that its seeds are made once."""
     root = tmp_path_factory.mktemp("variants")
-    with laboratory(
+    with live_context(
         root, {name: source for name, (source, _) in VARIANTS.items()}, deliverables={}
     ) as context:
         yield context
@@ -373,7 +373,7 @@ version = next(each.version for each in found if each.run_id == best.run_id)
 @pytest.mark.slow
 def test_training_registers(root: Path) -> None:
     deliverables = {"train": "train.py", "register": "stage.py"}
-    with laboratory(
+    with live_context(
         root, {"train.py": TRAINING, "stage.py": AFTERWARDS}, deliverables=deliverables
     ) as context:
         assert lost(context, "3.3") == {}
@@ -382,5 +382,5 @@ def test_training_registers(root: Path) -> None:
 @pytest.mark.slow
 def test_at_the_end_of_training(root: Path) -> None:
     files = {"src/train.py": TRAINING + WHOLE.replace("/model", "/forest")}
-    with laboratory(root, files, deliverables={"register": "src/train.py"}) as context:
+    with live_context(root, files, deliverables={"register": "src/train.py"}) as context:
         assert lost(context, "3.3") == {}

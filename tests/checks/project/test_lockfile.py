@@ -141,7 +141,7 @@ def installed(root: Path, **facts: Any) -> Outcome:
     environment = SimpleNamespace(
         **{"installs": True, "missing": (), "reason": "", "log_tail": "", "source": "lock", **facts}
     )
-    context = lock(root, "pandas==2.2.0", lab=SimpleNamespace(environment=environment))
+    context = lock(root, "pandas==2.2.0", runtime=SimpleNamespace(environment=environment))
     return decide(complete, context, file="lock")
 
 

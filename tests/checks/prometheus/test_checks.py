@@ -19,7 +19,7 @@ from grader.exam.bundled import RUBRICS
 from grader.results import Evidence, Outcome
 from grader.tools import Tools
 from tests.builders import decide, make_context, make_submission
-from tests.checks.laboratory import parts
+from tests.checks.live import parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from grader.checks.pytest_suite.events import SuiteRun, read_events
 from grader.checks.pytest_suite.scenarios import Observed, Suite
 from grader.results import Verdict
 from grader.runtime.sandbox.model import Ended, Run
-from tests.checks.laboratory import parameters
+from tests.checks.live import parameters
 
 ASKED: Suite = parameters("5.2", "tests.pass")["scenario"]
 WHERE = "tests/test_api.py"

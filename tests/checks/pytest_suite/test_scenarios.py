@@ -10,7 +10,7 @@ import pytest
 from grader.checks.pytest_suite import checks as suite
 from grader.checks.pytest_suite.scenarios import Suite, with_model, without_model
 from grader.exam.bundled import RUBRICS
-from tests.checks.laboratory import laboratory, lost, parameters
+from tests.checks.live import live_context, lost, parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +137,7 @@ def decided(root: Path, tests: str, files: dict[str, str] | None = None) -> dict
         WHERE: whole,
         **(files or {}),
     }
-    with laboratory(root, given, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
+    with live_context(root, given, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
         return lost(context, "5.2")
 
 
@@ -339,7 +339,7 @@ def test_configuration_is_honoured(root: Path, files: dict[str, str]) -> None:
 
 def test_sources_on_the_path(root: Path) -> None:
     tests = dedent(MOCKED).replace("from src import api", "import api") + dedent(TESTS)
-    with laboratory(
+    with live_context(
         root, {"src/api.py": API, WHERE: tests}, deliverables={"api_test": WHERE, "api": "src/api.py"}
     ) as context:
         assert not lost(context, "5.2")
@@ -484,7 +484,7 @@ def test_a_red_suite_that_calls_itself_green(root: Path, conftest: str) -> None:
 def test_a_suite_that_hangs(root: Path) -> None:
     tests = "import time\ndef test_predict():\n    time.sleep(600)\n"
     hurried = ASKED.changed(idle_seconds=12)
-    with laboratory(root, {WHERE: tests}, deliverables={"api_test": WHERE}) as context:
+    with live_context(root, {WHERE: tests}, deliverables={"api_test": WHERE}) as context:
         outcome = suite.suite_passes.function(context, scenario=hurried)
     assert outcome.findings[0].message == "the tests do not finish"
     assert outcome.findings[0].where == f"{WHERE}::test_predict"
@@ -497,7 +497,7 @@ def test_the_reference_suite(root: Path) -> None:
         for path in reference.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    with laboratory(root, files, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
+    with live_context(root, files, deliverables={"api_test": WHERE, "api": "src/api.py"}) as context:
         assert not lost(context, "5.2")
         alone, other = (look(context, ASKED) for look in (without_model, with_model))
     assert alone.clean.tests == other.clean.tests

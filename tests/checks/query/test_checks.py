@@ -18,7 +18,7 @@ from grader.results import Evidence, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from grader.runtime.services.mlflow import RunInfo
 from tests.builders import decide, make_context, make_submission
-from tests.checks.laboratory import laboratory, lost, names, parameters
+from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -428,7 +428,7 @@ shutil.rmtree("/workspace", ignore_errors=True)
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """One submission with every variant in it, so that its seeds are made once."""
     root = tmp_path_factory.mktemp("variants")
-    with laboratory(
+    with live_context(
         root, {name: source for name, (source, _) in VARIANTS.items()}, deliverables={}
     ) as context:
         yield context
@@ -478,7 +478,7 @@ def _lost_of(root: Path, files: dict[str, str]) -> dict[str, object]:
     """What is lost where the first file is the likeliest, and `register.py` the registration."""
     taken = {"register": "register.py", "a": "a.py", "b": "b.py", "c": "c.py"}
     deliverables = {name: path for name, path in taken.items() if path in files}
-    with laboratory(root, files, deliverables={"query": next(iter(files)), **deliverables}) as context:
+    with live_context(root, files, deliverables={"query": next(iter(files)), **deliverables}) as context:
         alternatives = {"query": tuple(map(PurePosixPath, files))}
         submission = replace(context.submission, alternatives=alternatives)
         return dict(lost(replace(context, submission=submission), "3.2"))

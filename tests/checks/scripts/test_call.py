@@ -11,7 +11,7 @@ from grader.readers.python.tracebacks import last_traceback
 from grader.runtime.sandbox.model import Ended, Run
 from grader.submission.model import Manifest
 from tests.builders import make_submission
-from tests.checks.laboratory import laboratory
+from tests.checks.live import live_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -276,10 +276,10 @@ def test_a_script_that_wants_its_package_and_arguments(root: Path) -> None:
             print(NAME, open(parser.parse_args().input).readline())
         """,
     }
-    with laboratory(root, files, deliverables={"x": "src/x.py"}) as context:
+    with live_context(root, files, deliverables={"x": "src/x.py"}) as context:
         what = script(context.submission, "x")
         assert what is not None
-        with context.require_lab().cell() as cell:
+        with context.require_runtime().cell() as cell:
             called = call(cell, what, arguments={"input": "data/baseline.csv"})
             assert called.shown == "python -m src.x --input data/baseline.csv"
             assert called.run.stdout.startswith("x age,")

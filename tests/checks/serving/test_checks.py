@@ -19,7 +19,7 @@ from grader.results import Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from grader.submission.model import Manifest
 from tests.builders import make_submission
-from tests.checks.laboratory import laboratory, lost, names, parameters
+from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -298,7 +298,7 @@ def test_asking_what_answers_nonsense() -> None:
 
 
 def test_an_answer_that_is_too_long_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "MOST_BYTES", 10)
+    monkeypatch.setattr(asgi, "MAX_BYTES", 10)
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"x" * 11))
     got = ask(httpx.Client(transport=transport, base_url="http://x"), "GET", "/", seconds=1)
     assert got == Answer(request="GET /", error="the answer has more than 10 bytes")
@@ -463,7 +463,7 @@ APPLICATIONS: Mapping[str, tuple[Mapping[str, str], set[str]]] = {
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_real_applications(root: Path, name: str) -> None:
     files, expected = APPLICATIONS[name]
-    with laboratory(root, files, deliverables={"api": "src/api.py"}) as context:
+    with live_context(root, files, deliverables={"api": "src/api.py"}) as context:
         found = lost(context, "4.1")
         assert set(found) == expected
         if name == "crashes-at-import":

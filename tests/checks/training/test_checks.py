@@ -24,7 +24,7 @@ from grader.files import NOTHING, open_tree
 from grader.readers.table import clean, majority_share, read_table, shuffled, write_table
 from grader.results import Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
-from tests.checks.laboratory import laboratory, lost, names, parameters
+from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -554,7 +554,7 @@ SCRIPTS: Mapping[str, tuple[str, set[str]]] = {
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_real_scripts(root: Path, name: str) -> None:
     source, expected = SCRIPTS[name]
-    with laboratory(root, {"src/train.py": source}, deliverables={"train": "src/train.py"}) as context:
+    with live_context(root, {"src/train.py": source}, deliverables={"train": "src/train.py"}) as context:
         found = lost(context, "3.1")
         assert set(found) == expected
         if name == "crashes":

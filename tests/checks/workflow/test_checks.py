@@ -14,7 +14,7 @@ from grader.context import Context
 from grader.readers.makefile import recipe
 from grader.results import Verdict
 from tests.builders import decide, make_context
-from tests.checks.laboratory import named_parts
+from tests.checks.live import named_parts
 
 TABLE = table(CHECKS)
 FILE = ".github/workflows/ci-cd.yml"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 SIX = "six==1.16.0\n"
 MB = 2**20
-MOST_SAID = 2_000
+MAX_SAID = 2_000
 
 LEFT_OUT = {
     "editable": "-e .\n-e /etc\n--editable=../x\n-e file:///etc\n-e ${HOME}\n",
@@ -105,7 +105,7 @@ def test_what_nobody_else_could_install_is_left_out(tmp_path: Path, text: str) -
     assert isinstance(made, Plan)
     assert [str(line.requirement) for line in made.lines] == [SIX.strip()]
     assert made.left_out
-    assert len("; ".join(made.left_out)) < MOST_SAID
+    assert len("; ".join(made.left_out)) < MAX_SAID
     assert "root:" not in "".join(made.left_out)
 
 
@@ -126,7 +126,7 @@ def test_files_that_include_each_other_are_read_once(tmp_path: Path) -> None:
     made = planned(tmp_path, each + SIX, **dict.fromkeys(names, each))
     assert isinstance(made, Plan)
     assert len(made.lines) == 1
-    assert len("; ".join(made.left_out)) < MOST_SAID
+    assert len("; ".join(made.left_out)) < MAX_SAID
 
 
 @pytest.mark.parametrize("link", ["/etc/passwd", "/dev/zero", "..", "lock.txt"])
@@ -156,7 +156,7 @@ def test_links_are_not_followed(tmp_path: Path, link: str) -> None:
 def test_too_much_or_no_text_at_all_is_a_problem_with_the_lock(tmp_path: Path, text: str | bytes) -> None:
     made = planned(tmp_path, text)
     assert isinstance(made, Problem)
-    assert len(made.message) < MOST_SAID
+    assert len(made.message) < MAX_SAID
 
 
 EVERY = {**LEFT_OUT, **PASSED_OVER, **REFUSED, **STRANGE}
@@ -204,7 +204,7 @@ def test_what_uv_refuses_tells_nothing_of_this_machine(
     assert "kept-secret" not in said
     assert str(cache.root) not in said
     assert str(uv.find_interpreter("3.11")[0].path) not in said
-    assert len(made.reason) < MOST_SAID
+    assert len(made.reason) < MAX_SAID
 
 
 @pytest.mark.slow

@@ -164,6 +164,6 @@ def test_two_files_of_a_name_or_too_many_are_no_wheel(
         twice = archive_of(("a", b""), ("a", b"x"))
     with pytest.raises(ValueError, match="two of a name"):
         _repack(twice, tmp_path / "new.whl")
-    monkeypatch.setattr(wheels, "_MOST_FILES", 2)
+    monkeypatch.setattr(wheels, "_MAX_FILES", 2)
     with pytest.raises(ValueError, match="too many"):
         _repack(archive_of(*((str(number), b"") for number in range(3))), tmp_path / "many.whl")

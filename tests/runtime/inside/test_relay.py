@@ -124,7 +124,7 @@ def test_nothing_behind_it_closes_the_connection(tmp_path: Path, carried: Callab
 def test_a_flood_holds_so_many_and_the_others_wait(
     serve: Serve, carried: Callable[[Path], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay, "MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(relay, "MAX_CONNECTIONS", 20)
     port = carried(serve(hold))
     before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208
     flood = [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]

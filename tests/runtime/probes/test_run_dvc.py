@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from grader.checks.dvc.command import Limited, dvc, settings_files
-from tests.checks.laboratory import laboratory, workshop
+from tests.checks.live import live_context, shared_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,11 +39,11 @@ FORKED = {"ahead": True, "more": None}
 @pytest.fixture
 def cell(root: Path) -> Iterator[Cell]:
     """A repository in a cell whose Python has imported what most scripts will."""
-    with laboratory(root, {}, deliverables={}) as context:
+    with live_context(root, {}, deliverables={}) as context:
         files = settings_files(context, "dvc_config")
         assert isinstance(files, dict)
-        with context.require_lab().cell(files=files, git=True) as cell:
-            kept = next(kept for kept in workshop()._sandboxes.values() if kept.users)
+        with context.require_runtime().cell(files=files, git=True) as cell:
+            kept = next(kept for kept in shared_runtime()._sandboxes.values() if kept.users)
             assert kept.warm is not None
             assert kept.warm.ready(60), kept.warm.problem
             yield cell

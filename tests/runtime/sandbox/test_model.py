@@ -203,7 +203,7 @@ def test_an_inbound_port_is_reached_once_it_is_open(bench: Bench) -> None:
 
 @pytest.mark.parametrize("isolation", ISOLATED)
 def test_sandboxes_side_by_side_keep_their_ports_apart(isolation: str, tmp_path: Path) -> None:
-    """As for submissions with different environments, which one workshop grades."""
+    """As for submissions with different environments, which one shared runtime serves."""
     scratch, said = tmp_path / "scratch", {}
     with opened(isolation, scratch) as one, opened(isolation, scratch) as other:
         for name, sandbox in (("one", one), ("other", other)):

@@ -15,7 +15,7 @@ from grader.runtime.sandbox.group_memory import GroupMemory
 from grader.runtime.sandbox.meter import Meter
 from grader.runtime.sandbox.model import Ended, Job, Run
 from grader.runtime.sandbox.output import Capture
-from grader.runtime.sandbox.process import MOST_ERROR, MOST_STATUS, Process, Started
+from grader.runtime.sandbox.process import MAX_ERROR, MAX_STATUS, Process, Started
 from tests.runtime.sandbox.isolation import QUICK
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run_saying(workspace: Path, status: bytes) -> Run:
         "too large": b'{"cpu_seconds": 1e10, "started": 2147483649, "ended": 256}\n',
         "of other types": b'{"cpu_seconds": "1", "started": true, "ended": 3.0, "error": 7}\n',
         "nothing at all": b'{"cpu_seconds": null, "started": null, "ended": [], "error": ""}\n',
-        "a long complaint": b'{"error": "' + b"x" * (MOST_ERROR + 1) + b'"}\n',
+        "a long complaint": b'{"error": "' + b"x" * (MAX_ERROR + 1) + b'"}\n',
         "no text": b"\xff\xfe{}\0\n",
         "no object": b'["ended"]\n7\n"ended"\nnull\n',
         "deep": b"[" * 20_000 + b"\n",
@@ -89,7 +89,7 @@ def test_the_first_word_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"{}\n", b"x"], ids=["lines", "one line"])
 def test_who_says_too_much_is_not_heard(line: bytes, tmp_path: Path) -> None:
-    run = run_saying(tmp_path, line * (MOST_STATUS // len(line)) + GOOD)
+    run = run_saying(tmp_path, line * (MAX_STATUS // len(line)) + GOOD)
     assert (run.ended, run.returncode) == (
         Ended.SIGNALLED,
         -9,

@@ -20,7 +20,7 @@ from grader.runtime.sandbox.bubblewrap.sandbox import find_bubblewrap
 from grader.runtime.services import s3 as object_store
 from grader.runtime.services import s3_server
 from grader.runtime.services.s3 import ObjectStore, open_store
-from grader.runtime.services.s3_server import MOST_COMMAND, MOST_HEADERS, Bounded, Stream, resident
+from grader.runtime.services.s3_server import MAX_COMMAND, MAX_HEADERS, Bounded, Stream, resident
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def test_a_body_that_is_cut_short_is_not_looked_at() -> None:
 
 
 def test_what_would_be_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_server, "MOST_STORED", 100)
+    monkeypatch.setattr(s3_server, "MAX_STORED", 100)
     monkeypatch.setattr(s3_server, "REQUEST_BYTES", 10)
     app = Bounded(lambda *_: [])
     assert answered(app, **putting(b"x" * 90)) == "handed on"
@@ -66,7 +66,7 @@ def test_what_would_be_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_has_no_body_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_server, "MOST_STORED", 2**20)
+    monkeypatch.setattr(s3_server, "MAX_STORED", 2**20)
     app = Bounded(lambda *_: [])
     said = [answered(app, **putting(b"")) for _ in range(70)]
     assert said == ["handed on"] * 65 + ["507 Insufficient Storage"] * 5
@@ -74,11 +74,11 @@ def test_what_has_no_body_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_looked_at_when_memory_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resident() > 2**20
-    monkeypatch.setattr(s3_server, "MOST_RESIDENT", 2**20)
+    monkeypatch.setattr(s3_server, "MAX_RESIDENT", 2**20)
     assert answered(Bounded(lambda *_: [])) == "503 Slow Down"
 
 
-LARGE = b"x" * (MOST_COMMAND + 1)
+LARGE = b"x" * (MAX_COMMAND + 1)
 DECLARING = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "c">]><Delete/>'
 
 
@@ -145,7 +145,7 @@ def test_a_body_or_an_answer_without_end_is_given_up(
 
 def test_headers_without_end_are_not_read(ends: tuple[socket.socket, socket.socket]) -> None:
     stream = Stream(ends[0])
-    sender = threading.Thread(target=ends[1].sendall, args=(b"x" * (MOST_HEADERS + 1),))
+    sender = threading.Thread(target=ends[1].sendall, args=(b"x" * (MAX_HEADERS + 1),))
     sender.start()
     with pytest.raises(ConnectionAbortedError):
         io.BufferedReader(stream).read()
@@ -248,7 +248,7 @@ def test_a_flood_of_connections_is_told_to_come_back(
     tmp_path: Path, bwrap: Path | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        opened_with(tmp_path, bwrap, monkeypatch, MOST_CONNECTIONS=20) as store,
+        opened_with(tmp_path, bwrap, monkeypatch, MAX_CONNECTIONS=20) as store,
         contextlib.ExitStack() as held,
     ):
         for _ in range(20):
@@ -277,7 +277,7 @@ def test_a_slow_client_loses_its_place(
             connection.sendall(b"x")
             time.sleep(0.05)
 
-    bounds = {"HEADER_SECONDS": 1.0, "REQUEST_SECONDS": 1.0, "MOST_CONNECTIONS": 3}
+    bounds = {"HEADER_SECONDS": 1.0, "REQUEST_SECONDS": 1.0, "MAX_CONNECTIONS": 3}
     with opened_with(tmp_path, bwrap, monkeypatch, **bounds) as store:
         for words in (b"GET / HTTP/1.1\r\nX: ", b"PUT /a/b HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"):
             with connect(store) as connection:
@@ -293,7 +293,7 @@ def test_copies_do_not_fill_memory(
 ) -> None:
     """A copy has no body, and where it were kept in files nobody would count those."""
     size = 8 * 2**20
-    with opened_with(tmp_path, bwrap, monkeypatch, MOST_RESIDENT=250 * 2**20) as store:
+    with opened_with(tmp_path, bwrap, monkeypatch, MAX_RESIDENT=250 * 2**20) as store:
         assert store.make_bucket("exam")
         transport = httpx.HTTPTransport(uds=str(store.socket))
         with httpx.Client(

@@ -13,8 +13,8 @@ from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.exam.model import Exam, Part
 from grader.results import Outcome, Verdict
-from grader.runtime.shared_runtime import Workshop
-from grader.runtime.submission_runtime import Lab
+from grader.runtime.shared_runtime import SharedRuntime
+from grader.runtime.submission_runtime import SubmissionRuntime
 from grader.tools import Tools
 from tests.builders import EXAM, make_submission
 
@@ -26,19 +26,19 @@ _shared = contextlib.ExitStack()
 
 
 @functools.cache
-def workshop() -> Workshop:
+def shared_runtime() -> SharedRuntime:
     """One for all tests of a process: the servers and the imports that they share take most of the time."""
-    return _shared.enter_context(Workshop(hidden=(RUBRICS.resolve(),)))
+    return _shared.enter_context(SharedRuntime(hidden=(RUBRICS.resolve(),)))
 
 
 def close() -> None:
-    """End what `workshop` began, if anything."""
+    """End what `shared_runtime` began, if anything."""
     _shared.close()
-    workshop.cache_clear()
+    shared_runtime.cache_clear()
 
 
 @contextlib.contextmanager
-def laboratory(
+def live_context(
     root: Path, files: Mapping[str, str | bytes], *, deliverables: Mapping[str, str], seed: int = 0
 ) -> Iterator[Context]:
     """A context whose checks run code for real, in the exam's own environment."""
@@ -46,8 +46,8 @@ def laboratory(
     given = {path: source.resolve() for path, source in bundled.data.items()}
     exam = replace(EXAM, directory=RUBRICS, data=given, environment=bundled.environment)
     submission = replace(make_submission(root, files, deliverables=deliverables), given=given)
-    with Lab(submission, exam, workshop=workshop()) as lab:
-        yield Context(submission=submission, exam=exam, tools=Tools(), seed=seed, lab=lab)
+    with SubmissionRuntime(submission, exam, shared=shared_runtime()) as runtime:
+        yield Context(submission=submission, exam=exam, tools=Tools(), seed=seed, runtime=runtime)
 
 
 def lost(context: Context, task: str) -> dict[str, Outcome]:
