@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from grader.errors import GraderFault, ToolMissing
@@ -62,6 +62,8 @@ def grade_tasks(
     ]
     graph = _Graph((unit for unit in units if unit.name not in results), results)
     _run_all(graph, context, checks, observe)
+    for task in chosen:
+        _block_repeated(task, results)
     return {
         task.id: TaskResult(
             id=task.id,
@@ -74,6 +76,24 @@ def grade_tasks(
 
 def _criterion(criterion: Criterion, results: Mapping[str, PartResult]) -> CriterionResult:
     return criterion_result(criterion, tuple(results[Unit(criterion, part).name] for part in criterion.parts))
+
+
+def _block_repeated(task: Task, results: dict[str, PartResult]) -> None:
+    """Leave each cause to the first part that is lost to it, and block the others by that."""
+    first: dict[str, Unit] = {}
+    for criterion in task.criteria:
+        for part in criterion.parts:
+            unit = Unit(criterion, part)
+            result = results[unit.name]
+            if not result.cause or result.status is not Status.LOST:
+                continue
+            source = first.setdefault(result.cause, unit)
+            if source == unit:
+                continue
+            blocked_by = source.name if source.criterion is criterion else source.criterion.id
+            results[unit.name] = replace(
+                _undone(part, Status.BLOCKED, blocked_by), cause=result.cause, seconds=result.seconds
+            )
 
 
 # --- what nobody needs to run ---------------------------------------------------------------------
@@ -195,11 +215,12 @@ def _run_all(graph: _Graph, context: Context, checks: Mapping[str, Check], obser
 
 def decide(part: Part, context: Context, check: Check) -> PartResult:
     """Run one check; the one ladder on which an exception becomes a status."""
-    started = time.perf_counter()
+    started, cause = time.perf_counter(), ""
     try:
         outcome = _with_retry(lambda: check.function(context, **part.parameters))
         status = _STATUSES[outcome.verdict]
         findings, evidence = outcome.findings, outcome.evidence or check.evidence
+        cause = outcome.cause
     except ToolMissing as missing:
         status, findings, evidence = Status.UNVERIFIED, (Finding(message=str(missing)),), None
     except GraderFault as fault:
@@ -216,6 +237,7 @@ def decide(part: Part, context: Context, check: Check) -> PartResult:
         status=status,
         findings=findings,
         evidence=None if status.open else evidence,
+        cause=cause,
         seconds=time.perf_counter() - started,
     )
 

@@ -65,6 +65,9 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     evidence: Evidence | None = None
     """How it was decided, if that differs from what the check declares."""
+    cause: str = ""
+    """What stands in the way of several criteria at once, such as a server that does not start. The first
+    criterion of a task that is lost to a cause is lost; the others are blocked by it."""
 
 
 def passed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
@@ -72,11 +75,15 @@ def passed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
     return Outcome(Verdict.PASSED, findings, evidence)
 
 
-def failed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
-    """An outcome that loses the points, with at least one finding that says why."""
+def failed(*findings: Finding, evidence: Evidence | None = None, cause: str = "") -> Outcome:
+    """An outcome that loses the points, with at least one finding that says why.
+
+    Args:
+        cause: what takes other criteria of the task along; see `Outcome.cause`.
+    """
     if not findings:
         raise ValueError("a failed outcome needs a finding")
-    return Outcome(Verdict.FAILED, findings, evidence)
+    return Outcome(Verdict.FAILED, findings, evidence, cause)
 
 
 def unverified(reason: str, *, detail: str = "") -> Outcome:
@@ -96,6 +103,8 @@ class PartResult:
     evidence: Evidence | None = None
     blocked_by: str = ""
     """The criterion, part or deliverable that was lost first."""
+    cause: str = ""
+    """Of a loss: see `Outcome.cause`."""
     seconds: float = 0.0
 
 

@@ -42,7 +42,34 @@ def bug(_context: Context) -> Outcome:
     raise ZeroDivisionError
 
 
-CHECKS = table(tuple(check(f.__name__)(f) for f in (ok, bad, cannot_tell, tool_missing, our_fault, bug)))
+def stopped(_context: Context) -> Outcome:
+    return failed(Finding(message="it does not start"), cause="start")
+
+
+def stopped_too(_context: Context) -> Outcome:
+    return failed(Finding(message="it does not start, so nothing answers"), cause="start")
+
+
+def stopped_elsewhere(_context: Context) -> Outcome:
+    return failed(Finding(message="nor does that"), cause="another")
+
+
+CHECKS = table(
+    tuple(
+        check(f.__name__)(f)
+        for f in (
+            ok,
+            bad,
+            cannot_tell,
+            tool_missing,
+            our_fault,
+            bug,
+            stopped,
+            stopped_too,
+            stopped_elsewhere,
+        )
+    )
+)
 
 
 def criterion(
@@ -161,6 +188,38 @@ def test_a_missing_file_is_lost_once_and_blocks_the_rest(tmp_path: Path) -> None
     assert result.criteria[0].findings == (
         Finding(message="src/api.py is missing", expected="src/api.py", actual="no such file"),
     )
+
+
+def test_one_cause_is_lost_once_and_blocks_the_rest(tmp_path: Path) -> None:
+    result = grade(
+        tmp_path,
+        criterion("1.1.a", "ok"),
+        criterion("1.1.b", "ok", "stopped"),
+        criterion("1.1.c", "stopped_too", "bad"),
+        criterion("1.1.d", "stopped_too", "stopped_elsewhere"),
+        criterion("1.1.e", "stopped", "stopped_elsewhere"),
+    )
+    assert statuses(result) == [
+        ("1.1.a", "earned", ""),
+        ("1.1.b", "partial", ""),
+        ("1.1.c", "lost", "1.1.b"),
+        ("1.1.d", "lost", "1.1.b"),
+        ("1.1.e", "blocked", "1.1.b"),
+    ]
+    assert [finding.message for row in result.criteria for finding in row.findings] == [
+        "it does not start",
+        "no",
+        "nor does that",
+    ]
+
+
+def test_a_cause_within_one_criterion_is_lost_at_its_first_part(tmp_path: Path) -> None:
+    (row,) = grade(tmp_path, criterion("1.1.a", "stopped", "stopped_too")).criteria
+    assert [(part.status, part.blocked_by) for part in row.parts] == [
+        (Status.LOST, ""),
+        (Status.BLOCKED, "1.1.a/stopped"),
+    ]
+    assert (row.status, row.findings) == (Status.LOST, (Finding(message="it does not start"),))
 
 
 def test_an_empty_folder_gets_one_kind_line_a_task(tmp_path: Path) -> None:
