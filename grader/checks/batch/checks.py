@@ -32,7 +32,7 @@ def chunks(context: Context, *, scenario: Batch, rows: Annotated[int, Field(gt=0
         return judged
     told = batch_source.chunks.function(context, file=scenario.script, rows=rows)
     if told.verdict is Verdict.UNVERIFIED and seen.output is None:
-        return _nothing(seen, brief=True)  # it ran, and neither the run nor the source shows any reading
+        return _nothing(seen)  # it ran, and neither the run nor the source shows any reading
     return told
 
 
@@ -105,7 +105,7 @@ def judge_registry(seen: Scored, scenario: Batch, stage: str) -> Outcome:
     expected = f"the version of {scenario.model} in stage {stage}"
     if not used:
         if not seen.column:
-            return _nothing(seen, brief=True)
+            return _nothing(seen)
         message = "the predictions do not match any model in the registry"
         return failed(Finding(message=message, expected=expected, where=seen.called.shown))
     return failed(
@@ -156,7 +156,7 @@ def judge_rows(seen: Scored, scenario: Batch) -> Outcome:
 def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
     """Both columns exist, and the second one holds times."""
     if seen.output is None:
-        return _nothing(seen, brief=True)
+        return _nothing(seen)
     missing = [name for name in (prediction, time) if name not in seen.output.header]
     if missing:
         return failed(
@@ -183,7 +183,7 @@ def judge_columns(seen: Scored, prediction: str, time: str) -> Outcome:
 def judge_output(seen: Scored) -> Outcome:
     """The output is CSV with one header, and the input's columns are in it."""
     if seen.output is None:
-        return _nothing(seen, brief=True)
+        return _nothing(seen)
     if not seen.output.csv:
         message = "the output is JSON, not CSV"
         return failed(Finding(message=message, expected="a CSV file", where=seen.output.path))
@@ -209,14 +209,15 @@ def judge_output(seen: Scored) -> Outcome:
     return passed()
 
 
-def _nothing(seen: Scored, *, brief: bool = False) -> Outcome:
-    """No output to judge. How the script ended says why; only the criterion on rows shows the details."""
+def _nothing(seen: Scored) -> Outcome:
+    """No output to judge: how the script ended says why."""
+    message = "the script wrote no predictions"
     expected = "a CSV file with the input's rows and their predictions"
-    finding = seen.called.finding("the script wrote no predictions", expected=expected)
+    finding = seen.called.finding(message, expected=expected)
     if seen.called.run.ok:
         wrote = ", ".join(seen.wrote[:5]) or "no file"
         finding = replace(finding, actual=wrote, detail=seen.called.run.tail(15))
-    return failed(replace(finding, detail="") if brief else finding)
+    return failed(finding, cause=message)
 
 
 CHECKS = (chunks, registry, every_row, columns, output)

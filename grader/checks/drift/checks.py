@@ -83,11 +83,12 @@ def drifted(context: Context, *, scenario: Drift, status: ExitStatus) -> Outcome
 # --- judgements: pure -----------------------------------------------------------------------------
 
 
-def judge_works(runs: Sequence[Detected], scenario: Drift) -> Outcome | None:
+def judge_works(runs: tuple[Detected, Detected], scenario: Drift) -> Outcome | None:
     """None if a run finished; then it remains to see whether the script fails without its files."""
     if any(_works(each, scenario.library_marks) for each in runs):
         return None
-    return failed(runs[0].called.finding(expected="the script finishes when both files are in place"))
+    finding = runs[0].called.finding(expected="the script finishes when both files are in place")
+    return failed(finding, cause=_STOPPED if _stops_at_once(*runs) else "")
 
 
 def _works(seen: Detected, marks: Sequence[str]) -> bool:
@@ -156,7 +157,7 @@ def judge_source(context: Context, file: str, library: str, name: str) -> Outcom
 def judge_html(quiet: Detected, drifted: Detected, scenario: Drift) -> Outcome:
     """Both runs saved the library's report."""
     if _stops_at_once(quiet, drifted):
-        return _same_cause(quiet, "no HTML report was saved", "the library's report as an HTML file")
+        return _stopped(quiet, "the library's report as an HTML file")
     for data, seen in (("nothing drifted", quiet), ("the data drifted", drifted)):
         if not seen.reports(scenario.library_marks):
             return failed(_no_report(seen, data))
@@ -183,7 +184,7 @@ def judge_quiet(quiet: Detected, drifted: Detected, status: ExitStatus) -> Outco
         return passed()
     expected = f"exit status {status}: the current data are another sample of the same"
     if _stops_at_once(quiet, drifted):
-        return _same_cause(quiet, "the script decides nothing", expected)
+        return _stopped(quiet, expected)
     message = f"the script ends with status {run.returncode} where nothing drifted" if _decided(quiet) else ""
     return failed(quiet.called.finding(message, expected=expected))
 
@@ -199,7 +200,7 @@ def judge_drifted(
     called = drifted.called
     expected = f"exit status {status} because every column drifted"
     if _stops_at_once(quiet, drifted):
-        return _same_cause(quiet, "the script decides nothing", expected)
+        return _stopped(quiet, expected)
     if called.crashed and not _goes_on_after(quiet, drifted):
         return failed(called.finding("a crash is not a detection", expected=expected))
     if called.run.ended is not Ended.EXITED or called.run.returncode != status:
@@ -212,14 +213,20 @@ def judge_drifted(
 
 
 def _stops_at_once(quiet: Detected, drifted: Detected) -> bool:
-    """It crashes on any data, in the same way: that is told once, where running is asked for."""
+    """It stops on any data, in the same way: by a crash, or by a status that is no verdict (as of argparse)."""
     there, here = quiet.called, drifted.called
-    return there.crashed and here.crashed and there.traceback == here.traceback
+    if there.crashed and here.crashed:
+        return there.traceback == here.traceback
+    ended = (there.run.ended, there.run.returncode)
+    silent = not (quiet.written or drifted.written or there.crashed or here.crashed)
+    return silent and ended == (here.run.ended, here.run.returncode) and there.run.returncode not in (0, 1)
 
 
-def _same_cause(seen: Detected, message: str, expected: str) -> Outcome:
-    cause = seen.called.finding()
-    return failed(Finding(message=message, expected=expected, actual=cause.message, where=cause.where))
+_STOPPED = "the script stops on any data"
+
+
+def _stopped(seen: Detected, expected: str) -> Outcome:
+    return failed(seen.called.finding(expected=expected), cause=_STOPPED)
 
 
 def _goes_on_after(quiet: Detected, drifted: Detected) -> bool:

@@ -31,7 +31,7 @@ def experiment(context: Context, *, scenario: Query) -> Outcome:
     def read() -> Outcome:
         return query_source.experiment.function(context, file=scenario.script, experiment=scenario.experiment)
 
-    return _decided(context, scenario, judge_experiment, read, tells_why=True)
+    return _decided(context, scenario, judge_experiment, read)
 
 
 @check("query.filter", evidence=Evidence.RUNS, falls_back=True)
@@ -82,20 +82,18 @@ def _decided(
     read: Callable[[], Outcome],
     *,
     few: bool = False,
-    tells_why: bool = False,
 ) -> Outcome:
     """The judge's word on what the query shows.
 
     Args:
         few: also where few runs qualify.
-        tells_why: where it shows nothing, say at length why; one criterion of a task is enough for that.
     """
     if context.runtime is None or (source := _first(context, scenario.script)) is None:
         return read()
     shown = _shown(context, source, scenario)
     if not is_answer(shown, scenario):
         why = shows_nothing(shown, scenario)
-        return failed(why if tells_why else Finding(message="the query gave no answer", where=why.where))
+        return failed(why, cause="the query gave no answer")
     if not shown.mentions.runs:
         return _by_request(shown, scenario, judge, read)
     remarks = () if shown.file == source.name else (Finding(message=f"the answer comes from {shown.file}"),)

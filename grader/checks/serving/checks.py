@@ -15,6 +15,7 @@ from grader.results import Evidence, Finding, Outcome, failed, passed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from grader.checks.scripts.call import Called
     from grader.checks.serving.asgi import Answer
     from grader.context import Context
 
@@ -120,7 +121,7 @@ def metrics(context: Context, *, scenario: Serving, foreign: tuple[str, ...]) ->
 def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
     """The application starts, and its health endpoint answers as required."""
     if seen.failure is not None:
-        return failed(seen.failure.finding("the application never answered a request", expected=_BOOTED))
+        return _not_booted(seen.failure)
     body = seen.health.json
     healthy = isinstance(body, dict) and all(body.get(key) == value for key, value in expect.items())
     if seen.health.status == _OK and healthy:
@@ -129,13 +130,10 @@ def judge_health(seen: Served, expect: dict[str, Any]) -> Outcome:
     return failed(_wrong(seen.health, "does not report the application as healthy", expected))
 
 
-_BOOTED = "the server starts and answers requests"
-
-
 def judge_ready(seen: Served) -> Outcome:
     """The application became ready."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     if seen.ready[-1].status == _OK:
         return passed()
     said = "is not 200 although a model is in the registry and in the file"
@@ -158,11 +156,11 @@ def judge_not_ready(seen: Served) -> Outcome:
 def judge_counts(seen: Served, key: str) -> Outcome:
     """There is one prediction per row."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     for answer, wanted in seen.asked:
         found = predictions(answer, key, len(wanted))
         if isinstance(found, Finding):
-            return failed(found)
+            return failed(found, cause=_unanswered_cause(answer))
         if len(found) != len(wanted):
             said = f"has {_predictions(len(found))} for {_rows(len(wanted))}"
             return failed(_wrong(answer, said, f"{_predictions(len(wanted))}, one per row"))
@@ -172,11 +170,11 @@ def judge_counts(seen: Served, key: str) -> Outcome:
 def judge_agrees(seen: Served, key: str) -> Outcome:
     """The predictions are those of the model."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     for answer, wanted in seen.asked:
         found = predictions(answer, key, len(wanted))
         if isinstance(found, Finding):
-            return failed(found)
+            return failed(found, cause=_unanswered_cause(answer))
         if [label(each) for each in found] != [label(each) for each in wanted]:
             return failed(
                 Finding(
@@ -192,11 +190,12 @@ def judge_agrees(seen: Served, key: str) -> Outcome:
 def judge_version(seen: Served, key: str) -> Outcome:
     """The version is a non-empty text or a number."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     body = seen.predict.json
     value = body.get(key) if isinstance(body, dict) else None
     if seen.predict.status != _OK:
-        return failed(_unanswered(seen.predict, len(seen.expected)))
+        finding = _unanswered(seen.predict, len(seen.expected))
+        return failed(finding, cause=_unanswered_cause(seen.predict))
     if isinstance(value, str | int | float) and str(value).strip():
         return passed()
     return failed(_wrong(seen.predict, f"has no {key}", f"a non-empty {key}"))
@@ -205,7 +204,7 @@ def judge_version(seen: Served, key: str) -> Outcome:
 def judge_refuses(seen: Served, kind: str, status: HttpStatus) -> Outcome:
     """Every body of the kind is refused."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     for body, answer in seen.refused.get(kind, ()):
         if answer.status != status:
             return failed(_wrong(answer, f"does not answer {status} to {body}", str(status)))
@@ -215,7 +214,7 @@ def judge_refuses(seen: Served, kind: str, status: HttpStatus) -> Outcome:
 def judge_schema(seen: Served, path: str, field: str) -> Outcome:
     """A schema describes the body, with the field as a property."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     document = seen.openapi.json
     if seen.openapi.status != _OK or not isinstance(document, dict):
         return failed(
@@ -237,7 +236,7 @@ def judge_schema(seen: Served, path: str, field: str) -> Outcome:
 def judge_metrics(seen: Served, foreign: Sequence[str]) -> Outcome:
     """The text is valid and, if required, has a metric of the application's own."""
     if seen.failure is not None:
-        return _not_booted(seen)
+        return _not_booted(seen.failure)
     if seen.metrics.status != _OK:
         return failed(_wrong(seen.metrics, "is not there", "200 with Prometheus exposition text"))
     names = exposition.metric_names(seen.metrics.body, seen.metrics.content_type)
@@ -352,10 +351,17 @@ def _unanswered(answer: Answer, rows: int) -> Finding:
     return _wrong(answer, said, "200 with the predictions")
 
 
-def _not_booted(seen: Served) -> Outcome:
-    """A brief finding: the criterion that requires the start shows the cause."""
-    message = "not tested, since the application never answered a request"
-    return failed(Finding(message=message, where=seen.shown))
+def _unanswered_cause(answer: Answer) -> str:
+    return "" if answer.status == _OK else f"{answer.request} does not answer valid requests"
+
+
+def _not_booted(failure: Called) -> Outcome:
+    """Nothing can be asked of an application that does not start, which is one mistake."""
+    finding = failure.finding(_NO_ANSWER, expected="the server starts and answers requests")
+    return failed(finding, cause=_NO_ANSWER)
+
+
+_NO_ANSWER = "the application never answered a request"
 
 
 CHECKS = (health, ready, not_ready, counts, agrees, version, refuses, schema, metrics)

@@ -129,8 +129,9 @@ def picture(
 def judge_runs(good: Trained) -> Outcome:
     """The script exits with status 0, and left a finished run."""
     called = good.called
+    cause = "" if good.logged else _NO_RUN
     if not called.run.ok:
-        return failed(called.finding())
+        return failed(called.finding(), cause=cause)
     if good.finished:
         store = good.finished[0].run.store
         if any(each.run.store != store for each in good.finished) or store == "tracking server":
@@ -153,7 +154,8 @@ def judge_runs(good: Trained) -> Outcome:
             actual="no run there, nor in a local store",
             where=called.shown,
             detail=called.run.tail(15),
-        )
+        ),
+        cause=cause,
     )
 
 
@@ -368,10 +370,14 @@ def judge_picture(good: Trained, shows: str, words: Sequence[str], other_words: 
 
 
 def _nothing(good: Trained) -> Outcome | None:
-    """One short finding where there is no run at all, whose cause another criterion has told."""
+    """There is no run at all, which is one mistake."""
     if good.logged:
         return None
-    return failed(Finding(message="the script logged no run", where=good.called.finding().where))
+    where = good.called.finding().where
+    return failed(Finding(message=_NO_RUN, where=where), cause=_NO_RUN)
+
+
+_NO_RUN = "the script logged no run"
 
 
 def _missing(kind: str, good: Trained, names: Sequence[str]) -> Finding:

@@ -231,6 +231,17 @@ def test_what_a_scoring_loses(seen: Scored, expected: set[str]) -> None:
     assert losses(seen) == expected
 
 
+def test_no_output_at_all_is_one_mistake() -> None:
+    nothing = scored(ok=False)
+    outcomes = (
+        batch.judge_registry(nothing, ASKED, "Production"),
+        batch.judge_rows(nothing, ASKED),
+        batch.judge_columns(nothing, "prediction", "prediction_time"),
+        batch.judge_output(nothing),
+    )
+    assert {outcome.cause for outcome in outcomes} == {"the script wrote no predictions"}
+
+
 def test_which_model_was_loaded() -> None:
     assert loaded(wrote(agreeing(1.0)), ASKED) == PRODUCTION
     assert loaded(scored(downloaded=(STAGING, PRODUCTION)), ASKED) == ""

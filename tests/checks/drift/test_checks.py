@@ -32,6 +32,7 @@ def detected(
 
 
 QUIET, ALARM, CRASH = detected(0), detected(1), detected(1, TRACEBACK, marks=frozenset())
+USAGE = detected(2, "usage: d.py [-h] --reference REFERENCE", marks=frozenset())
 HANGS = detected(None, ended=Ended.WALL_LIMIT)
 
 
@@ -50,7 +51,7 @@ def test_a_right_one() -> None:
     [
         (QUIET, QUIET, "status 0 although every column drifted"),
         (ALARM, ALARM, "whether the data drifted or not"),
-        (CRASH, CRASH, "the script decides nothing"),
+        (CRASH, CRASH, "KeyError"),
         (QUIET, CRASH, "a crash is not a detection"),
         (detected(0, TRACEBACK), detected(1, TRACEBACK), "passed"),
         (
@@ -94,16 +95,38 @@ def test_a_report_of_another_preset() -> None:
     assert verdict(passing) == "passed"
 
 
+@pytest.mark.parametrize(
+    ("quiet", "drifted", "same"),
+    [
+        (CRASH, CRASH, True),
+        (USAGE, USAGE, True),
+        (CRASH, detected(1, TRACEBACK.replace("Key", "Value"), marks=frozenset()), False),
+        (CRASH, USAGE, False),
+        (detected(1, marks=frozenset()), detected(1, marks=frozenset()), False),
+        (detected(2), detected(2), False),
+    ],
+)
+def test_stopping_on_any_data_is_one_mistake(quiet: Detected, drifted: Detected, same: bool) -> None:
+    outcomes = (
+        drift.judge_works((quiet, drifted), ASKED),
+        drift.judge_html(quiet, drifted, ASKED),
+        drift.judge_quiet(quiet, drifted, 0),
+        drift.judge_drifted(quiet, drifted, 1, lambda: quiet),
+    )
+    causes = [outcome.cause for outcome in outcomes if outcome is not None]
+    assert causes == ["the script stops on any data" if same else ""] * len(causes)
+
+
 def test_html_of_somebody_elses() -> None:
     outcome = drift.judge_html(QUIET, detected(1, marks=frozenset({"Dataset Drift"})), ASKED)
     assert outcome.findings[0].actual == "r.html, which is none of the library's"
 
 
 def test_works_and_fails_clearly() -> None:
-    assert drift.judge_works([ALARM, ALARM], ASKED) is None
-    assert drift.judge_works([CRASH, CRASH], ASKED) is not None
+    assert drift.judge_works((ALARM, ALARM), ASKED) is None
+    assert drift.judge_works((CRASH, CRASH), ASKED) is not None
     without_report = detected(1, "something is wrong", marks=frozenset())
-    assert drift.judge_works([without_report, without_report], ASKED) is not None
+    assert drift.judge_works((without_report, without_report), ASKED) is not None
     assert verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": ALARM})) == "passed"
     assert "when b.csv is missing" in verdict(drift.judge_missing({"a.csv": CRASH, "b.csv": QUIET}))
     assert "when a.csv is missing" in verdict(drift.judge_missing({"a.csv": HANGS}))

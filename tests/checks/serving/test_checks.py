@@ -87,7 +87,17 @@ def test_a_right_one() -> None:
 
 def test_one_that_does_not_boot() -> None:
     assert failing(DEAD) == set(verdicts(DEAD))
+    assert {outcome.cause for outcome in verdicts(DEAD).values()} == {
+        "the application never answered a request"
+    }
     assert serving.judge_not_ready(DEAD).verdict is Verdict.PASSED
+
+
+def test_a_prediction_that_is_not_answered_is_one_mistake() -> None:
+    found = verdicts(replace(SERVED, predict=answer(500, path="POST /predict")))
+    assert {name: outcome.cause for name, outcome in found.items() if outcome.cause} == dict.fromkeys(
+        ("counts", "agrees", "version"), "POST /predict does not answer valid requests"
+    )
 
 
 @pytest.mark.parametrize(

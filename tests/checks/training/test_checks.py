@@ -88,6 +88,25 @@ def test_data_of_a_script_that_never_worked() -> None:
     assert said(training.judge_data(trained(called=BROKEN), None, "d.csv")) == "the script logged no run"
 
 
+def test_no_run_at_all_is_one_mistake() -> None:
+    for called in (BROKEN, OK):
+        nothing = trained(called=called)
+        outcomes = (
+            training.judge_runs(nothing),
+            training.judge_data(nothing, None, "d.csv"),
+            training.judge_param(nothing, ["max_depth"]),
+            training.judge_model(nothing, "RandomForestClassifier"),
+            training.judge_artifact(nothing, through_mlflow=False),
+            training.judge_picture(nothing, "confusion matrix", ["confusion"], []),
+        )
+        assert {outcome.cause for outcome in outcomes} == {"the script logged no run"}
+    crashed_late = trained(logged(), called=BROKEN)
+    assert (training.judge_runs(crashed_late).verdict, training.judge_runs(crashed_late).cause) == (
+        Verdict.FAILED,
+        "",
+    )
+
+
 def test_params_and_metrics() -> None:
     good = trained(logged(metrics={"f1_score": 0.5, "accuracy": 93.0, "recall": math.nan}), logged())
     assert said(training.judge_param(good, ["n_estimators"])) == ""
