@@ -213,7 +213,7 @@ def judge_drifted(
 
 
 def _stops_at_once(quiet: Detected, drifted: Detected) -> bool:
-    """It stops on any data, in the same way: by a crash, or by a status that is no verdict (as of argparse)."""
+    """It stops on any data, in the same way: by a crash, or by a status that is no verdict."""
     there, here = quiet.called, drifted.called
     if there.crashed and here.crashed:
         return there.traceback == here.traceback

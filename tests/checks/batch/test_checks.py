@@ -220,7 +220,7 @@ def wrote(comparison: Comparison, out: Output | None = None, **fields: Any) -> S
         (wrote(agreeing(1.0), output(times="soon")), {"columns"}),
         (wrote(agreeing(1.0), output(rows=[])), {"columns"}),
         (wrote(agreeing(1.0), output("prediction,prediction_time")), {"output"}),
-        (wrote(agreeing(1.0), output(repeated_headers=2)), {"output"}),
+        (wrote(agreeing(1.0), output(repeated_headers=2)), {"rows"}),
         (wrote(agreeing(1.0), output(csv=False)), {"output"}),
         (scored(), {"registry", "rows", "columns", "output"}),
         (scored(ok=False, wrote=("a.parquet",)), {"registry", "rows", "columns", "output"}),
@@ -229,6 +229,11 @@ def wrote(comparison: Comparison, out: Output | None = None, **fields: Any) -> S
 )
 def test_what_a_scoring_loses(seen: Scored, expected: set[str]) -> None:
     assert losses(seen) == expected
+
+
+def test_headers_between_the_rows_are_counted_as_a_reader_of_csv_does() -> None:
+    (finding,) = batch.judge_rows(wrote(agreeing(1.0), output(repeated_headers=2)), ASKED).findings
+    assert finding.actual == "5 rows: 0 missing, 2 extra, 2 of which repeat the header"
 
 
 def test_no_output_at_all_is_one_mistake() -> None:
