@@ -30,7 +30,7 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
         return failed(Finding(message="the alert rules file is missing"))
     rules = _rules(context, source)
     if isinstance(rules, Problem):
-        return failed(rules.finding(expected="a Prometheus rule file"))
+        return _unreadable(rules)
     if not any(rule.alert for rule in rules.rules):
         return failed(Finding(message="the file has no alert", where=source.name))
     if not rules.grouped:
@@ -77,7 +77,7 @@ def _verdict(context: Context, spec: Alert) -> Verdict | Outcome:
         return failed(Finding(message="the alert rules file is missing"))
     rules = _rules(context, source)
     if isinstance(rules, Problem):
-        return failed(rules.finding(expected="a Prometheus rule file"))
+        return _unreadable(rules)
     alerts = rules.alerts(spec.alert)
     if not alerts:
         names = ", ".join(sorted({rule.alert for rule in rules.rules if rule.alert})[:10]) or "no alert"
@@ -87,7 +87,8 @@ def _verdict(context: Context, spec: Alert) -> Verdict | Outcome:
                 expected=spec.alert,
                 actual=names[:300],
                 where=source.name,
-            )
+            ),
+            cause=f"no alert {spec.alert}",
         )
     promtool = context.tools.find("promtool")
     accepted = promtool is not None and _checked(context, source)[0]
@@ -104,7 +105,13 @@ def _outcome(found: Verdict, shows: str) -> Outcome:
         return unverified(reason)
     if answer:
         return passed(*remarks, evidence=evidence)
-    return failed(found.why[shows], *remarks, evidence=evidence)
+    why = found.why[shows]
+    shared = sum(each == why for each in found.why.values()) > 1
+    return failed(why, *remarks, evidence=evidence, cause=f"{why.where} {why.message}" if shared else "")
+
+
+def _unreadable(problem: Problem) -> Outcome:
+    return failed(problem.finding(expected="a Prometheus rule file"), cause=f"{problem.path} is unreadable")
 
 
 def _rules(context: Context, source: SourceFile) -> RuleFile | Problem:

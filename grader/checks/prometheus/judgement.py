@@ -10,7 +10,15 @@ from grader.checks.prometheus import promql
 from grader.checks.prometheus import static as alert_reading
 from grader.checks.prometheus.clock import draw_clock
 from grader.checks.prometheus.promtool import Promtool, check_rules
-from grader.checks.prometheus.scenarios import Alert, Tried, quantile_scenarios, scenarios, worlds
+from grader.checks.prometheus.scenarios import (
+    AT_ALL,
+    Alert,
+    Tried,
+    at_all_scenario,
+    quantile_scenarios,
+    scenarios,
+    worlds,
+)
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -29,7 +37,7 @@ class Verdict:
     quiet: bool | None
     quantile: bool | None = None
     why: dict[str, Finding]
-    """For what it does not do (`fires`, `quiet`, `quantile`), a finding."""
+    """For what it does not do (`fires`, `quiet`, `quantile`), a finding; the same for the same mistake."""
     tried: bool
     """Whether promtool ran it; otherwise it was read."""
 
@@ -90,14 +98,19 @@ def _tried(
     )
     tool = Promtool(promtool, spec.alert)
     found = _best(_in_worlds(tool, spec, tried))
-    at_once = alert_rules.as_file(replace(rule, duration=""), *recordings, clock=clock)
-    wrong = _wrong_quantile(tool, spec, replace(tried, rules=at_once))
+    at_once = replace(tried, rules=alert_rules.as_file(replace(rule, duration=""), *recordings, clock=clock))
+    wrong = _wrong_quantile(tool, spec, at_once)
     why = {name: _why(name, rule, spec, found, tool.refusal) for name in ("fires", "quiet")}
     why["quantile"] = _why_no_quantile(rule, spec, wrong or "")
+    fires, quiet = found["lasting 0"] and found["burst 1"], found["burst 0"] and found["under 0"]
+    # A gauge has no more than two values: however late it fires, it fires at all.
+    if not fires and quiet and not _fires_at_all(tool, spec, at_once if spec.watches == "value" else tried):
+        quiet = False
+        why["quiet"] = why["fires"] = _why_never(spec, why["fires"])
     return Verdict(
         where=rule.where,
-        fires=found["lasting 0"] and found["burst 1"],
-        quiet=found["burst 0"] and found["under 0"],
+        fires=fires,
+        quiet=quiet,
         quantile=None if wrong is None else not wrong,
         why=why,
         tried=True,
@@ -121,6 +134,15 @@ def _in_worlds(tool: Promtool, spec: Alert, tried: Tried) -> Iterator[dict[str, 
 
 def _best(found: Iterator[dict[str, bool]]) -> dict[str, bool]:
     return max(found, key=lambda each: (each["lasting 0"] and each["burst 1"], sum(each.values())))
+
+
+def _fires_at_all(tool: Promtool, spec: Alert, tried: Tried) -> bool:
+    """Staying quiet is no merit of an alert that never fires."""
+    for world in worlds(spec, tried.selectors):
+        asked = at_all_scenario(spec, tried, world)
+        if tool.ask([asked]).right(asked.name, 0, expected=True):
+            return True
+    return False
 
 
 def _wrong_quantile(tool: Promtool, spec: Alert, at_once: Tried) -> str | None:
@@ -232,6 +254,19 @@ def _why(name: str, rule: Rule, spec: Alert, found: dict[str, bool], refusal: st
     return Finding(
         message=message, expected=_asked(spec), actual=written, where=rule.where, detail=_last(refusal)
     )
+
+
+def _why_never(spec: Alert, why: Finding) -> Finding:
+    """The finding on an alert that does not fire at all, if it can be evaluated."""
+    if why.detail:
+        return why
+    bad = {
+        "rate": f"{spec.metric} grows by {AT_ALL * spec.threshold:g} a second",
+        "latency": f"every request takes {AT_ALL * spec.threshold:g} s",
+        "value": f"{spec.metric} is {spec.bad:g}",
+    }[spec.watches]
+    message = f"{spec.alert} never fires, even if {bad} for {AT_ALL * spec.after / 60:g} minutes"
+    return replace(why, message=message)
 
 
 def _why_no_quantile(rule: Rule, spec: Alert, wrong: str) -> Finding:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LASTING = 1800
 """Seconds for which a lasting state lasts: longer than any honest window and `for` together."""
+AT_ALL = 100
+"""How many times the threshold, and how many times its duration, a state lasts that any alert must notice."""
 _TELLS_UNIT = re.compile(r"second|_s(?:_|$)|milli|_ms(?:_|$)", re.IGNORECASE)
 _MILLISECONDS = re.compile(r"milli|_ms(?:_|$)", re.IGNORECASE)
 
@@ -156,6 +158,17 @@ def scenarios(spec: Alert, tried: Tried, world: World) -> list[Trial]:
         "under": (Question(HISTORY + LASTING, ever=True, expected=False),),
     }
     return [_scenario(name, asked[name], course, spec, tried, world) for name, course in courses.items()]
+
+
+def at_all_scenario(spec: Alert, tried: Tried, world: World) -> Trial:
+    """Whether an alert fires at all (`at all` 0): late, or only when things are far worse than asked."""
+    seconds = int(AT_ALL * spec.after + spec.slack) + LASTING
+    healthy, then = spec.threshold / spec.near / 5, spec.over * AT_ALL
+    if spec.watches == "value":
+        healthy, then = spec.good, spec.bad
+    course = Course(healthy=healthy, then=then, seconds=seconds)
+    question = Question(HISTORY + seconds, ever=True, expected=True)
+    return _scenario("at all", (question,), course, spec, tried, world)
 
 
 def quantile_scenarios(spec: Alert, tried: Tried, world: World) -> list[Trial]:

@@ -26,7 +26,7 @@ HISTORY = 2400
 """Seconds of healthy history; must be longer than any honest window."""
 BEFORE = 7 * 24 * 3600
 """Seconds that counters have been counting when the history begins."""
-MULTIPLES = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 2, 5, 10, 60)
+MULTIPLES = (0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 2, 5, 10, 60, 100, 125)
 """Bounds of a histogram's buckets, in multiples of the threshold that the alert is about."""
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.prometheus import promql
-from grader.checks.prometheus.scenarios import Alert, worlds
+from grader.checks.prometheus.scenarios import AT_ALL, Alert, worlds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,11 +45,13 @@ def read(expression: promql.Expression, duration: str, spec: Alert) -> Reading:
     if waits is None:
         return Reading(fires=False, quiet=False)
     bad, good, quantile = _sides(compared, spec)
+    far_worse, _, _ = _sides(compared, spec.changed(near=spec.near * AT_ALL))
     if bad is None or good is None:
         return Reading(quantile=quantile)
+    at_all = far_worse and (spec.watches == "value" or waits <= AT_ALL * spec.after + spec.slack)
     return Reading(
         fires=bad and waits <= spec.after + spec.slack,
-        quiet=not good and waits >= spec.after,
+        quiet=at_all and not good and waits >= spec.after,
         quantile=quantile,
     )
 

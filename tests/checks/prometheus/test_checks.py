@@ -158,10 +158,10 @@ QUICK = [
     (RATE, "rate(http_errors_total[5m]) > 0.05", "5m", "FF"),
     (RATE, "rate(api_errors_total) > 0.05", "5m", "FF"),
     (LATENCY, P95 + " > 1", "10m", "PFP"),
-    (LATENCY, "histogram_quantile(0.95, x_seconds_bucket) > 1", "5m", "FFP"),
-    (LATENCY, "histogram_quantile(0.95, rate(x_seconds[5m])) > 1", "5m", "FFP"),
+    (LATENCY, "histogram_quantile(0.95, x_seconds_bucket) > 1", "5m", "FFF"),
+    (LATENCY, "histogram_quantile(0.95, rate(x_seconds[5m])) > 1", "5m", "FFF"),
     (MODEL, "min(model_loaded) < 1", "60s", "PP"),
-    (MODEL, "absent(model_loaded)", "1m", "FP"),
+    (MODEL, "absent(model_loaded)", "1m", "FF"),
     (MODEL, "model_loaded == 0", "", "PF"),
     (MODEL, "model_loaded == 0", "5m", "FP"),
 ]
@@ -209,6 +209,10 @@ WRONG = [
     (RATE, "rate(api_errors_total[5m]) > 0.05", "4m", "PF"),
     (RATE, "rate(api_errors_total[5m]) > 0.05", "10m", "FP"),
     (RATE, "rate(api_errors_total[5m]) > 0.1", "5m", "FP"),
+    (RATE, "rate(api_errors_total[5m]) > 5", "5m", "FP"),
+    (RATE, "rate(api_errors_total[5m]) > 8", "5m", "FF"),
+    (RATE, "rate(api_errors_total[5m]) > 5", "8h", "FP"),
+    (RATE, "rate(api_errors_total[5m]) > 0.05", "12h", "FF"),
     (RATE, "rate(api_errors_total[5m]) > 0.01", "5m", "PF"),
     (RATE, "increase(api_errors_total[5m]) > 0.05", "5m", "PF"),
     (RATE, "rate(api_errors_total[5m]) < 0.05", "5m", "FF"),
@@ -219,12 +223,17 @@ WRONG = [
     (LATENCY, "histogram_quantile(0.5, sum by (le) (rate(x_bucket[5m]))) > 1", "5m", "FPP"),
     (LATENCY, "histogram_quantile(95, sum by (le) (rate(x_bucket[5m]))) > 1", "5m", "FPF"),
     (LATENCY, "rate(x_seconds_sum[5m]) / rate(x_seconds_count[5m]) > 1", "5m", "FPP"),
-    (LATENCY, "histogram_quantile(0.95, sum(rate(x_bucket[5m]))) > 1", "5m", "FFP"),
+    (LATENCY, "histogram_quantile(0.95, sum(rate(x_bucket[5m]))) > 1", "5m", "FFF"),
     (LATENCY, "api_latency_seconds{quantile='0.95'} > 1", "5m", "FPP"),
     (LATENCY, P95 + " > 0.5", "5m", "PPF"),
     (LATENCY, P95 + " > 2", "5m", "PFP"),
+    (LATENCY, P95 + " > 100", "5m", "PFP"),
+    (LATENCY, P95 + " > 1000", "5m", "PFF"),
+    (LATENCY, P95 + " > 1", "1d", "PFF"),
     (LATENCY, P95 + " > 1", "", "PPF"),
     (MODEL, "model_loaded == 0", "2m", "FP"),
+    (MODEL, "model_loaded == 0", "1w", "FP"),
+    (MODEL, "model_loaded < 0", "1m", "FF"),
     (MODEL, "model_loaded == 0", "30s", "PF"),
     (MODEL, "model_loaded == 1", "1m", "FF"),
     (MODEL, "model_loaded == bool 0", "1m", "PF"),
@@ -357,6 +366,34 @@ def test_a_wrong_alert_is_told_what_is_wrong(tmp_path: Path) -> None:
     assert finding.expected == "a rate of api_errors_total over 0.05 per second for 300 s"
     assert finding.actual == "rate(api_errors_total[5m]) > 0.05 without `for`"
     assert finding.where == "alerts.yml:1"
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("text", "alert", "expected"),
+    [
+        (rules(MODEL, "absent(model_loaded)", "1m"), MODEL, {"fires": True, "quiet": True}),
+        (rules(MODEL, "model_loaded == 0", "5m"), MODEL, {"fires": False}),
+        (rules(RATE, "up == 0"), MODEL, {"fires": True, "quiet": True}),
+        (rules(MODEL, "model_loaded ==", "1m"), MODEL, {"fires": True, "quiet": True}),
+        (rules(MODEL, "absent(model_loaded) or vector(1)", "5m"), MODEL, {"quiet": False}),
+        ("groups: [", MODEL, {"fires": True, "quiet": True}),
+    ],
+)
+def test_one_mistake_is_one_cause(tmp_path: Path, text: str, alert: str, expected: dict[str, bool]) -> None:
+    found = outcomes(tmp_path, text, alert)
+    lost = {shows: outcome for shows, outcome in found.items() if outcome.verdict == "failed"}
+    assert {shows: bool(outcome.cause) for shows, outcome in lost.items()} == expected
+    assert len({outcome.cause for outcome in lost.values() if outcome.cause}) == any(expected.values())
+
+
+@needs_promtool
+def test_an_alert_that_never_fires_says_so(tmp_path: Path) -> None:
+    found = outcomes(tmp_path, rules(RATE, "rate(api_errors_total[5m]) > 50"), RATE)
+    messages = {finding.message for outcome in found.values() for finding in outcome.findings}
+    assert messages == {
+        "HighErrorRate never fires, even if api_errors_total grows by 5 a second for 500 minutes"
+    }
 
 
 def test_only_the_first_document_is_read(tmp_path: Path) -> None:
