@@ -8,8 +8,8 @@ are all there is.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -73,7 +73,6 @@ class Groups:
 
     def __init__(self) -> None:
         """Find out what can be had, and remove what graders left that were killed."""
-        self._numbers = itertools.count()
         self._place: _Place | None = None
         for place in _places():
             own = _Place(tuple(top / _name() for top in place.tops), place.unified)
@@ -93,7 +92,8 @@ class Groups:
         """A group with these limits; None where none can be had."""
         if self._place is None:
             return None
-        name = f"{os.getpid()}-{id(self):x}-{next(self._numbers)}"
+        # A program can read it in /proc/self/cgroup: it says nothing of how many runs there were before.
+        name = secrets.token_hex(8)
         for _ in range(2):  # another sandbox of this process may just have removed what is above
             with contextlib.suppress(OSError):
                 return _make(self._place, name, limits)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import math
 import os
+import secrets
 import select
 import signal
 import socket
@@ -71,7 +71,6 @@ class Sockets:
     def __init__(self, scratch: Path) -> None:
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = Path(tempfile.mkdtemp(prefix="sockets-", dir=scratch))
-        self._numbers = itertools.count()
         self._handle = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def make(
@@ -94,7 +93,7 @@ class Sockets:
 
     def path(self) -> str:
         """A new path to bind a socket to, short enough for that."""
-        name = str(next(self._numbers))
+        name = secrets.token_hex(4)  # the run can read it in its mounts: no number tells it its turn
         path = os.fspath(self._directory / name)
         return path if len(os.fsencode(path)) < LONGEST_SOCKET else f"/proc/self/fd/{self._handle}/{name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -123,6 +124,15 @@ def test_a_process_of_the_group_is_counted_and_ended_with_it(groups: Groups) -> 
         assert process.wait() == -9
     assert [path.exists() for path in group.directories] == [False] * len(group.directories)
     groups.close()
+
+
+def test_the_name_of_a_group_does_not_tell_its_turn(groups: Groups) -> None:
+    made = [group for _ in range(2) if (group := groups.make(Limits())) is not None]
+    names = [group.directories[0].name for group in made]
+    for group in made:
+        group.close()
+    groups.close()
+    assert [re.fullmatch(r"[0-9a-f]{16}", name) is not None for name in names] == [True, True], names
 
 
 def test_what_a_killed_grader_left_is_removed_by_the_next(groups: Groups) -> None:
