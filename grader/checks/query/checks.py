@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from grader.documents import SourceFile
 
 MAX_FILES = 3
+MAX_GUESSES = 2
+"""Values of the metric that no run has, in an answer that names runs by them."""
 _RUNNABLE = (".py", ".sh", ".bash", ".zsh")
 
 Judge = Callable[[Shown, Sequence[RunInfo], Query], Finding | None]
@@ -174,6 +176,8 @@ def is_answer(shown: Shown, scenario: Query) -> bool:
     """It shows one of the right runs at least, or asked for one; looking up what to register is no answer."""
     if not shown.contacted:
         return False
+    if shown.mentions.guesses > MAX_GUESSES:
+        return False
     runs = shown.mentions.runs or (shown.asked if shown.called.run.ok else ())
     right = {run.id for run in right_runs(shown, scenario)}
     if shown.registered and len(runs) < 2:
@@ -191,6 +195,8 @@ def shows_nothing(shown: Shown, scenario: Query) -> Finding:
         return called.finding(expected=expected)
     if shown.registered:
         message = f"{shown.file} registers a model and shows no other run, so it is not a query"
+    elif shown.mentions.guesses > MAX_GUESSES:
+        message = f"the query shows values of {scenario.metric} that no run has"
     elif shown.mentions.runs:
         message = "the query shows none of the right runs"
     elif not shown.contacted:

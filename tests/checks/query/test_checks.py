@@ -83,6 +83,23 @@ def test_mentions(text: str, expected: list[RunInfo], by: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "guesses"),
+    [
+        ("\n".join(f"accuracy={n / 100:.2f}" for n in range(99, 85, -1)), 8),
+        ("\n".join(f"{n / 100:.2f}" for n in range(99, 85, -1)), 8),
+        (" ".join(f"{n / 100:.2f}" for n in range(99, 85, -1)), 8),
+        ("\n".join(f"{n / 100:.2f}" for n in range(99, 85, -1) if n % 3), 4),
+        ("| 0.94 | 0.50 |\n| 0.92 | 0.50 |", 0),
+        ("accuracy=0.9412 f1=0.51\naccuracy=0.9223 f1=0.52", 0),
+        ("0.9412\n0.9223\ntook 0.35 s", 1),
+        (f"{A.id} 0.93\n{B.id} 0.95", 0),
+    ],
+)
+def test_values_that_no_run_has(text: str, guesses: int) -> None:
+    assert mentions(text, ALL_RUNS, "accuracy", 0.85).guesses == guesses
+
+
+@pytest.mark.parametrize(
     ("text", "metric", "named"),
     [
         ("acc: 0.85", "accuracy", True),
