@@ -143,8 +143,15 @@ def judge_stage(seen: Registered, model: str, stage: str) -> Outcome:
 
 
 def judge_description(seen: Registered, model: str, metric: str, text: str) -> Outcome:
-    """The model, or a version of it, has the description."""
-    said = [seen.model, *(each.description for each in seen.versions)]
+    """The model, or a version of it, has the description.
+
+    Versions without number, each with another accuracy, say nothing of the best one: besides the version that
+    is judged, the newest of the best run that has any description counts.
+    """
+    of_best = [each for each in seen.versions if seen.best and seen.run_of(each) == seen.best.id]
+    described = [each for each in of_best if each.description][-1:]
+    chosen = judged(seen)
+    said = [seen.model, *(each.description for each in (*([chosen] if chosen else []), *described))]
     if seen.best is None or not (seen.versions or seen.model):
         return _no_version(seen, model)
     value = seen.best.metrics[metric]

@@ -17,7 +17,7 @@ from grader.runtime.sandbox.limits import Limits
 from grader.runtime.services.mlflow import MlflowServer, ModelVersion, RunInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from grader.checks.scripts.call import Called
     from grader.context import Context
@@ -79,7 +79,7 @@ class Registered:
     others: tuple[str, ...] = ()
     """Other registered models."""
     best: RunInfo | None = None
-    """The best run of the experiment, once the script is done."""
+    """The best run of the experiment: of those that were there before, or that the script trained."""
     sources: dict[str, str]
     """Id of a logged model of MLflow 3 -> its run."""
     trained: bool = False
@@ -144,11 +144,12 @@ def _run(context: Context, source: SourceFile, scenario: Registration, *, traine
     with runtime.mlflow(situation, seeded=made.seeded.store) as server:
         if trained:
             register_versions(server, made, scenario.model, _all_versions(context, scenario))
+        before = server.runs(scenario.experiment)
         with runtime.cell(mlflow=server, files=_data(context, scenario)) as cell:
             answered = _answer(context, cell, source, scenario, lambda: _asked(server))
         if not server.requests() and (store := local_store(context.submission, source)):
             return _run_locally(context, source, scenario, store, trained=trained)
-        return _registry(server, source, answered, scenario, trained=trained)
+        return _registry(server, source, answered, scenario, before, trained=trained)
 
 
 def _run_locally(
@@ -162,7 +163,8 @@ def _run_locally(
         answered = _answer(context, cell, source, scenario, lambda: False)
         asked = {"uri": store.uri, "experiment": scenario.experiment, "model": scenario.model}
         _, told = cell.probe("read_store", asked)
-    return from_store(told, source, answered, scenario, trained=trained)
+    before = [run for run in made.runs if run.experiment == scenario.experiment]
+    return from_store(told, source, answered, scenario, before, trained=trained)
 
 
 def _answer(
@@ -185,23 +187,55 @@ def _answer(
 
 
 def _registry(
-    server: MlflowServer, source: SourceFile, answered: Answered, scenario: Registration, *, trained: bool
+    server: MlflowServer,
+    source: SourceFile,
+    answered: Answered,
+    scenario: Registration,
+    before: Sequence[RunInfo],
+    *,
+    trained: bool,
 ) -> Registered:
     models = {each.name: each for each in server.registered_models()}
+    logged = server.logged_models()
+    holds = {each.run_id for each in logged}
+    after = [
+        run
+        for run in server.runs(scenario.experiment)
+        if run.id in holds or next(run.artifacts.walk(), None) is not None
+    ]
     return Registered(
         file=source.name,
         answered=answered,
         versions=tuple(server.versions(scenario.model)),
         model=models[scenario.model].description if scenario.model in models else "",
         others=tuple(name for name in models if name != scenario.model),
-        best=best(server.runs(scenario.experiment), scenario.metric),
-        sources={each.id: each.run_id for each in server.logged_models()},
+        best=best_of(before, after, scenario.metric),
+        sources={each.id: each.run_id for each in logged},
         trained=trained,
     )
 
 
+def best_of(before: Sequence[RunInfo], after: Sequence[RunInfo], metric: str) -> RunInfo | None:
+    """The best run, whatever a script did to make another one so.
+
+    Runs that were there before count as they were, also where it deleted them or logged other numbers to
+    them. Besides, a script may train before it registers.
+
+    Args:
+        after: runs that are there now; who trains a model keeps it.
+    """
+    known = {run.id for run in before}
+    return best([*before, *(run for run in after if run.id not in known)], metric)
+
+
 def from_store(
-    told: object, source: SourceFile, answered: Answered, scenario: Registration, *, trained: bool
+    told: object,
+    source: SourceFile,
+    answered: Answered,
+    scenario: Registration,
+    before: Sequence[RunInfo],
+    *,
+    trained: bool,
 ) -> Registered:
     """What a probe says of a store that candidate code wrote: anything may stand in there."""
     answer: dict[str, Any] = told if isinstance(told, dict) else {}
@@ -212,7 +246,9 @@ def from_store(
         answered=answered,
         versions=tuple(sorted(versions, key=lambda each: each.version.zfill(9))),
         model=str(answer.get("description", "")),
-        best=best([_run_info(each, scenario) for each in _dicts(answer.get("runs"))], scenario.metric),
+        best=best_of(
+            before, [_run_info(each, scenario) for each in _dicts(answer.get("runs"))], scenario.metric
+        ),
         sources={str(model): str(run) for model, run in models.items()} if isinstance(models, dict) else {},
         trained=trained,
     )

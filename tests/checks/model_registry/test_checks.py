@@ -10,7 +10,7 @@ from grader.checks.mlflow.local_stores import local_store
 from grader.checks.mlflow.world import model_names
 from grader.checks.model_registry import checks as registration
 from grader.checks.model_registry.checks import describes, judged
-from grader.checks.model_registry.scenarios import Registered, from_store
+from grader.checks.model_registry.scenarios import Registered, best_of, from_store
 from grader.checks.scripts.call import Called
 from grader.checks.scripts.entry_points import Answered
 from grader.context import Context, Memo
@@ -134,10 +134,30 @@ GOOD = "Best model from exam, accuracy=0.95"
         (seen(model=GOOD), {"registered", "best", "staging"}),
         (seen(ok=False), {"registered", "best", "staging", "description"}),
         (seen(version(1), best=None), {"best", "staging", "description"}),
+        (
+            seen(version(1, "b" * 32, description=GOOD), version(2, "c" * 32, stage="Staging")),
+            {"best", "description"},
+        ),
+        (
+            seen(version(1, description=GOOD), version(2, description="0.94"), version(3, stage="Staging")),
+            {"description"},
+        ),
+        (seen(version(1, description=GOOD), version(2, stage="Staging")), set()),
     ],
 )
 def test_what_a_registry_loses(what: Registered, expected: set[str]) -> None:
     assert losses(what) == expected
+
+
+def test_no_run_is_made_the_best_one() -> None:
+    other = replace(BEST, id="b" * 32, metrics={"accuracy": 0.9})
+    raised, trained = (
+        replace(other, metrics={"accuracy": 1.0}),
+        replace(other, id="c" * 32, metrics={"accuracy": 0.99}),
+    )
+    assert best_of([other, BEST], [raised], "accuracy") == BEST
+    assert best_of([other, BEST], [other, BEST, trained], "accuracy") == trained
+    assert best_of([], [], "accuracy") is None
 
 
 def test_a_script_that_stopped_on_the_way_is_the_reason() -> None:
@@ -171,7 +191,7 @@ def test_a_store_that_may_hold_anything(root: Path, told: object) -> None:
     file = make_submission(root, {"r.py": ""}).file("r.py")
     assert file is not None
     scenario = parameters("3.3", "registry.stage")["scenario"]
-    assert losses(from_store(told, file, seen().answered, scenario, trained=False))
+    assert losses(from_store(told, file, seen().answered, scenario, (), trained=False))
 
 
 @pytest.mark.parametrize(
