@@ -58,10 +58,13 @@ def runs(
         return failed(Finding(message="the Makefile is missing"))
     plan = plan_of(context, file, target, tools)
     if plan.refused:
-        return failed(_refused(plan.refused, target))
+        unreadable = _PLACE.fullmatch(plan.refused) is not None
+        return failed(_refused(plan.refused, target), cause=plan.refused if unreadable else "")
     rule = patterns.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
-    followed = tuple(patterns.followed(context.submission, plan.commands, hooks))
-    why = {pattern: rule.idle_because(followed, pattern) for pattern in commands}
+    steps = tuple(patterns.followed(context.submission, plan, hooks))
+    why = {
+        pattern: rule.idle_because(steps, pattern, context.submission, plan.printed) for pattern in commands
+    }
     missing = [pattern for pattern, reason in why.items() if reason != ""]
     if not missing or (len(missing) < len(commands) and not every):
         return passed()

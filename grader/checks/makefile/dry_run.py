@@ -47,7 +47,8 @@ _INLINE = re.compile(r"-[a-z]*c")
 class Plan:
     """What a target would run."""
 
-    commands: tuple[Command, ...] = ()
+    lines: tuple[tuple[Command, ...], ...] = ()
+    """The commands of each line, which has a shell of its own."""
     printed: str = ""
     refused: str = ""
     """What make says where it cannot make the target at all."""
@@ -97,11 +98,11 @@ def ask_make(cell: Cell, words: Sequence[str], tools: Sequence[str] = ()) -> Pla
             break
     if not seen.ok and not (lines and _STOPPED_BY_RECIPE.search(_last(seen.err))):
         return Plan(refused=_why(seen))
-    found = tuple(command for line in lines for command in commands(shlex.join(line)))
+    found = tuple(commands(shlex.join(line)) for line in lines)
     printed = "\n".join(map(_printed, lines)).strip()
     # `make: 'test' is up to date.` tells why nothing runs.
     said = "\n".join(line for line in seen.out.splitlines() if line.startswith("make: "))
-    return Plan(commands=found, printed=printed or said)
+    return Plan(lines=found, printed=printed or said)
 
 
 def _watch(

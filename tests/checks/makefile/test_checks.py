@@ -67,8 +67,30 @@ def parameters() -> dict[str, dict[str, Any]]:
     return {part.parameters["target"]: dict(part.parameters) for part in parts("B2")}
 
 
-def opened(root: Path, text: str, files: Mapping[str, str] | None = None) -> Context:
-    written: dict[str, str | bytes] = {"Makefile": text.encode(), **(files or {})}
+PROJECT = dict.fromkeys(
+    (
+        "requirements-lock.txt",
+        "requirements.txt",
+        "pyproject.toml",
+        "environment.yml",
+        "Dockerfile",
+        "compose.yml",
+        "k8s/deployment.yaml",
+        "k8s/kustomization.yaml",
+        "k8s/overlays/dev/kustomization.yaml",
+        "charts/api/Chart.yaml",
+    ),
+    "",
+)
+"""What the recipes of these tests name."""
+
+
+def opened(root: Path, text: str, files: Mapping[str, str] | None = None, *, bare: bool = False) -> Context:
+    written: dict[str, str | bytes] = {
+        "Makefile": text.encode(),
+        **({} if bare else PROJECT),
+        **(files or {}),
+    }
     return make_context(root, written, deliverables=DELIVERABLES, runtime=BareRuntime(root))
 
 
@@ -204,6 +226,155 @@ def test_what_does_it(tmp_path: Path, target: str, lines: list[str]) -> None:
     assert recipe(tmp_path, target, *lines) == "passed"
 
 
+TESTS = "def test_it():\n    assert True\n"
+CASES = "import unittest\n\n\nclass It(unittest.TestCase):\n    def test_it(self):\n        pass\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "line", "said"),
+    [
+        ("install", "pip install -r requirements-dev.txt", "requirements-dev.txt"),
+        ("install", "pip install --requirement=requirements-dev.txt -q", "requirements-dev.txt"),
+        ("install", "pip install -e ./api", "api/pyproject.toml"),
+        ("install", "pip-sync requirements/dev.txt", "requirements/dev.txt"),
+        ("install", "pipenv sync", "Pipfile"),
+        ("install", "cd api && poetry install", "pyproject.toml"),
+        ("install", "conda env create --file conda.yml", "conda.yml"),
+        ("test", "pytest -v tests/unit", "tests/unit"),
+        ("test", "pytest tests/test_ml.py::test_it", "tests/test_ml.py"),
+        ("test", "tox -c tox/tox.ini", "tox/tox.ini"),
+        ("test", "python -m unittest discover -s test", "test"),
+        ("lint", "black src app && ruff check src", "app"),
+        ("docker-build", "docker build -t x api", "api/Dockerfile"),
+        ("docker-build", "docker build -f Dockerfile.dev -t x .", "Dockerfile.dev"),
+        ("docker-build", "cd docker && docker build -t x .", "Dockerfile"),
+        ("docker-build", "docker compose -f compose.dev.yml build", "compose.dev.yml"),
+        ("docker-build", "cd k8s && docker compose build", "compose.yaml"),
+        ("docker-build", "docker buildx bake -f bake.hcl", "bake.hcl"),
+        ("deploy-dev", "kubectl apply -n dev -f deploy/", "deploy"),
+        ("deploy-dev", "kubectl apply -n dev -f k8s/deployment.yaml,k8s/service.yaml", "k8s/service.yaml"),
+        ("deploy-dev", "kubectl apply -k k8s/overlays/development", "kustomization.yaml"),
+        (
+            "deploy-dev",
+            "kustomize build overlays/dev | kubectl apply -f -",
+            "overlays/dev/kustomization.yaml",
+        ),
+        ("deploy-dev", "helm upgrade --install api ./helm/api -n dev", "helm/api/Chart.yaml"),
+        ("deploy-dev", "helm upgrade --install api charts/api -f charts/dev.yaml -n dev", "charts/dev.yaml"),
+        ("deploy-dev", "skaffold run -p dev", "skaffold.yaml"),
+    ],
+)
+def test_what_a_recipe_names_has_to_be_there(tmp_path: Path, target: str, line: str, said: str) -> None:
+    files = {"src/api.py": "", "tests/test_api.py": TESTS}
+    [finding] = asked(tmp_path, f"{target}:\n\t{line}\n", target, files).findings
+    assert f"needs {said}" in finding.message or f"{said}, which" in finding.message
+    assert finding.message.endswith(", which the submission does not have")
+
+
+@pytest.mark.parametrize(
+    ("target", "lines"),
+    [
+        ("install", ["pip-compile -o dev.txt pyproject.toml", "pip install -r dev.txt"]),
+        ("install", ["poetry export --output=build/dev.txt", "pip install -r build/dev.txt"]),
+        ("install", ["pip install -r https://example.org/requirements.txt"]),
+        ("install", ["pip install -r $${FILE}"]),
+        ("install", ["[ -f dev.txt ] && pip install -r dev.txt", "pip install -r requirements.txt"]),
+        ("install", ["pip install -r dev.txt || true", "pip install -r requirements.txt"]),
+        ("install", ["pip install numpy pandas"]),
+        ("install", ["pip install -rrequirements.txt"]),
+        ("test", ["pytest -k smoke -m unit --maxfail 1 tests"]),
+        ("test", ["pytest 'tests/test_*.py'"]),
+        ("test", ["docker run --rm image pytest app/tests"]),
+        ("test", ["PYTHONPATH=. python -m unittest discover -s cases -p '*_case.py'"]),
+        ("test", ["python -m unittest cases.api_case.It"]),
+        ("lint", ["black --line-length 100 src && ruff check --select E,F src"]),
+        ("docker-build", ["git clone https://example.org/x.git build", "docker build -t x build"]),
+        ("docker-build", ["docker build -t x https://example.org/x.git"]),
+        ("docker-build", ["cd k8s && docker build -t x -f ../Dockerfile .."]),
+        ("deploy-dev", ["kustomize build k8s/overlays/dev > dev.yaml", "kubectl apply -n dev -f dev.yaml"]),
+        ("deploy-dev", ["kubectl apply -n dev -f https://example.org/x.yaml"]),
+        ("deploy-dev", ["helm repo add exam https://example.org", "helm upgrade -i api exam/api -n dev"]),
+        ("deploy-dev", ["helm upgrade --install api oci://ghcr.io/exam/api --version 1.0.0 -n dev"]),
+        ("deploy-dev", ["cd k8s && kubectl apply -n dev -f deployment.yaml", "cd k8s && kubectl get pods"]),
+        ("deploy-dev", ["$(MAKE) -C k8s up"]),
+    ],
+)
+def test_what_need_not_be_there(tmp_path: Path, target: str, lines: list[str]) -> None:
+    files = {
+        "src__api.py": "",
+        "tests__test_api.py": TESTS,
+        "cases__api_case.py": CASES,
+        "k8s__Makefile": "up: ; kubectl apply -n dev -f deployment.yaml\n",
+    }
+    assert recipe(tmp_path, target, *lines, **files) == "passed"
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "expected"),
+    [
+        ("python -m unittest discover -s tests", {"tests/test_api.py": TESTS}, False),
+        (
+            "python -m unittest discover -s tests",
+            {"tests/test_api.py": TESTS, "tests/test_b.py": CASES},
+            True,
+        ),
+        ("python -m unittest", {"tests/test_b.py": CASES}, False),
+        ("python -m unittest", {"tests/test_b.py": CASES, "tests/__init__.py": ""}, True),
+        ("python -m unittest tests.test_api", {"tests/test_api.py": TESTS}, False),
+        ("python -m unittest tests/test_b.py", {"tests/test_b.py": CASES}, True),
+        ("coverage run -m unittest discover tests", {"tests/test_api.py": TESTS}, False),
+        ("pytest src", {"tests/test_api.py": TESTS, "src/api.py": ""}, False),
+        ("pytest src tests", {"tests/test_api.py": TESTS, "src/api.py": ""}, True),
+        ("pytest checks/api.py", {"tests/test_api.py": TESTS, "checks/api.py": TESTS}, True),
+        ("pytest", {}, True),
+        ("python -m unittest", {}, True),
+    ],
+)
+def test_what_collects_nothing_runs_no_tests(
+    tmp_path: Path, line: str, files: dict[str, str], expected: bool
+) -> None:
+    outcome = asked(tmp_path, f"test:\n\t{line}\n", "test", files)
+    assert (outcome.verdict == "passed") is expected
+    assert expected or "finds no test" in outcome.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["kubectl apply -k k8s/overlays/prod"], "prod"),
+        (["kubectl apply -n prod2 -f k8s/dev.yaml"], "prod"),
+        (["helm upgrade --install api charts/api -f values-dev.yaml -n production"], "production"),
+        (["helm upgrade --install api charts/api --kube-context exam-staging -n dev"], "staging"),
+        (["kustomize build k8s/overlays/prod | kubectl apply -f -"], "prod"),
+        (["aws eks update-kubeconfig --name exam-prod", "kubectl apply -f k8s/"], "prod"),
+        (["gcloud container clusters get-credentials stage-1", "kubectl apply -f k8s/"], "stage"),
+        (["export KUBECONFIG=~/.kube/uat && kubectl apply -f k8s/"], "uat"),
+        (["kubectl apply -f live/"], "production"),
+        (["kubectl apply -k live"], "production"),
+        (["skaffold run -p prod"], "prod"),
+    ],
+)
+def test_what_goes_elsewhere(tmp_path: Path, lines: list[str], said: str) -> None:
+    files = {
+        "k8s__overlays__prod__kustomization.yaml": "",
+        "k8s__dev.yaml": "",
+        "values-dev.yaml": "",
+        "skaffold.yaml": "",
+        "live__kustomization.yaml": "resources: [api.yaml]\nnamespace: production\n",
+        "live__api.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: api, namespace: production}\n",
+    }
+    written = {name.replace("__", "/"): content for name, content in files.items()}
+    text = "deploy-dev:\n" + "".join(f"\t{line}\n" for line in lines)
+    [finding] = asked(tmp_path, text, "deploy-dev", written).findings
+    assert finding.message.endswith(f"goes to {said}")
+
+
+def test_a_makefile_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
+    context = opened(tmp_path, "install\n  pip install x\n")
+    found = [decide(runs, context, **given) for given in parameters().values()]
+    assert {outcome.cause for outcome in found} == {"Makefile:1: *** missing separator.  Stop."}
+
+
 def test_variables_includes_and_other_targets(tmp_path: Path) -> None:
     text = """
 include vars.mk
@@ -237,6 +408,7 @@ deploy-dev: ; sh scripts/missing.sh
     files = {
         "scripts/install.sh": "#!/bin/sh\nset -e\npip install -r requirements-lock.txt\n",
         "scripts/test.sh": 'exec pytest "$@"\n',
+        "unit/test_api.py": TESTS,
         "scripts/build.py": "import subprocess\nsubprocess.run(['docker', 'build', '.'], check=True)\n",
         ".pre-commit-config.yaml": "repos: [{hooks: [{id: black}]}, {hooks: [{id: ruff-check}]}]\n",
     }
@@ -323,7 +495,7 @@ def test_nothing_tells_make_that_it_is_watched(tmp_path: Path, notice: str, dry:
     # Where a recipe stops, make is asked again with no recipe running: that must not show either.
     check = "" if not dry else "\t@false\n"
     text = f"{notice}\nRUN = pytest\nelse\nRUN = true\nendif\ntest:\n{check}\t$(RUN)\n"
-    [finding] = asked(tmp_path, text, "test").findings
+    [finding] = decide(runs, opened(tmp_path, text, bare=True), **parameters()["test"]).findings
     assert (finding.message, finding.actual) == (
         "`test` does not run what it should",
         "false; true" if dry else "true",
