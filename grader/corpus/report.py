@@ -26,17 +26,17 @@ MAX_SLOW = 8
 class Row:
     """One criterion's line of the confusion table, counted in cases."""
 
-    lost_rightly: int = 0
-    kept_rightly: int = 0
-    lost_wrongly: int = 0
-    """Somebody honest lost something, or a defect lost it too."""
-    kept_wrongly: int = 0
-    """A defect that must cost it did not, or not as much."""
+    true_fail: int = 0
+    true_pass: int = 0
+    false_fail: int = 0
+    """False fails: an honest case lost something, or a defect lost it besides what it must."""
+    false_pass: int = 0
+    """False passes: a defect that must cost it did not, or not as much."""
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is wrong."""
-        return not self.lost_wrongly and not self.kept_wrongly
+        return not self.false_fail and not self.false_pass
 
 
 def confusion(result: Verification) -> dict[str, Row]:
@@ -57,13 +57,13 @@ def _count(row: Row, verdict: Verdict, criterion: str) -> None:
     if criterion in verdict.open:
         return
     if did > must:
-        row.lost_wrongly += 1
+        row.false_fail += 1
     elif did < must:
-        row.kept_wrongly += 1
+        row.false_pass += 1
     elif must:
-        row.lost_rightly += 1
+        row.true_fail += 1
     else:
-        row.kept_rightly += 1
+        row.true_pass += 1
 
 
 def criteria(result: Verification) -> tuple[Criterion, ...]:
@@ -82,7 +82,7 @@ def thin(result: Verification) -> dict[str, int]:
 
 
 def idle(result: Verification) -> tuple[str, ...]:
-    """Parts whose check never said no to any case."""
+    """Parts whose check never failed in any case."""
     failed = {name for verdict in result.verdicts if not verdict.case.everything for name in verdict.failed}
     names = (
         f"{criterion.id}/{part.id}" if part.id else criterion.id
@@ -100,10 +100,10 @@ def document(result: Verification) -> dict[str, Any]:
         "cases": [_case(verdict) for verdict in result.verdicts],
         "criteria": {
             name: {
-                "lost_rightly": row.lost_rightly,
-                "kept_rightly": row.kept_rightly,
-                "lost_wrongly": row.lost_wrongly,
-                "kept_wrongly": row.kept_wrongly,
+                "lost_rightly": row.true_fail,
+                "kept_rightly": row.true_pass,
+                "lost_wrongly": row.false_fail,
+                "kept_wrongly": row.false_pass,
             }
             for name, row in confusion(result).items()
         },
@@ -148,11 +148,11 @@ def write_text(result: Verification, stream: TextIO, *, verbose: bool = False) -
 def _table(result: Verification) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("criterion")
-    for title in ("lost rightly", "kept rightly", "lost wrongly", "kept wrongly"):
+    for title in ("true fail", "true pass", "false fail", "false pass"):
         table.add_column(title, justify="right")
     for name, row in confusion(result).items():
         style = "" if row.agrees else "red"
-        cells = (row.lost_rightly, row.kept_rightly, row.lost_wrongly, row.kept_wrongly)
+        cells = (row.true_fail, row.true_pass, row.false_fail, row.false_pass)
         table.add_row(name, *(str(cell) if cell else "·" for cell in cells), style=style)
     return table
 
@@ -178,7 +178,7 @@ def _unproved(result: Verification) -> Iterator[Text]:
         names = ", ".join(f"{name} ({count})" for name, count in few.items())
         yield Text(f"criteria that fewer than {FEWEST_DEFECTS} defects lose: {names}", style="yellow")
     if never := idle(result):
-        yield Text(f"checks that never said no: {', '.join(never)}", style="yellow")
+        yield Text(f"checks that never failed: {', '.join(never)}", style="yellow")
 
 
 def _print_slowest(console: Console, verdicts: Iterable[Verdict]) -> None:
@@ -190,12 +190,12 @@ def _print_slowest(console: Console, verdicts: Iterable[Verdict]) -> None:
 def _summary(result: Verification) -> Text:
     wrong = [verdict for verdict in result.verdicts if not verdict.agrees]
     rows = confusion(result).values()
-    false_losses, false_passes = sum(row.lost_wrongly for row in rows), sum(row.kept_wrongly for row in rows)
+    false_fails, false_passes = sum(row.false_fail for row in rows), sum(row.false_pass for row in rows)
     line = Text(f"{len(result.verdicts)} cases in {result.seconds:.0f} s: ", style="bold")
     if not wrong:
         return line.append("every one lost exactly what it must", style="bold green")
     line.append(f"{len(wrong)} disagree", style="bold red")
     undecided = sum(1 for verdict in wrong if verdict.undecided)
     return line.append(
-        f" ({false_losses} false losses, {false_passes} false passes, {undecided} undecided)", style="red"
+        f" ({false_fails} false fails, {false_passes} false passes, {undecided} undecided)", style="red"
     )

@@ -52,12 +52,12 @@ def result(*verdicts: Verdict, whole: bool = False) -> Verification:
 @pytest.mark.parametrize(
     ("must", "did", "row"),
     [
-        ({}, {}, Row(kept_rightly=1)),
-        ({"4.2.limits": 1}, {"4.2.limits": 1}, Row(lost_rightly=1)),
-        ({}, {"4.2.limits": 1}, Row(lost_wrongly=1)),
-        ({"4.2.limits": 0.5}, {"4.2.limits": 1}, Row(lost_wrongly=1)),
-        ({"4.2.limits": 1}, {"4.2.limits": 0.5}, Row(kept_wrongly=1)),
-        ({"4.2.limits": 1}, {}, Row(kept_wrongly=1)),
+        ({}, {}, Row(true_pass=1)),
+        ({"4.2.limits": 1}, {"4.2.limits": 1}, Row(true_fail=1)),
+        ({}, {"4.2.limits": 1}, Row(false_fail=1)),
+        ({"4.2.limits": 0.5}, {"4.2.limits": 1}, Row(false_fail=1)),
+        ({"4.2.limits": 1}, {"4.2.limits": 0.5}, Row(false_pass=1)),
+        ({"4.2.limits": 1}, {}, Row(false_pass=1)),
     ],
 )
 def test_a_case_is_counted_by_what_it_must_and_did_lose(
@@ -108,5 +108,5 @@ def test_disagreement_says_what_was_found() -> None:
     said = lines(wrong)
     at = said.index("✘ x")
     assert said[at : at + 3] == ["✘ x", "    Because.", "    4.2.limits: must lose 1, lost 0.5 — found so"]
-    assert said[-1] == "1 cases in 3 s: 1 disagree (0 false losses, 1 false passes, 0 undecided)"
+    assert said[-1] == "1 cases in 3 s: 1 disagree (0 false fails, 1 false passes, 0 undecided)"
     assert document(wrong)["agrees"] is False

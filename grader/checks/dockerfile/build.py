@@ -55,7 +55,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
 
 def read_instead(by_reading: Outcome, reason: str) -> Outcome:
     """What reading says, with the reason why nothing was built."""
-    remark = Finding(message=f"no image was built, the Dockerfile was read: {reason}")
+    remark = Finding(message=f"the Dockerfile was only read, not built: {reason}")
     return Outcome(by_reading.verdict, (*by_reading.findings, remark), Evidence.STATIC)
 
 

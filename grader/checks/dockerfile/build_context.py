@@ -23,7 +23,7 @@ class TooMuch(Exception):  # noqa: N818  (carries what is said of it)
 
     def __init__(self) -> None:
         super().__init__(
-            f"its patterns take more than {MAX_STEPS:,} steps to hold against the files of the build context"
+            f"matching its patterns against the build context takes more than {MAX_STEPS:,} steps"
         )
 
 

@@ -54,7 +54,7 @@ def base(
         expected = shown or f"{repositories[0]} with a tag like {tag}"
         findings = [
             Finding(
-                message=f"stage {stage.name or stage.index} does not come from the image that is asked for",
+                message=f"the base image of stage {stage.name or stage.index} is wrong",
                 expected=expected,
                 actual=stage.image or "no image",
                 where=dockerfile.file.where(stage.line),
@@ -62,7 +62,7 @@ def base(
             for stage in wrong
         ]
         if not outside:
-            findings = [Finding(message="no stage comes from the image that is asked for", expected=expected)]
+            findings = [Finding(message="no stage has an external base image", expected=expected)]
         return failed(*findings) if findings else passed()
 
     return _decide(context, file, judge)
@@ -94,7 +94,7 @@ def multistage(context: Context, *, file: Deliverable) -> Outcome:
         if len(dockerfile.stages) < 2:
             return failed(
                 Finding(
-                    message="there is one stage only",
+                    message="there is only one stage",
                     expected="two stages or more",
                     where=_at(dockerfile, final),
                 )
@@ -103,7 +103,7 @@ def multistage(context: Context, *, file: Deliverable) -> Outcome:
             return passed()
         return failed(
             Finding(
-                message="the final stage copies nothing out of an earlier stage",
+                message="the final stage copies nothing from an earlier stage",
                 expected="COPY --from=<an earlier stage>",
                 where=_at(dockerfile, final),
             )
@@ -163,8 +163,8 @@ def installs(context: Context, *, file: Deliverable, lock: Deliverable, path: st
                 if there is None and PurePosixPath(wanted).name == PurePosixPath(locked).name:
                     missing.append(
                         Finding(
-                            message=f"{wanted} is not in the image when it is installed from",
-                            expected=f"{locked} copied or mounted before, to where the command looks for it",
+                            message=f"the command installs from {wanted}, which is not there at that point",
+                            expected=f"{locked} copied or mounted to that path before the command",
                             where=dockerfile.file.where(ran.line),
                         )
                     )
@@ -238,7 +238,7 @@ def starts(context: Context, *, file: Deliverable, script: Deliverable, path: st
             return passed()
         return failed(
             Finding(
-                message=f"what the image runs is not {wanted} from where it was copied to",
+                message=f"the image does not run {wanted} at the path where it was copied",
                 expected=", ".join(sorted(at for at, origin in image.files.items() if origin == wanted))
                 or wanted,
                 actual=f"{' '.join(image.argv)} (in {image.workdir})",
@@ -269,7 +269,7 @@ def builds(
     def judge(dockerfile: Dockerfile) -> Outcome:
         by_reading = _read(context, dockerfile, images)
         if not context.runs:
-            return image_build.read_instead(by_reading, "nothing was to run")
+            return image_build.read_instead(by_reading, "--static builds no image")
         try:
             engine = context.tools.engine()
         except ToolMissing as missing:
@@ -301,7 +301,7 @@ def _unknown_stages(dockerfile: Dockerfile, stage: Stage, images: Sequence[str])
         image = re.search(r"[/:.@]", source) or source in images
         if not image and dockerfile.stage(source, before=stage.index) is None:
             yield Finding(
-                message=f"there is no stage {source or '(empty)'} above this one",
+                message=f"no earlier stage is called {source or '(empty)'}",
                 expected=", ".join(
                     other.name or str(other.index) for other in dockerfile.stages[: stage.index]
                 ),
@@ -319,7 +319,7 @@ def _missing_sources(
             hidden = any(path == plain or path.startswith(plain + "/") for path in build_context.paths)
             yield Finding(
                 message=f"{source} is not in the build context"
-                + (": .dockerignore keeps it out" if hidden else ""),
+                + (": .dockerignore excludes it" if hidden else ""),
                 where=dockerfile.file.where(line),
             )
 

@@ -137,7 +137,7 @@ def parse(file: SourceFile) -> Dockerfile | Problem:
     if isinstance(text, Problem):
         return text
     if len(text) > MAX_CHARACTERS or "\0" in text:
-        return Problem(file.name, "the file is no Dockerfile: it is too long or binary")
+        return Problem(file.name, "not a Dockerfile: the file is too long or binary")
     try:
         answer = _parsed(text)
     except _NoAnswer as error:
@@ -146,7 +146,7 @@ def parse(file: SourceFile) -> Dockerfile | Problem:
             _parsed("FROM scratch\n")
         except _NoAnswer:
             raise GraderFault("the Dockerfile parser failed", log_tail=str(error)) from error
-        return Problem(file.name, "not a valid Dockerfile: the parser does not get through it")
+        return Problem(file.name, "not a valid Dockerfile: parsing it did not finish")
     if isinstance(answer, str):
         return Problem(file.name, f"not a valid Dockerfile: {answer}")
     return _staged(file, tuple(_instruction(*entry) for entry in answer))
@@ -187,7 +187,7 @@ def _staged(file: SourceFile, instructions: tuple[Instruction, ...]) -> Dockerfi
     starts = [index for index, each in enumerate(instructions) if each.name == "FROM"]
     for each in instructions[: starts[0] if starts else None]:
         if each.name != "ARG":
-            return Problem(file.name, f"{each.name} stands before the first FROM", each.line)
+            return Problem(file.name, f"{each.name} is before the first FROM", each.line)
         arguments |= assignments(each, arguments)
     if not starts:
         return Problem(file.name, "not a valid Dockerfile: it has no FROM")

@@ -116,10 +116,10 @@ def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]
     empty = [out for out in outs if out in filled and seen.sizes.get(out) == 0]
     if not missing and not empty:
         return passed()
+    bad = "does not create" if missing else "leaves these outputs empty:"
     return failed(
         Finding(
-            message=f"`dvc repro` succeeds, but {'does not create' if missing else 'leaves empty'}"
-            f" {', '.join((missing or empty)[:_MAX_NAMED])}",
+            message=f"`dvc repro` succeeds, but {bad} {', '.join((missing or empty)[:_MAX_NAMED])}",
             expected="every declared output, inside the project",
             where=seen.first.called.shown,
             detail=seen.first.called.run.tail(10),
@@ -171,7 +171,7 @@ def _judge_changed(
         return passed()
     return failed(
         Finding(
-            message=f"with {said}, `dvc repro` reruns stage {', '.join(needless)} too",
+            message=f"with {said}, `dvc repro` also reruns stage {', '.join(needless)}",
             expected=f"only the affected stages run: {', '.join(sorted(concern))}",
             actual=", ".join(repro.ran),
             where=repro.called.shown,

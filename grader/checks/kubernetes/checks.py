@@ -114,7 +114,7 @@ def _in_container(
         for container in wanted or containers:
             return judge(container)
         return failed(
-            Finding(message="the Deployment's pods have no container", where=deployment.where(*place))
+            Finding(message="the Deployment's pods have no containers", where=deployment.where(*place))
         )
 
     return _in_deployment(context, file, name, choose)
@@ -132,7 +132,7 @@ def deployment(context: Context, *, file: Deliverable, name: str, api_version: s
     def judge(found: _Resource) -> Outcome:
         findings = list(_invalid(found))
         if (actual := found.get("metadata", "name")) != name:
-            findings.append(_differs("The Deployment's name", name, actual, found.where("metadata", "name")))
+            findings.append(_differs("metadata.name", name, actual, found.where("metadata", "name")))
         if (actual := found.get("apiVersion")) != api_version:
             findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
         labels = found.get("spec", "template", "metadata", "labels")
@@ -154,9 +154,9 @@ def deployment(context: Context, *, file: Deliverable, name: str, api_version: s
 
 def _differs(what: str, expected: object, actual: object, where: str) -> Finding:
     return Finding(
-        message=f"{what} is wrong",
+        message=f"{what} is missing" if actual is None else f"{what} is wrong",
         expected=str(expected),
-        actual=_shown(actual),
+        actual="" if actual is None else _shown(actual),
         where=where,
     )
 
@@ -178,7 +178,7 @@ def _invalid(found: _Resource) -> Iterator[Finding]:
         return
     if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
         yield Finding(
-            message="no version of Kubernetes has a Deployment in this apiVersion",
+            message="no Kubernetes version has kind Deployment in this apiVersion",
             actual=found.data["apiVersion"][:MAX_MESSAGE],
             where=found.where("apiVersion"),
         )
@@ -203,7 +203,7 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
         )
     except SchemaNotFoundError:
         yield Finding(
-            message="current Kubernetes has no Deployment in this apiVersion",
+            message="the current Kubernetes has no kind Deployment in this apiVersion",
             actual=str(found.data["apiVersion"]),
             where=found.where("apiVersion"),
         )
@@ -224,7 +224,7 @@ def image(context: Context, *, file: Deliverable, name: str, image: str) -> Outc
         actual = container.get("image")
         if _same_image(actual, image):
             return passed()
-        return failed(_differs("The image", image, actual, container.where("image")))
+        return failed(_differs("image", image, actual, container.where("image")))
 
     return _in_container(context, file, name, image, judge)
 
@@ -254,7 +254,7 @@ def replicas(
         # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
         if parse_quantity(actual) == replicas:
             return passed()
-        return failed(_differs("The number of replicas", replicas, actual, found.where("spec", "replicas")))
+        return failed(_differs("spec.replicas", replicas, actual, found.where("spec", "replicas")))
 
     return _in_deployment(context, file, name, judge)
 
@@ -324,19 +324,23 @@ def probe(
             case {"httpGet": dict(get)}:
                 pass
             case actual:
-                return failed(_differs(probe, f"an HTTP GET for {path}", actual, container.where(probe)))
+                return failed(_differs(probe, f"httpGet for {path}", actual, container.where(probe)))
         place = (probe, "httpGet")
         if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
-            return failed(_differs(f"{probe}'s path", path, get.get("path"), container.where(*place, "path")))
+            return failed(
+                _differs(f"{probe}.httpGet.path", path, get.get("path"), container.where(*place, "path"))
+            )
         if isinstance(host := get.get("host"), str) and host not in ("", "127.0.0.1", "localhost"):
             return failed(
-                _differs(f"{probe}'s host", "the pod itself", host, container.where(*place, "host"))
+                _differs(f"{probe}.httpGet.host", "the pod itself", host, container.where(*place, "host"))
             )
         numbers, names = _ports(container)
         if _has_port(get.get("port"), numbers, names):
             return passed()
         expected = ", ".join(map(str, [*sorted(numbers), *sorted(names)])) or "a number from 1 to 65535"
-        return failed(_differs(f"{probe}'s port", expected, get.get("port"), container.where(*place, "port")))
+        return failed(
+            _differs(f"{probe}.httpGet.port", expected, get.get("port"), container.where(*place, "port"))
+        )
 
     return _in_container(context, file, name, image, judge)
 
@@ -382,7 +386,11 @@ def env(context: Context, *, file: Deliverable, name: str, image: str, variable:
                     return passed()
                 case {"name": found} if found == variable:
                     where = container.where("env", index)
-                    return failed(_differs(variable, "a value or a reference", entry.get("value"), where))
+                    return failed(
+                        _differs(
+                            f"the value of {variable}", "a value or a reference", entry.get("value"), where
+                        )
+                    )
         names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
         return failed(
             Finding(

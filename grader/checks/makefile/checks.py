@@ -73,7 +73,7 @@ def runs(
     examples = commands if every else first[:3]
     return failed(
         Finding(
-            message=near or f"`{target}` does not run {' and '.join(missing) if every else 'what it should'}",
+            message=near or f"`make {target}` runs {_nothing_of(missing, every=every)}",
             expected=(" and " if every else " or ").join(examples).replace(" *", ""),
             actual="; ".join(plan.printed.splitlines())[:500] or "it runs nothing",
             where=f"make {target}",
@@ -81,13 +81,17 @@ def runs(
     )
 
 
+def _nothing_of(missing: Sequence[str], *, every: bool) -> str:
+    return f"no {' and no '.join(missing)}" if every else "none of the expected commands"
+
+
 def _refused(said: str, target: str) -> Finding:
-    """What make has against the Makefile, or against this target alone."""
+    """Why make rejects the Makefile, or this target alone."""
     if found := _PLACE.fullmatch(said):
-        return Finding(message="make cannot read the Makefile", actual=found[2], where=found[1])
+        return Finding(message="make cannot parse the Makefile", actual=found[2], where=found[1])
     if f"No rule to make target '{target}'" in said and "needed by" not in said:
         return Finding(message=f"the Makefile has no target `{target}`", where=f"make {target}")
-    return Finding(message=f"make cannot make the target `{target}`", actual=said, where=f"make {target}")
+    return Finding(message=f"make cannot build the target `{target}`", actual=said, where=f"make {target}")
 
 
 def plan_of(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:

@@ -155,7 +155,7 @@ def _last(text: str) -> str:
 
 def _why(seen: _Watched) -> str:
     if seen.run.ok and (seen.status is None or seen.run.cpu_seconds >= _NEARLY * SECONDS):
-        return f"make did not end within {SECONDS} s of computing, although no tool ran"
+        return f"make did not finish within {SECONDS} s of CPU time, although no tool ran"
     if not seen.run.ok:
         return f"make {seen.run.describe()}"
     return _last(seen.err)[:500] or f"make ended with status {seen.status}"

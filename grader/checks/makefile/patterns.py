@@ -62,7 +62,7 @@ class Rule:
                 continue
             problem = match.problem
             if not problem and (wrong := places.elsewhere(step, aimed, self.at, self.not_at, submission)):
-                problem = f"{pattern.name} goes to {wrong}"
+                problem = f"{pattern.name} targets {wrong}"
             absent = "" if problem else self._absent(step, submission, script)
             if absent:
                 problem = f"{pattern.name} needs {absent}, which the submission does not have"

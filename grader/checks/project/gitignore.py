@@ -152,7 +152,7 @@ def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | 
     files = sorted(found, key=lambda path: (len(path.parts), path))[:MAX_IGNORE_FILES]
     if sum((context.submission.root / file).stat().st_size for file in files) > MAX_IGNORE_BYTES:
         return Finding(
-            message=f"the ignore files are not asked: they are larger than {MAX_IGNORE_BYTES >> 20} MB",
+            message=f"the ignore files were not checked: they are over {MAX_IGNORE_BYTES >> 20} MB together",
             where=str(files[0]),
         )
     try:

@@ -34,7 +34,9 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
     if not wanted:
         return failed(
             Finding(
-                message="it has no requirements", expected="one name==version per line", where=source.name
+                message="the file has no requirements",
+                expected="one name==version per line",
+                where=source.name,
             )
         )
     loose = [_loose(line, source) for line in wanted if line.pin is None]
@@ -72,17 +74,18 @@ def complete(context: Context, *, file: Deliverable) -> Outcome:
     if source is None:
         return failed(Finding(message=f"{file} is missing"))
     if context.runtime is None:
-        return unverified("with --static, installing the lock file is not tried")
+        return unverified("--static does not install the lock file")
     environment = context.runtime.environment
     if environment.installs is None:
         return unverified(
-            environment.reason or "installing the lock file could not be tried", detail=environment.log_tail
+            environment.reason or "the installation of the lock file could not be tested",
+            detail=environment.log_tail,
         )
     if not environment.installs:
         return failed(
             Finding(
                 message=environment.reason or "the lock file does not install",
-                expected="all of its lines install together",
+                expected="all of its packages install together",
                 where=source.name,
                 detail=environment.log_tail,
             )
@@ -102,11 +105,11 @@ def _lines(context: Context, file: str) -> tuple[Line, ...] | Finding:
 
 
 def _loose(line: Line, source: SourceFile) -> Finding:
-    message = "not pinned to one version"
+    message = "not pinned to an exact version"
     if line.error:
         message = f"not a valid requirement: {line.error}"
     elif line.local:
-        message = "a local path, which nobody else can install from"
+        message = "a local path, which no other machine has"
     elif line.reference is not None:
         message = "a URL instead of a pinned version"
     return Finding(
@@ -142,7 +145,7 @@ def _disagreements(
         for each in ranges:
             if each.range is not None and not each.range.admits(line.version, prereleases=True):
                 yield Finding(
-                    message=f"{package} is pinned outside the project's own range",
+                    message=f"{package} is pinned outside the range of pyproject.toml",
                     expected=f"{each.text} ({each.where})",
                     actual=line.raw.partition(" ")[0],
                     where=source.where(line.number),

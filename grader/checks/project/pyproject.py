@@ -123,7 +123,9 @@ def _complaint(document: dict[str, Any]) -> Finding | None:
     if project is None and isinstance(own, dict):
         return _poetry_complaint(own)
     if project is None:
-        return Finding(message="no project metadata", expected="a [project] table with a name and a version")
+        return Finding(
+            message="there is no project metadata", expected="a [project] table with a name and a version"
+        )
     from fastjsonschema import JsonSchemaValueException
 
     try:
@@ -296,7 +298,7 @@ def _other_places(document: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]
     project = document.get("project")
     project = project if isinstance(project, dict) else {}
     for place, groups in (
-        ("on a line whose marker is false on the exam's Python", {"": project.get("dependencies")}),
+        ("with a marker that is false on the exam's Python", {"": project.get("dependencies")}),
         ("as an optional dependency", project.get("optional-dependencies")),
         ("in a dependency group", document.get("dependency-groups")),
     ):

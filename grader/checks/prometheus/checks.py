@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from grader.checks.prometheus.facts import RuleFile
     from grader.context import Context
 
-_READ = Finding(message="promtool is not installed here, so the rules were read but not tested")
+_READ = Finding(message="promtool is not installed on this machine, so the rules were read but not tested")
 
 
 @check("prometheus.valid", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)

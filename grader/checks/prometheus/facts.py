@@ -211,7 +211,7 @@ def _recorded(
 def complaints(source: SourceFile, file: RuleFile) -> list[Finding]:
     """What Prometheus would reject, as far as reading shows."""
     found = [
-        Finding(message=f"key `{key}` stands twice in one mapping", where=source.where(line))
+        Finding(message=f"duplicate key {key}", where=source.where(line))
         for document in (source.yaml if not isinstance(source.yaml, Problem) else ())[:1]
         for key, line in document.duplicates
     ]

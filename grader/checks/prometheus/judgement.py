@@ -156,9 +156,9 @@ def _wrong_quantile(tool: Promtool, spec: Alert, at_once: Tried) -> str | None:
         asked = quantile_scenarios(spec, at_once, world)
         answers = tool.ask(asked)
         if not answers.right("slow", 0, expected=True):
-            wrong = wrong or f"does not fire when {spec.slow:.0%} of requests are far too slow"
+            wrong = wrong or f"does not fire although {spec.slow:.0%} of requests are much too slow"
         elif not answers.right("few", 0, expected=False):
-            wrong = f"fires when no more than {spec.rare:.0%} of requests are too slow"
+            wrong = f"fires although only {spec.rare:.0%} of requests are too slow"
         else:
             return ""
     return wrong
@@ -230,21 +230,19 @@ def _asked(spec: Alert) -> str:
 
 def _why(name: str, rule: Rule, spec: Alert, found: dict[str, bool], refusal: str) -> Finding:
     bad = {
-        "rate": f"{spec.metric} grows by {spec.over:g} a second",
+        "rate": f"{spec.metric} grows by {spec.over:g} per second",
         "latency": f"every request takes {spec.over:g} s",
         "value": f"{spec.metric} is {spec.bad:g}",
     }[spec.watches]
     good = {
-        "rate": f"{spec.metric} grows by {spec.under:.2g} a second",
+        "rate": f"{spec.metric} grows by {spec.under:.2g} per second",
         "latency": f"every request takes {spec.under:.2g} s",
         "value": f"{spec.metric} is {spec.good:g}",
     }[spec.watches]
     if refusal:
-        message = f"{spec.alert} cannot be evaluated on the series that it selects"
+        message = f"{spec.alert} cannot be evaluated on the time series that it selects"
     elif name == "fires":
-        lasting = (
-            "for half an hour" if not found["lasting 0"] else f"for {spec.after:g} s and a little longer"
-        )
+        lasting = "for half an hour" if not found["lasting 0"] else f"for a little more than {spec.after:g} s"
         message = f"{spec.alert} does not fire although {bad} {lasting}"
     elif not found["under 0"]:
         message = f"{spec.alert} fires although {good}"

@@ -183,7 +183,7 @@ def check_rules(program: Path, content: str | Path) -> tuple[bool, str]:
         # The text is what it takes so long for, unless the machine or the tool is at fault.
         if _check(program, _TRUE).returncode != 0:
             raise GraderFault(f"promtool did not check a rule file within {SECONDS} s")
-        return False, f"promtool did not come to an end within {SECONDS} s"
+        return False, f"promtool did not finish within {SECONDS} s"
     said = "\n".join(line for line in ended.output.splitlines() if not line.startswith("Checking "))
     path = content if isinstance(content, Path) else _RULES
     return ended.returncode == 0, said.replace(f"{path}: ", "").strip()

@@ -122,7 +122,7 @@ def test_a_base_image_that_cannot_be_had_is_nobodys_fault(root: Path) -> None:
     verdict, evidence, message, _ = told(built(root, "FROM localhost:1/nowhere:1\nRUN false\n"))
     assert (verdict, evidence) == (Verdict.PASSED, Evidence.STATIC)
     assert message.startswith(
-        "no image was built, the Dockerfile was read: the image localhost:1/nowhere:1 cannot"
+        "the Dockerfile was only read, not built: the image localhost:1/nowhere:1 cannot"
     )
 
 

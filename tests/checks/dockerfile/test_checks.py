@@ -333,13 +333,16 @@ BUILD = {
 def test_builds_as_far_as_reading_tells(tmp_path: Path, text: str) -> None:
     outcome = _decide(tmp_path, checks.builds, text, BUILDS)
     assert outcome.verdict is Verdict.PASSED
-    assert outcome.findings[0].message == "no image was built, the Dockerfile was read: nothing was to run"
+    assert outcome.findings[0].message == "the Dockerfile was only read, not built: --static builds no image"
 
 
 BROKEN = {
-    "typo in a stage": ("FROM a AS builder\nFROM a\nCOPY --from=bulider /a /a", "no stage bulider"),
-    "later stage": ("FROM a\nCOPY --from=b /a /a\nFROM a AS b", "no stage b "),
-    "index": ("FROM a\nFROM a\nCOPY --from=1 /a /a", "no stage 1"),
+    "typo in a stage": (
+        "FROM a AS builder\nFROM a\nCOPY --from=bulider /a /a",
+        "no earlier stage is called bulider",
+    ),
+    "later stage": ("FROM a\nCOPY --from=b /a /a\nFROM a AS b", "no earlier stage is called b"),
+    "index": ("FROM a\nFROM a\nCOPY --from=1 /a /a", "no earlier stage is called 1"),
     "missing source": ("FROM a\nCOPY configs/ /c/", "configs/ is not in the build context"),
     "missing mount": ("FROM a\nRUN --mount=type=bind,source=x.txt,target=/x cat /x", "x.txt is not"),
     "unknown": ("FROM a\nCOPPY . .", "unknown instruction"),
@@ -360,7 +363,7 @@ def test_does_not_build(tmp_path: Path, text: str, message: str) -> None:
 def test_dockerignore_counts(tmp_path: Path) -> None:
     text = "FROM a\nCOPY src/train.py ."
     outcome = _decide(tmp_path, checks.builds, text, BUILDS, **{".dockerignore": "src\n"})
-    assert ".dockerignore keeps it out" in outcome.findings[0].message
+    assert ".dockerignore excludes it" in outcome.findings[0].message
     again = {".dockerignore": "*\n!src/train.py\n"}
     assert _passes(tmp_path, checks.builds, text, BUILDS, **again)
     own = {".dockerignore": "src\n", "Dockerfile.train.dockerignore": "data\n"}
@@ -512,7 +515,7 @@ def test_a_parser_that_dies(ours: bool, tmp_path: Path, monkeypatch: pytest.Monk
             dockerfile_facts.parse(file)
     else:
         assert dockerfile_facts.parse(file) == Problem(
-            "Dockerfile", "not a valid Dockerfile: the parser does not get through it"
+            "Dockerfile", "not a valid Dockerfile: parsing it did not finish"
         )
 
 

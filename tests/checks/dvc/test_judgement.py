@@ -84,7 +84,7 @@ def test_outputs_that_are_not_made() -> None:
         "`dvc repro` succeeds, but does not create models/model.pkl"
     )
     assert outputs(replace(GOOD, sizes={CLEAN: 0, MODEL: 0}), [CLEAN, MODEL]) == (
-        "`dvc repro` succeeds, but leaves empty data/clean.csv"
+        "`dvc repro` succeeds, but leaves these outputs empty: data/clean.csv"
     )
     assert "declares an output" in outputs(replace(GOOD, sizes={}), [])
 
@@ -139,7 +139,7 @@ def test_dvc_that_does_not_get_to_a_stage() -> None:
         ({"changed": repro("preprocess", "evaluate", rewritten={CLEAN})}, "does not rerun stage train"),
         # The other stage printed what DVC prints.
         ({"changed": repro("preprocess", "train", rewritten={CLEAN})}, "does not rerun stage train"),
-        ({"changed": repro("preprocess", "train", rewritten={CLEAN, MODEL})}, "reruns stage preprocess too"),
+        ({"changed": repro("preprocess", "train", rewritten={CLEAN, MODEL})}, "also reruns stage preprocess"),
     ],
 )
 def test_what_is_no_right_rerun(fields: dict[str, Any], expected: str) -> None:

@@ -265,7 +265,7 @@ PIPELINES: dict[str, tuple[dict[str, str | bytes], tuple[str, str]]] = {
     ),
     "touches-only": (
         {"src/train.py": "import os; os.makedirs('models', exist_ok=True); open('models/model.pkl', 'w')"},
-        ("leaves empty models/model.pkl", "passed"),
+        ("leaves these outputs empty: models/model.pkl", "passed"),
     ),
     "no-outputs": (
         {"dvc.yaml": "stages: {train: {cmd: echo, deps: [params.yaml]}}"},

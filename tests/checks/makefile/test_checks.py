@@ -123,7 +123,7 @@ def test_nothing_runs_with_static(tmp_path: Path) -> None:
 def test_what_make_refuses_is_told(tmp_path: Path) -> None:
     outcome = asked(tmp_path, "install\n  pip install x\n", "install")
     assert outcome.findings == (
-        Finding(message="make cannot read the Makefile", actual="missing separator.", where="Makefile:1"),
+        Finding(message="make cannot parse the Makefile", actual="missing separator.", where="Makefile:1"),
     )
 
 
@@ -137,12 +137,12 @@ def test_a_missing_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "line", "said"),
     [
-        ("test", "echo pytest", "`test` does not run what it should"),
+        ("test", "echo pytest", "`make test` runs none of the expected commands"),
         ("test", "pytest --co -q", "with --co, pytest does nothing of the kind"),
-        ("lint", "black .", "`lint` does not run ruff"),
+        ("lint", "black .", "`make lint` runs no ruff"),
         ("install", "pip install 'pip>=24' build", "pip install is only for pip, build"),
         ("docker-build", "docker build -t x", "docker build is not told what to work on"),
-        ("deploy-dev", "kubectl --context prod apply -f k8s/", "kubectl apply goes to prod"),
+        ("deploy-dev", "kubectl --context prod apply -f k8s/", "kubectl apply targets prod"),
     ],
 )
 def test_what_is_near_is_told(tmp_path: Path, target: str, line: str, said: str) -> None:
@@ -497,7 +497,7 @@ def test_nothing_tells_make_that_it_is_watched(tmp_path: Path, notice: str, dry:
     text = f"{notice}\nRUN = pytest\nelse\nRUN = true\nendif\ntest:\n{check}\t$(RUN)\n"
     [finding] = decide(runs, opened(tmp_path, text, bare=True), **parameters()["test"]).findings
     assert (finding.message, finding.actual) == (
-        "`test` does not run what it should",
+        "`make test` runs none of the expected commands",
         "false; true" if dry else "true",
     )
 

@@ -214,7 +214,7 @@ def test_a_git_that_breaks_by_itself_is_ours(tmp_path: Path, monkeypatch: pytest
 
 def test_ignore_files_without_end(tmp_path: Path) -> None:
     (finding,) = ask(tmp_path, "data/*.csvx\n" * 100_000, DATA).findings
-    assert finding.message == "the ignore files are not asked: they are larger than 1 MB"
+    assert finding.message == "the ignore files were not checked: they are over 1 MB together"
 
 
 @pytest.mark.parametrize("pattern", ["*a" * 250_000, "**/" * 150_000 + "x", "[a-" * 150_000, "?*" * 4_000])

@@ -76,7 +76,7 @@ def test_the_finding_names_the_line(tmp_path: Path) -> None:
     text = "# made by hand\npandas==2.2.0\n-e file:///home/jo/exam\n"
     assert decide(pinned, lock(tmp_path, text), file="lock") == failed(
         Finding(
-            message="a local path, which nobody else can install from",
+            message="a local path, which no other machine has",
             expected="name==version",
             actual="-e file:///home/jo/exam",
             where="requirements-lock.txt:3",

@@ -35,7 +35,7 @@ def standard(*lines: str) -> str:
 INVALID = {
     "not TOML": ("name = = 1", "not valid TOML"),
     "not UTF-8": (b"\xff\xfe\x00", "not text in UTF-8"),
-    "empty": ("", "no project metadata"),
+    "empty": ("", "there is no project metadata"),
     "no version": ('[project]\nname = "x"', "version"),
     "no name": ('[project]\nversion = "1"', "name"),
     "bad version": ('[project]\nname = "x"\nversion = "latest"', "version"),
@@ -51,7 +51,7 @@ INVALID = {
     ),
     "Poetry without a version": ('[tool.poetry]\nname = "x"', "no valid version"),
     "Poetry with a strange name": ('[tool.poetry]\nname = "x y"\nversion = "1"', "no valid name"),
-    "Poetry is no table": ("[tool]\npoetry = 3", "no project metadata"),
+    "Poetry is no table": ("[tool]\npoetry = 3", "there is no project metadata"),
     "name is a list": ('[project]\nname = ["x"]\nversion = "1"', "name"),
 }
 
@@ -184,7 +184,7 @@ def test_not_a_runtime_dependency(tmp_path: Path, text: str) -> None:
 def test_a_line_that_does_not_hold_is_named_as_such(tmp_path: Path) -> None:
     assert needs(tmp_path, standard('pandas>=2.1; sys_platform == "win32"')) == failed(
         Finding(
-            message="pandas is not among the runtime dependencies, only on a line whose marker is false"
+            message="pandas is not among the runtime dependencies, only with a marker that is false"
             " on the exam's Python",
             expected="pandas>=2.1.0",
             where="pyproject.toml:5",

@@ -422,7 +422,7 @@ def test_a_promtool_that_the_text_keeps_busy_refuses_it(
     program.write_text('#!/bin/sh\n! grep -q busy "$3" || sleep 60\n')
     program.chmod(0o755)
     assert check_rules(program, "{}") == (True, "")
-    assert check_rules(program, "busy") == (False, "promtool did not come to an end within 1 s")
+    assert check_rules(program, "busy") == (False, "promtool did not finish within 1 s")
 
 
 def test_complaints_name_their_lines(tmp_path: Path) -> None:
