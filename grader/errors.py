@@ -28,7 +28,7 @@ class NothingRuns(ToolMissing):
 
     def __init__(self) -> None:
         super().__init__("")
-        self.args = ("this needs candidate code to run, which --static does not",)
+        self.args = ("not run: --static runs no candidate code",)
 
 
 class GraderFault(Exception):  # noqa: N818  (the word that the design uses)

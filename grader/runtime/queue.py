@@ -108,7 +108,7 @@ class Slots:
 
 
 class Queued:
-    """A sandbox whose runs wait for a slot; see `Sandbox`."""
+    """A `Sandbox` whose runs wait for a slot; everything else it leaves to the inner one."""
 
     def __init__(self, inner: Sandbox, slots: Slots, before: Callable[[Job], None] | None = None) -> None:
         """Queue for a sandbox.
@@ -122,25 +122,25 @@ class Queued:
         self.name = inner.name
 
     def start(self, job: Job) -> Process:
-        """See `Sandbox.start`; a process that is to serve takes no slot."""
+        """Start the job at once: a process that serves takes no slot."""
         self._before(job)
         return self._inner.start(job)
 
     def run(self, job: Job) -> Run:
-        """See `Sandbox.run`."""
+        """Run the job in a slot, a second time if a busy machine made it too slow."""
         self._before(job)
         return self._slots.run(lambda: self._inner.run(job))
 
     def sees(self, bind: Bind) -> str:
-        """See `Sandbox.sees`."""
+        """Return the path of a bound file in the inner sandbox."""
         return self._inner.sees(bind)
 
     def workspace(self, job_workspace: Path) -> str:
-        """See `Sandbox.workspace`."""
+        """Return the path of the workspace in the inner sandbox."""
         return self._inner.workspace(job_workspace)
 
     def close(self) -> None:
-        """See `Sandbox.close`."""
+        """Close the inner sandbox."""
         self._inner.close()
 
 

@@ -35,7 +35,7 @@ class Finder:
         self.connection = connection
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> ModuleSpec | None:
-        """See `importlib.abc.MetaPathFinder`."""
+        """Return the watched module's spec with a wrapped loader; None for every other module."""
         if name != WATCHED:
             return None
         sys.meta_path.remove(self)

@@ -31,7 +31,7 @@ SWEEP_SECONDS = 5
 
 
 class Direct:
-    """See `Sandbox`. Runs that use the same port take turns, on the whole machine."""
+    """A `Sandbox` that isolates nothing. Runs that use the same port take turns, on the whole machine."""
 
     name = "none"
 
@@ -42,7 +42,7 @@ class Direct:
         self._ports = Ports(self._living.check)
 
     def start(self, job: Job) -> Process:
-        """See `Sandbox.start`."""
+        """Start the job as soon as its ports are free; raises as `Sandbox.start` does."""
         self._living.check()
         with contextlib.ExitStack() as undo:
             self._ports.take(job.outbound, job.inbound)
@@ -53,19 +53,19 @@ class Direct:
         return process
 
     def run(self, job: Job) -> Run:
-        """See `Sandbox.run`."""
+        """Start the job and wait for its end, as `Sandbox.run` does."""
         return launch.run_to_end(self.start(job))
 
     def sees(self, bind: Bind) -> str:
-        """See `Sandbox.sees`."""
+        """Return the bound file's own path."""
         return os.fspath(bind.source)
 
     def workspace(self, job_workspace: Path) -> str:
-        """See `Sandbox.workspace`."""
+        """Return the workspace's own path."""
         return os.fspath(job_workspace)
 
     def close(self) -> None:
-        """See `Sandbox.close`."""
+        """End every run, start no more, and release the ports."""
         self._living.close()
         self._ports.close()
         self._sockets.close()

@@ -143,11 +143,11 @@ class Stream(io.RawIOBase):
         self._left, self._deadline = None, time.monotonic() + REQUEST_SECONDS
 
     def readable(self) -> bool:
-        """See `RawIOBase`."""
+        """Whether `readinto` works: always."""
         return True
 
     def writable(self) -> bool:
-        """See `RawIOBase`."""
+        """Whether `write` works: always."""
         return True
 
     def readinto(self, buffer: Any) -> int:

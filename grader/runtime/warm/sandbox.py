@@ -92,7 +92,7 @@ class Warm:
             thread.join(LONGEST_WAIT)
 
     def start(self, job: Job) -> Process:
-        """See `Sandbox.start`."""
+        """Fork a warm interpreter for the job if one suits it, else start it in the inner sandbox."""
         zygote = self._zygote
         if zygote is not None and self._suits(job, zygote):
             with contextlib.suppress(Unavailable):
@@ -100,19 +100,19 @@ class Warm:
         return self._inner.start(job)
 
     def run(self, job: Job) -> Run:
-        """See `Sandbox.run`."""
+        """Start the job and wait for its end, as `Sandbox.run` does."""
         return launch.run_to_end(self.start(job))
 
     def sees(self, bind: Bind) -> str:
-        """See `Sandbox.sees`."""
+        """Return the path of a bound file in the inner sandbox, which warm runs share."""
         return self._inner.sees(bind)
 
     def workspace(self, job_workspace: Path) -> str:
-        """See `Sandbox.workspace`."""
+        """Return the path of the workspace in the inner sandbox, which warm runs share."""
         return self._inner.workspace(job_workspace)
 
     def close(self) -> None:
-        """See `Sandbox.close`."""
+        """End every run and the warm interpreter, and start no more."""
         self._living.close()
         self._inner.close()
         with self._starting:

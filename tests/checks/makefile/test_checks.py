@@ -366,7 +366,7 @@ def test_what_goes_elsewhere(tmp_path: Path, lines: list[str], said: str) -> Non
     written = {name.replace("__", "/"): content for name, content in files.items()}
     text = "deploy-dev:\n" + "".join(f"\t{line}\n" for line in lines)
     [finding] = asked(tmp_path, text, "deploy-dev", written).findings
-    assert finding.message.endswith(f"goes to {said}")
+    assert finding.message.endswith(f"targets {said}")
 
 
 def test_a_makefile_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:

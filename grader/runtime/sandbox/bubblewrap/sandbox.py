@@ -36,7 +36,7 @@ FORBID_NAMESPACES = "--disable-userns"
 
 
 class Bubblewrap:
-    """See `Sandbox`."""
+    """A `Sandbox` of namespaces made by bubblewrap, new ones for each run."""
 
     name = "bubblewrap"
 
@@ -50,7 +50,7 @@ class Bubblewrap:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
 
     def start(self, job: Job, *, nested: bool = False) -> Process:
-        """See `Sandbox.start`.
+        """Start the job in new namespaces; raises as `Sandbox.start` does.
 
         Args:
             nested: whether the program may make sandboxes of its own inside this one.
@@ -74,19 +74,19 @@ class Bubblewrap:
         return process
 
     def run(self, job: Job) -> Run:
-        """See `Sandbox.run`."""
+        """Start the job and wait for its end, as `Sandbox.run` does."""
         return launch.run_to_end(self.start(job))
 
     def sees(self, bind: Bind) -> str:
-        """See `Sandbox.sees`."""
+        """Return the path of a bound file inside the sandbox."""
         return bind.target or os.fspath(bind.source)
 
     def workspace(self, job_workspace: Path) -> str:  # noqa: ARG002  (it is always mounted there)
-        """See `Sandbox.workspace`."""
+        """Return the path of every workspace inside the sandbox."""
         return WORKSPACE
 
     def close(self) -> None:
-        """See `Sandbox.close`."""
+        """End every run, start no more, and remove the control groups."""
         self._living.close()
         self._starter.shutdown(cancel_futures=True)
         self.groups.close()

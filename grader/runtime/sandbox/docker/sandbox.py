@@ -47,7 +47,7 @@ END_SECONDS = 10
 
 
 class Containers:
-    """See `Sandbox`."""
+    """A `Sandbox` of Docker containers, a new one for each run."""
 
     name = "docker"
 
@@ -73,7 +73,7 @@ class Containers:
         self._try(private / "trial")
 
     def start(self, job: Job) -> Process:
-        """See `Sandbox.start`."""
+        """Start the job in a new container; raises as `Sandbox.start` does."""
         self._living.check()
         try:
             process = self._start(job)
@@ -87,19 +87,19 @@ class Containers:
         return process
 
     def run(self, job: Job) -> Run:
-        """See `Sandbox.run`."""
+        """Start the job and wait for its end, as `Sandbox.run` does."""
         return launch.run_to_end(self.start(job))
 
     def sees(self, bind: Bind) -> str:
-        """See `Sandbox.sees`."""
+        """Return the path of a bound file inside the container."""
         return bind.target or os.fspath(bind.source)
 
     def workspace(self, job_workspace: Path) -> str:  # noqa: ARG002  (it is always mounted there)
-        """See `Sandbox.workspace`."""
+        """Return the path of every workspace inside the container."""
         return WORKSPACE
 
     def close(self) -> None:
-        """See `Sandbox.close`."""
+        """End every run, start no more, and remove from the engine what was made there."""
         self._living.close()
         self._sockets.close()
         with contextlib.closing(self._engine.client()) as client:
