@@ -7,11 +7,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.check import Deliverable, DeliverableIfAny, check
-from grader.checks.makefile import dry_run, patterns
+from grader.checks.makefile import dry_run, inputs, patterns
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from grader.checks.makefile.dry_run import Plan
     from grader.context import Context
@@ -62,8 +62,10 @@ def runs(
         return failed(_refused(plan.refused, target), cause=plan.refused if unreadable else "")
     rule = patterns.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
     steps = tuple(patterns.followed(context.submission, plan, hooks))
+    there = inputs.paths_there(context.submission, _asked_for(context))
     why = {
-        pattern: rule.idle_because(steps, pattern, context.submission, plan.printed) for pattern in commands
+        pattern: rule.idle_because(steps, pattern, context.submission, there, plan.printed)
+        for pattern in commands
     }
     missing = [pattern for pattern, reason in why.items() if reason != ""]
     if not missing or (len(missing) < len(commands) and not every):
@@ -83,6 +85,14 @@ def runs(
 
 def _nothing_of(missing: Sequence[str], *, every: bool) -> str:
     return f"no {' and no '.join(missing)}" if every else "none of the expected commands"
+
+
+def _asked_for(context: Context) -> Iterator[str]:
+    """The paths of what the exam asks for."""
+    for task in context.exam.tasks:
+        for entry in task.deliverables:
+            if entry.path:
+                yield entry.path
 
 
 def _refused(said: str, target: str) -> Finding:

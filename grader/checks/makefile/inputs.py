@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -288,21 +288,20 @@ def operands(
     return found
 
 
-def absent(submission: Submission, needed: Needed, folders: Sequence[str]) -> bool:
-    """Whether none of the paths is in the submission, seen from any of these folders."""
+def paths_there(submission: Submission, asked_for: Iterable[str] = ()) -> frozenset[str]:
+    """The files and folders that a command may name.
+
+    Args:
+        asked_for: what the exam asks for besides: that it is missing is another task's loss.
+    """
+    names = (*submission.files, *map(PurePosixPath, submission.given), *map(PurePosixPath, asked_for))
+    return frozenset(str(path) for name in names for path in (name, *name.parents))
+
+
+def absent(there: Collection[str], needed: Needed, folders: Sequence[str]) -> bool:
+    """Whether none of the paths is there, seen from any of these folders."""
     paths = {posixpath.normpath(posixpath.join(folder, path)) for folder in folders for path in needed.paths}
-    if any(path.startswith("..") for path in paths):
-        return False
-    return not any(path == "." or exists(submission, path) for path in paths)
-
-
-def exists(submission: Submission, path: str) -> bool:
-    """Whether it is a file or a folder of the submission, or of what the exam hands out."""
-    pure = PurePosixPath(path)
-    if submission.file(pure) is not None:
-        return True
-    names = (*submission.files, *map(PurePosixPath, submission.given))
-    return any(pure == name or pure in name.parents for name in names)
+    return not any(path.startswith("..") or path in there for path in paths)
 
 
 MAX_SCRIPT = 20_000

@@ -12,7 +12,7 @@ from grader.readers.shell.follow import EVERYTHING, Into, SubmissionFiles, follo
 from grader.readers.shell.pattern import matches, parse_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from grader.checks.makefile.dry_run import Plan
     from grader.readers.shell.parser import Command
@@ -44,11 +44,12 @@ class Rule:
     """Options whose value is the next word."""
 
     def idle_because(
-        self, steps: Sequence[Step], text: str, submission: Submission, script: str
+        self, steps: Sequence[Step], text: str, submission: Submission, there: Collection[str], script: str
     ) -> str | None:
         """Why the commands do not do what a pattern names: empty where they do, None where none is near.
 
         Args:
+            there: the files and folders that a command may name.
             script: the text of what runs, in which is looked for files that it makes itself.
         """
         pattern = parse_pattern(text, tuple(self.idle), tuple(self.only), tuple(self.values))
@@ -63,7 +64,7 @@ class Rule:
             problem = match.problem
             if not problem and (wrong := places.elsewhere(step, aimed, self.at, self.not_at, submission)):
                 problem = f"{pattern.name} targets {wrong}"
-            absent = "" if problem else self._absent(step, submission, script)
+            absent = "" if problem else self._absent(step, there, script)
             if absent:
                 problem = f"{pattern.name} needs {absent}, which the submission does not have"
                 if not command.forgiven and not inputs.is_guarded(absent, script):
@@ -75,14 +76,14 @@ class Rule:
             why = problem
         return why
 
-    def _absent(self, step: Step, submission: Submission, script: str) -> str:
+    def _absent(self, step: Step, there: Collection[str], script: str) -> str:
         """What the command, or one whose output it reads, needs and what is not there."""
         if not step.folders:
             return ""
         for command in (step.command, *step.sources):
             for needed in inputs.needs(command, self.values):
                 made = any(inputs.is_made(path, script) for path in needed.paths)
-                if not made and inputs.absent(submission, needed, step.folders):
+                if not made and inputs.absent(there, needed, step.folders):
                     return needed.paths[0]
         return ""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from grader import command as process
-from grader.checks.makefile import dry_run
+from grader.checks.makefile import dry_run, inputs
 from grader.checks.makefile.checks import runs
 from grader.errors import ToolMissing
 from grader.exam.bundled import RUBRICS
@@ -224,6 +224,14 @@ def test_what_does_not_do_it(tmp_path: Path, target: str, lines: list[str]) -> N
 )
 def test_what_does_it(tmp_path: Path, target: str, lines: list[str]) -> None:
     assert recipe(tmp_path, target, *lines) == "passed"
+
+
+def test_what_another_task_asks_for_is_its_own_loss(tmp_path: Path) -> None:
+    submission = make_context(tmp_path, {"a/b.txt": ""}).submission
+    there = inputs.paths_there(submission, ["tests/test_api.py"])
+    assert there == {".", "a", "a/b.txt", "tests", "tests/test_api.py"}
+    assert not inputs.absent(there, inputs.Needed(("tests",)), [""])
+    assert inputs.absent(there, inputs.Needed(("tests/unit",)), ["", "a"])
 
 
 TESTS = "def test_it():\n    assert True\n"
