@@ -107,6 +107,8 @@ class TrackedRuns(World):
     """Deliverables in which a candidate may have hard-coded a value of the metric, which runs then avoid."""
     named_by: tuple[DeliverableIfAny, ...] = ()
     """Deliverables that log or load models: runs store their models under the names used there."""
+    earlier: tuple[str, ...] = ()
+    """Experiments that some seeds make first, so that no id of an experiment can have been written down."""
     turns: tuple[tuple[str, ...], ...]
     """Groups of runs that may swap places in the order of logging."""
     runs: tuple[SeedRun, ...]
@@ -129,6 +131,8 @@ class TrackedRuns(World):
             require_name("run", name, names)
         for label in (*self.files.values(), *(run.model for run in self.runs if run.model is not None)):
             require_name("model", label, self.models)
+        if taken := sorted(self.experiments.intersection(self.earlier)):
+            raise ValueError(f"experiment {taken[0]!r} has runs, so it cannot be one of the earlier ones")
         if all(self.asked.metric not in run.metrics for run in self.runs if run.name == self.asked.run):
             raise ValueError(f"run {self.asked.run!r} has no metric {self.asked.metric!r}")
         _draw_metrics_of(self, random.Random(0), ())  # noqa: S311
@@ -184,6 +188,8 @@ class ServedModel(World):
     """The class that the model is an instance of."""
     model: ModelSpec = ModelSpec()
     """How to fit it."""
+    earlier: tuple[str, ...] = ()
+    """Experiments that some seeds make first."""
     run: ServedRun
     """The run that the model comes from."""
     versions: Annotated[tuple[ServedVersion, ...], Field(min_length=1)]
@@ -197,6 +203,7 @@ class ServedModel(World):
             "data": {"file": self.data, "target": self.target},
             "estimator": self.estimator.request(seed),
             "models": {SERVED: self.model.model_dump(exclude_defaults=True)},
+            "experiments": draw_earlier(self.earlier, seed, more=True),
             "runs": [{**self.run.model_dump(), "model": SERVED}],
             "versions": [{**version.model_dump(exclude_none=True), "run": 0} for version in self.versions],
             "files": {PurePosixPath(self.file).name: SERVED},
@@ -292,6 +299,7 @@ def _make(context: Context, world: TrackedRuns, more: Mapping[str, Any]) -> Seed
         "models": {label: spec.model_dump(exclude_defaults=True) for label, spec in world.models.items()},
         "files": world.files,
         "names": model_names(context, world.named_by),
+        "experiments": draw_earlier(world.earlier, context.seed),
         "runs": runs,
         "rows": [[float(cell) if cell else None for cell in row] for row in rows],
         **more,
@@ -347,6 +355,19 @@ def arranged(world: TrackedRuns, seed: int) -> TrackedRuns:
         for place, run in zip(places, rng.sample([runs[n] for n in places], len(places)), strict=True):
             runs[place] = run
     return world.changed(runs=tuple(runs))
+
+
+def draw_earlier(names: Sequence[str], seed: int, *, more: bool = False) -> list[str]:
+    """Some of the experiments, at least one; with `more`, more than without it for any seed.
+
+    An experiment's id is a number that counts up: it is another one in another world.
+    """
+    rng = random.Random(f"earlier {seed}")  # noqa: S311
+    half = (len(names) + 1) // 2
+    count = (
+        rng.randint(half + 1, len(names)) if more and half < len(names) else rng.randint(min(1, half), half)
+    )
+    return rng.sample(names, count)
 
 
 def draw_runs(world: TrackedRuns, seed: int, named: Collection[int] = ()) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ Request:
   data: {file, target, columns?}             a CSV in the workspace, less blanks and repetitions
   estimator: {name: "module.Class", params: {...}, random_state}                 what models are
   models: {label: {labels?: "true" | "flipped" | "shuffled", params?: {...}}}  fitted on its columns as floats
+  experiments: [name, ...]                                                       made first
   runs: [{experiment, name?, params?, metrics?, tags?, status?, model?: label}]  logged in this order
   versions: [{name, run: index, stage?, aliases?: [], description?}]             registered in this order
   files: {"model.pkl": label}                                                    pickled into files/
@@ -22,6 +23,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,14 @@ def log_run(spec: dict[str, Any], models: dict[str, Any]) -> tuple[dict[str, Any
     return told, uri
 
 
+def make_experiments(names: Iterable[str]) -> None:
+    """Make experiments without runs, which take their ids."""
+    import mlflow
+
+    for name in names:
+        mlflow.create_experiment(name)
+
+
 def register(spec: dict[str, Any], run: dict[str, Any], uri: str) -> dict[str, Any]:
     """Register a run's model as a new version."""
     import mlflow
@@ -152,6 +162,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     specs = request.get("models", {})
     features, target = read(request["data"]) if specs else (None, None)
     models = {label: fit(request["estimator"], spec, features, target) for label, spec in specs.items()}
+    make_experiments(request.get("experiments", ()))
     logged = [log_run(spec, models) for spec in request.get("runs", ())]
     versions = [register(spec, *logged[spec["run"]]) for spec in request.get("versions", ())]
     dump(request.get("files", {}), models)

@@ -6,6 +6,7 @@ Request:
   models: {label: {labels?, params?}}   fitted as `seed_model` does
   files: {"models/model.pkl": label}    pickled into files/
   names: ["model", ...]                 under which each run logs its model
+  experiments: [name, ...]              made first
   runs: [{experiment, name, params?, metrics?, status?, model?: label, deleted?: true}]  logged in this order
   rows: [[number or null, ...], ...]    for predictions
   uri?, store?                          to fill instead of the server: a tracking URI, and its path in the
@@ -107,6 +108,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     features, target = seed_model.read(request["data"])
     estimator, specs = request["estimator"], request["models"]
     models = {label: seed_model.fit(estimator, spec, features, target) for label, spec in specs.items()}
+    seed_model.make_experiments(request.get("experiments", ()))
     experiments: dict[str, str] = {}
     runs = [log_run(spec, models, request["names"], experiments) for spec in request["runs"]]
     register(request.get("registry", {}), runs)

@@ -9,6 +9,7 @@ from grader.checks.mlflow.world import (
     Estimator,
     TrackedRuns,
     arranged,
+    draw_earlier,
     draw_runs,
     named_hundredths,
     unforeseen,
@@ -39,6 +40,7 @@ def crowd(*accuracies: float, asked: str = "0") -> dict[str, Any]:
         ({**crowd(0.9), "asked": {"run": "0", "metric": "f1"}}, "run '0' has no metric 'f1'"),
         ({**crowd(0.9), "turns": [["0", "01"]]}, "unknown run '01'; did you mean '0'?"),
         ({**crowd(0.9), "files": {"models/model.pkl": "shufled"}}, "did you mean 'shuffled'?"),
+        ({**crowd(0.9), "earlier": ["d", "e"]}, "experiment 'e' has runs"),
         ({**crowd(0.9), "runs": [*crowd(0.9)["runs"]] * 2}, "two runs have the same name"),
     ],
 )
@@ -119,3 +121,10 @@ def test_nobody_knows_how_a_model_grew() -> None:
         "params": {"max_depth": 2},
         "random_state": unforeseen(1),
     }
+
+
+def test_no_experiment_has_an_id_that_is_known_beforehand() -> None:
+    few = {len(draw_earlier(WORLD.earlier, seed)) for seed in SEEDS}
+    more = {len(draw_earlier(WORLD.earlier, seed, more=True)) for seed in SEEDS}
+    assert (few, more) == ({1, 2, 3}, {4, 5, 6})
+    assert [len(draw_earlier(names, 0)) for names in ((), ("a",))] == [0, 1]
