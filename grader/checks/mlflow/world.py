@@ -196,6 +196,8 @@ class ServedModel(World):
     """The model's versions in the registry."""
     file: str
     """Paths at which the exam keeps the model as a file."""
+    logged_by: tuple[DeliverableIfAny, ...] = ()
+    """Deliverables that log models: where theirs have a signature, this one has one too."""
 
     def request(self, seed: int, **more: Any) -> dict[str, Any]:
         """What the probe `seed_model` is asked for."""

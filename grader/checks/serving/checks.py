@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from grader.check import HttpStatus, check, require_name
@@ -54,7 +55,11 @@ def counts(context: Context, *, scenario: Serving, predictions: str) -> Outcome:
     Args:
         predictions: the answer's key for the predictions.
     """
-    return judge_counts(served(context, scenario), predictions)
+    seen = served(context, scenario)
+    outcome = judge_counts(seen, predictions)
+    if not seen.remark:
+        return outcome
+    return replace(outcome, findings=(*outcome.findings, Finding(message=seen.remark, where=seen.shown)))
 
 
 @check("serving.agrees", evidence=Evidence.RUNS)

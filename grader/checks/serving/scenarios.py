@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
+from grader.checks.mlflow.signatures import logs_signature
 from grader.checks.mlflow.world import SERVED, ServedModel
 from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi
@@ -38,6 +40,8 @@ _SERVER_ERROR = 500
 _MAX_LATE = 3
 """How many unanswered requests are tolerated before no more are sent."""
 _LOG_SECONDS = 0.2
+MAX_LOG = 20_000
+"""Characters of a server's output that are kept."""
 _AFTER_LOADING_SECONDS = 5
 """Seconds for an application without a model to say so again after a prediction request."""
 
@@ -105,6 +109,15 @@ class Served:
     metrics: Answer = _UNASKED
     openapi: Answer = _UNASKED
     refused: Mapping[str, tuple[tuple[str, Answer], ...]] = field(default_factory=dict)
+    log: str = ""
+    """The end of what it wrote."""
+    remark: str = ""
+    """What was noticed about the models with which it works."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether valid requests got predictions."""
+        return all(answer.status == 200 for answer, _ in self.asked)
 
     @property
     def asked(self) -> tuple[tuple[Answer, tuple[Any, ...]], ...]:
@@ -125,15 +138,41 @@ def served_without_model(context: Context, scenario: Serving) -> Served:
 
 
 def _serve(context: Context, scenario: Serving) -> Served:
+    """Serve a model as the submission's own training logs it, else the other way, for what works only so."""
+    logs = logs_signature(context, scenario.world.logged_by)
+    first = _serve_model(context, scenario, signature=logs is True)
+    if first.answered or not _is_about_signatures(first):
+        return first
+    second = _serve_model(context, scenario, signature=logs is not True)
+    if not second.answered:
+        return first
+    if logs:
+        said = "it predicts with a model that has no signature, and the submission's own training logs one"
+        return replace(first, remark=said)
+    return replace(second, remark="it predicts only with a model whose signature names its columns")
+
+
+_SIGNATURE = re.compile(r"signature|schema|input_names|\.inputs\b", re.IGNORECASE)
+
+
+def _is_about_signatures(seen: Served) -> bool:
+    ended = "" if seen.failure is None else seen.failure.run.stdout + seen.failure.run.stderr
+    said = (ended, seen.log, seen.predict.body, seen.predict.cause, seen.predict_alone.body)
+    return any(_SIGNATURE.search(text) for text in said)
+
+
+def _serve_model(context: Context, scenario: Serving, *, signature: bool) -> Served:
     runtime = context.require_runtime()
     pool = _pool(context, scenario)
     world = scenario.world
-    seed = runtime.seeded("seed_model", world.request(context.seed, rows=pool))
+    # Only where there is one, so that other worlds keep their key in the cache.
+    more = {"signature": True} if signature else {}
+    seed = runtime.seeded("seed_model", world.request(context.seed, rows=pool, **more))
     rows, expected = choose(pool, _predicted(seed.answer, SERVED, len(pool)), scenario.rows, context.seed)
     model = Path(seed.files) / Path(world.file).name
     files = dict.fromkeys((world.file, *_model_paths(context, scenario)), model)
     with (
-        runtime.mlflow("serving", seeded=seed.store) as server,
+        runtime.mlflow("serving_signed" if signature else "serving", seeded=seed.store) as server,
         runtime.cell(mlflow=server, files=files) as cell,
     ):
         return _boot(context, cell, scenario, lambda client: _ask_all(client, scenario, rows, expected))
@@ -241,6 +280,7 @@ def _ask_all(client: Client, scenario: Serving, rows: list[list[float]], expecte
         openapi=client.get(scenario.openapi),
         # Last: metrics of traffic begin with traffic.
         metrics=client.get(scenario.metrics),
+        log=client.app.output()[-MAX_LOG:],
     )
 
 

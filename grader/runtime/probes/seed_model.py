@@ -10,6 +10,7 @@ Request:
   experiments: [name, ...]                                                       made first
   runs: [{experiment, name?, params?, metrics?, tags?, status?, model?: label}]  logged in this order
   versions: [{name, run: index, stage?, aliases?: [], description?}]             registered in this order
+  signature: whether models have one, which names the columns
   files: {"model.pkl": label}                                                    pickled into files/
   rows: [[...], ...]                                                             for predictions
 Answer: {models: {label: {predictions, classes, columns}}, runs: [{id, experiment, name}],
@@ -63,22 +64,25 @@ def fit(estimator: dict[str, Any], spec: dict[str, Any], features: Any, target: 
     return cls(**parameters).fit(features, target)
 
 
-def log_model(model: Any) -> str:
-    """Log a model in the running run; returns its URI."""
+def log_model(model: Any, features: Any) -> str:
+    """Log a model in the running run, with a signature if there are features; returns its URI."""
     import mlflow.sklearn
+    from mlflow.models import infer_signature
 
     accepted = inspect.signature(mlflow.sklearn.log_model).parameters
-    given = {
+    given: dict[str, Any] = {
         "name" if "name" in accepted else "artifact_path": "model",
         # The default of MLflow 3.17 refuses a RandomForest unless it is told to trust its types.
         "serialization_format": "cloudpickle",
         # Without these MLflow starts a second interpreter for each model, to see what it imports.
         "pip_requirements": [f"{name}=={version}" for name, version in packages().items()],
     }
+    if features is not None:
+        given["signature"] = infer_signature(features, model.predict(features))
     return str(mlflow.sklearn.log_model(model, **given).model_uri)
 
 
-def log_run(spec: dict[str, Any], models: dict[str, Any]) -> tuple[dict[str, Any], str]:
+def log_run(spec: dict[str, Any], models: dict[str, Any], features: Any) -> tuple[dict[str, Any], str]:
     """Log a run; returns what to tell of it, and the URI of its model, if any."""
     import mlflow
 
@@ -87,7 +91,7 @@ def log_run(spec: dict[str, Any], models: dict[str, Any]) -> tuple[dict[str, Any
     mlflow.log_params(spec.get("params", {}))
     mlflow.log_metrics(spec.get("metrics", {}))
     mlflow.set_tags(spec.get("tags", {}))
-    uri = log_model(models[spec["model"]]) if spec.get("model") else ""
+    uri = log_model(models[spec["model"]], features) if spec.get("model") else ""
     mlflow.end_run(spec.get("status", "FINISHED"))
     told = {"id": run.info.run_id, "experiment": spec["experiment"], "name": spec.get("name")}
     return told, uri
@@ -163,7 +167,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     features, target = read(request["data"]) if specs else (None, None)
     models = {label: fit(request["estimator"], spec, features, target) for label, spec in specs.items()}
     make_experiments(request.get("experiments", ()))
-    logged = [log_run(spec, models) for spec in request.get("runs", ())]
+    signed = features if request.get("signature") else None
+    logged = [log_run(spec, models, signed) for spec in request.get("runs", ())]
     versions = [register(spec, *logged[spec["run"]]) for spec in request.get("versions", ())]
     dump(request.get("files", {}), models)
     rows = request.get("rows", [])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from grader.checks.scripts.call import Called, script
-from grader.checks.serving import asgi, exposition
+from grader.checks.serving import asgi, exposition, scenarios
 from grader.checks.serving import checks as serving
 from grader.checks.serving import static as serving_source
 from grader.checks.serving.asgi import Answer, Target, ask, commands, find
@@ -18,7 +18,7 @@ from grader.errors import GraderFault
 from grader.results import Outcome, Verdict
 from grader.runtime.sandbox.model import Ended, Run
 from grader.submission.model import Manifest
-from tests.builders import make_submission
+from tests.builders import make_context, make_submission
 from tests.checks.live import live_context, lost, names, parameters
 
 if TYPE_CHECKING:
@@ -260,6 +260,46 @@ def test_rows_of_both_classes_in_mixed_order() -> None:
     assert choose(rows, predicted, 10, seed=4) != (chosen, expected)
     with pytest.raises(GraderFault, match="the same for every row"):
         choose(rows, [1] * 40, 10, seed=3)
+
+
+LOGS = "import mlflow\nmlflow.sklearn.log_model(m, 'm', signature=s)\n"
+ONLY_SIGNED = "'NoneType' object has no attribute 'input_names'"
+ONLY_UNSIGNED = "Failed to enforce schema of data"
+
+
+@pytest.mark.parametrize(
+    ("train", "fails_with", "said", "tried", "answered", "remark"),
+    [
+        (LOGS, {}, "", [True], True, ""),
+        ("", {}, "", [False], True, ""),
+        (LOGS, {True}, ONLY_UNSIGNED, [True, False], False, "no signature, and the submission's own"),
+        (LOGS, {True, False}, ONLY_UNSIGNED, [True, False], False, ""),
+        (LOGS, {True}, "out of memory", [True], False, ""),
+        ("", {False}, ONLY_SIGNED, [False, True], True, "only with a model whose signature"),
+    ],
+)
+def test_a_model_is_served_as_training_logs_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    train: str,
+    fails_with: set[bool],
+    said: str,
+    tried: list[bool],
+    answered: bool,
+    remark: str,
+) -> None:
+    asked: list[bool] = []
+
+    def serve(_context: object, _scenario: object, *, signature: bool) -> Served:
+        asked.append(signature)
+        return replace(SERVED, predict=answer(500), log=said) if signature in fails_with else SERVED
+
+    monkeypatch.setattr(scenarios, "_serve_model", serve)
+    context = make_context(tmp_path, {"src/train.py": train}, deliverables={"train": "src/train.py"})
+    found = scenarios.served(context, parameters("4.1", "serving.health")["scenario"])
+    assert (asked, found.answered) == (tried, answered)
+    assert remark in found.remark
+    assert bool(found.remark) is bool(remark)
 
 
 class Logging:
