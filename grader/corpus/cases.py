@@ -166,7 +166,7 @@ def _replace(root: Path, edit: Mapping[str, str]) -> None:
     path = root / edit["file"]
     text = path.read_text("utf-8")
     if (count := text.count(edit["replace"])) != 1:
-        raise ValueError(f"{edit['replace']!r} stands {count} times in {edit['file']}, not once")
+        raise ValueError(f"{edit['replace']!r} occurs {count} times in {edit['file']}, not once")
     path.write_text(text.replace(edit["replace"], edit["by"]), "utf-8")
 
 

@@ -17,8 +17,8 @@ TEXT = "exam.md"
 MANIFEST = "submission.yaml"
 _HEAD = """\
 # Optional. Where your answers are and how they are run, if they are not where the exam names them.
-# Whatever stands here wins over what the grader finds by itself. `grader score .` says what it found.
-# Take out the `#` of a line to use it; this file may as well be deleted.
+# Whatever is set here wins over what the grader finds by itself. `grader score .` says what it found.
+# Remove the `#` of a line to use it. You may also delete this file.
 
 # Deliverable -> the file that answers it.
 #paths:

@@ -153,8 +153,8 @@ def test_edits_are_made_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "why"),
     [
-        ({"file": "a.txt", "replace": "x", "by": "y"}, "'x' stands 2 times in a.txt, not once"),
-        ({"file": "a.txt", "replace": "z", "by": "y"}, "'z' stands 0 times in a.txt, not once"),
+        ({"file": "a.txt", "replace": "x", "by": "y"}, "'x' occurs 2 times in a.txt, not once"),
+        ({"file": "a.txt", "replace": "z", "by": "y"}, "'z' occurs 0 times in a.txt, not once"),
         ({"file": "b.txt", "replace": "z", "by": "y"}, "No such file"),
         ({"delete": "b.txt"}, "No such file"),
         ({"move": "b.txt", "to": "c.txt"}, "No such file"),

@@ -87,13 +87,13 @@ class CommandPattern:
 
     def _problem(self, command: Command, end: int) -> str:
         if no_op := command.flag(*self.no_op_options):
-            return f"with {no_op}, {self.name} does nothing of the kind"
+            return f"{self.name} with {no_op} has no effect"
         operands = self._operands(command.arguments, end)
         if self.needs_operand and not operands:
-            return f"{self.name} is not told what to work on"
+            return f"{self.name} lacks an argument"
         named = [_without_version(word) for word in command.arguments[end:] if not word.startswith("-")]
         if named and all(operand in self.ignored_operands for operand in named):
-            return f"{self.name} is only for {', '.join(named)}"
+            return f"{self.name} only applies to {', '.join(named)}"
         return ""
 
     def _operands(self, arguments: Sequence[str], end: int) -> list[str]:

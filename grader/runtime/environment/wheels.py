@@ -108,7 +108,7 @@ class WheelBuilder:
             uv.install(directory / "venv", uv.resolve(BUILD_TOOLS, self._python), self._python)
         except uv.Refused as refused:
             raise GraderFault(
-                "the tools to build wheels cannot be installed", log_tail=refused.output
+                "the tools that build wheels cannot be installed", log_tail=refused.output
             ) from refused
 
 

@@ -102,7 +102,9 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
     """
     client = buildkit_client() if request.buildkit else ()
     if client is None:
-        return Built(outcome=UNDECIDED, reason="it needs BuildKit, and no docker client here speaks to that")
+        return Built(
+            outcome=UNDECIDED, reason="it needs BuildKit, but no docker client on this machine supports it"
+        )
     use = secrets.token_hex(8)
     with temporary_directory() as directory:
         archive = Path(directory) / "context.tar"

@@ -71,13 +71,13 @@ def image_id(client: docker.DockerClient, name: str, most: int) -> str | Result:
     try:
         for event in client.api.pull(name, tag=None if _tagged(name) else "latest", stream=True, decode=True):
             if "error" in event:
-                return undecided(f"the image {name} cannot be had: {event['error']}")
+                return undecided(f"the image {name} cannot be pulled: {event['error']}")
             sizes[event.get("id", "")] = (event.get("progressDetail") or {}).get("total", 0)
             if sum(sizes.values()) > most:
                 return undecided(f"the image {name} is too big")
         return str(client.images.get(name).id)
     except (APIError, ImageNotFound) as error:
-        return undecided(f"the image {name} cannot be had: {error.explanation or error}")
+        return undecided(f"the image {name} cannot be pulled: {error.explanation or error}")
 
 
 def _tagged(name: str) -> bool:
@@ -98,7 +98,7 @@ def built(client: docker.DockerClient, orders: Orders, images: dict[str, str]) -
     if orders["control"] and images:
         complaint = control(client, orders, next(iter(images.values())))
         if complaint:
-            return undecided(f"containers do not reach what a build needs: {complaint}")
+            return undecided(f"build containers cannot reach what a build needs: {complaint}")
     return attempt(client, orders)
 
 

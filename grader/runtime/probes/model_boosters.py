@@ -89,7 +89,7 @@ def predicts(booster: Booster) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:300]
     if len(told) != ROWS or told.dtype.kind not in "biuf" or not numpy.isfinite(told).all():
-        return "its predictions are no numbers, one for each row"
+        return "its predictions are not one number for each row"
     return ""
 
 

@@ -316,7 +316,7 @@ def predicts(model: Any, columns: list[str], rows: list[list[float]]) -> str:
             try:
                 if len(model.predict(data)) == len(data):
                     return ""
-                first = first or "another number of predictions than rows"
+                first = first or "the number of predictions differs from the number of rows"
             except Exception as error:
                 first = first or told(error)
     return first or "it predicts nothing"

@@ -40,7 +40,7 @@ def load_file(path: str) -> Any:
             return load(path)
         except Exception as error:
             first = first or error
-    raise first or ValueError("nothing loads it")
+    raise first or ValueError("no known library can load it")
 
 
 def _joblib(path: str) -> Any:
@@ -116,7 +116,7 @@ def inspect(model: dict[str, str], columns: list[str], rows: list[list[float]]) 
         path = model["path"]
         loaded = load_mlflow(path) if model["kind"] == "mlflow" else unwrapped(load_file(path))
         if loaded is None:
-            raise ValueError("the file holds nothing that predicts")
+            raise ValueError("the file holds no object that predicts")
         seen["loads"] = True
         error = predicts(loaded, columns, rows)
         if error is not None:

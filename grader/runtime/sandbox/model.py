@@ -119,7 +119,7 @@ class Run:
 
 
 _STOPPED = {
-    Ended.CPU_LIMIT: "was stopped after {cpu:g} s of computing (CPU limit)",
+    Ended.CPU_LIMIT: "was stopped after {cpu:g} s of CPU time (CPU limit)",
     Ended.WALL_LIMIT: "was stopped after {wall:g} s (wall limit)",
     Ended.MEMORY_LIMIT: "was stopped when it used more than {memory} of memory (memory limit)",
     Ended.PROCESS_LIMIT: "was stopped when it had more than {processes} processes (process limit)",

@@ -202,10 +202,10 @@ class MlflowServer:
             while (line := record.readline(_MAX_LINE)).endswith(b"\n"):
                 if (request := _request(line)) is not None:
                     if request.status == _TOO_MUCH:
-                        self._remark("it was sent more than it takes, and refused the rest")
+                        self._remark("it received more than it accepts, and rejected the rest")
                     yield request
                 elif b"incomplete" in line or record.tell() > MAX_RECORD:
-                    self._remark("it was asked more than is kept on record")
+                    self._remark("it received more requests than are recorded")
                     return
 
     def _remark(self, message: str) -> None:
@@ -242,7 +242,7 @@ class MlflowServer:
                 self._restart()
             return self.ask(method, endpoint, **parameters)
         self._try_another()
-        self._remark("what the submission sent it keeps the tracking server from answering")
+        self._remark("the submission's requests keep the tracking server from answering")
         return {}
 
     def _is_used(self) -> bool:
@@ -329,7 +329,7 @@ class MlflowServer:
             if not answer.get("next_page_token"):
                 return
             parameters["page_token"] = answer["next_page_token"]
-        self._remark(f"it holds more than is read of {key.replace('_', ' ')}")
+        self._remark(f"it has more {key.replace('_', ' ')} than are read")
 
     def _run(self, entry: Mapping[str, Any], names: Mapping[str, str]) -> RunInfo:
         info, data = _mapping(entry.get("info")), _mapping(entry.get("data"))

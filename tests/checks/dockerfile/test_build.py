@@ -130,7 +130,7 @@ def test_a_network_that_is_not_there_is_nobodys_fault(root: Path) -> None:
     offline = ["python", "-c", "import sys; sys.exit('no route')"]
     verdict, evidence, message, _ = told(built(root, "FROM python:3.11-slim\nRUN false\n", control=offline))
     assert (verdict, evidence) == (Verdict.PASSED, Evidence.STATIC)
-    assert message.endswith("containers do not reach what a build needs: no route")
+    assert message.endswith("build containers cannot reach what a build needs: no route")
 
 
 def test_the_same_files_are_built_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

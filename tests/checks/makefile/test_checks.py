@@ -138,10 +138,10 @@ def test_a_missing_target(tmp_path: Path) -> None:
     ("target", "line", "said"),
     [
         ("test", "echo pytest", "`make test` runs none of the expected commands"),
-        ("test", "pytest --co -q", "with --co, pytest does nothing of the kind"),
+        ("test", "pytest --co -q", "pytest with --co has no effect"),
         ("lint", "black .", "`make lint` runs no ruff"),
-        ("install", "pip install 'pip>=24' build", "pip install is only for pip, build"),
-        ("docker-build", "docker build -t x", "docker build is not told what to work on"),
+        ("install", "pip install 'pip>=24' build", "pip install only applies to pip, build"),
+        ("docker-build", "docker build -t x", "docker build lacks an argument"),
         ("deploy-dev", "kubectl --context prod apply -f k8s/", "kubectl apply targets prod"),
     ],
 )

@@ -114,7 +114,7 @@ def test_findings_do_not_name_files_of_libraries() -> None:
 def test_a_run_that_the_sandbox_ended() -> None:
     run = Run(argv=(), ended=Ended.CPU_LIMIT)
     outcome = suite.judge_passes(observed(SuiteRun(run=run)), WHERE)
-    assert outcome.findings[0].message == "pytest was stopped after 120 s of computing (CPU limit)"
+    assert outcome.findings[0].message == "pytest was stopped after 120 s of CPU time (CPU limit)"
 
 
 def test_what_is_not_mocked() -> None:

@@ -319,7 +319,7 @@ def test_a_tail_is_the_end_without_control_characters() -> None:
     ("ended", "words"),
     [
         (Ended.WALL_LIMIT, "was stopped after 240 s (wall limit)"),
-        (Ended.CPU_LIMIT, "was stopped after 120 s of computing (CPU limit)"),
+        (Ended.CPU_LIMIT, "was stopped after 120 s of CPU time (CPU limit)"),
         (Ended.MEMORY_LIMIT, "was stopped when it used more than 4 GiB of memory (memory limit)"),
         (Ended.PROCESS_LIMIT, "was stopped when it had more than 256 processes (process limit)"),
         (Ended.DISK_LIMIT, "was stopped when it wrote more than 1.5 MiB to disk (disk limit)"),

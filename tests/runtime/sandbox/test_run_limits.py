@@ -84,7 +84,7 @@ def test_ignoring_every_signal(bench: Bench) -> None:
 def test_computing(bench: Bench) -> None:
     run = bench.python("while True: pass", limits=limited(cpu_seconds=1))
     assert (run.ended, run.seconds < 10) == (Ended.CPU_LIMIT, True)
-    assert run.describe() == "was stopped after 1 s of computing (CPU limit)"
+    assert run.describe() == "was stopped after 1 s of CPU time (CPU limit)"
 
 
 def test_computing_in_children_that_end(bench: Bench) -> None:

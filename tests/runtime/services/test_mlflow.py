@@ -176,7 +176,7 @@ def test_a_client_that_sends_much_is_answered_no_more_but_the_grader_is(
         assert again.http.get("/health").status_code == 413
     assert server.runs() == []
     assert [request.status for request in server.requests()] == [200] * 15 + [413] * 2
-    assert list(server.remarks) == ["it was sent more than it takes, and refused the rest"]
+    assert list(server.remarks) == ["it received more than it accepts, and rejected the rest"]
 
 
 @pytest.mark.parametrize(("secret", "status"), [("s", 200), ("other", 413), ("", 413)])
@@ -473,9 +473,7 @@ def test_a_server_that_dies_is_started_once_more(host: MlflowHost) -> None:
         assert not server.remarks
         end_server(server)
         assert server.runs() == []
-        assert list(server.remarks) == [
-            "what the submission sent it keeps the tracking server from answering"
-        ]
+        assert list(server.remarks) == ["the submission's requests keep the tracking server from answering"]
         client.http.close()
 
 
