@@ -19,6 +19,7 @@ _MAX_NAMED = 5
 _MAX_LINES = 30
 _NO_TESTS = 5
 _LIBRARIES = "site-packages"
+_NONE_PASSES = "no test passes"
 
 
 @check("tests.pass", evidence=Evidence.RUNS)
@@ -63,7 +64,10 @@ def suite_notices(context: Context, *, scenario: Suite, fault: str) -> Outcome:
 
 def judge_passes(seen: Observed, where: str) -> Outcome:
     """The suite is green."""
-    return passed(*seen.remarks) if seen.clean.green else failed(problem(seen.clean, where), *seen.remarks)
+    if seen.clean.green:
+        return passed(*seen.remarks)
+    cause = "" if seen.clean.those("passed") else _NONE_PASSES
+    return failed(problem(seen.clean, where), *seen.remarks, cause=cause)
 
 
 def judge_mocks(alone: Observed, other: Observed | None, where: str) -> Outcome:
@@ -108,14 +112,16 @@ def judge_notices(seen: Observed, scenario: Suite, name: str, where: str) -> Out
         return passed()
     if not good:
         return failed(
-            Finding(message="no test passes, so none can notice a fault", actual=brief(clean), where=where)
+            Finding(message="no test passes, so none can notice a fault", actual=brief(clean), where=where),
+            cause=_NONE_PASSES,
         )
     asked = f"{scenario.method} {scenario.path}"
-    answered = [answer for answer in clean.answers if answer.status == fault.answered and not answer.own]
+    answered = [answer for answer in clean.answers if answer.status in fault.statuses and not answer.own]
+    wanted = " or ".join(map(str, fault.statuses))
     if not answered:
         return failed(
             Finding(
-                message=f"no test sends a {asked} that the application answers with {fault.answered}",
+                message=f"no test sends a {asked} that the application answers with {wanted}",
                 expected=f"a test client sends the request to the application of {scenario.path}",
                 actual=_statuses(clean, asked),
                 where=where,
@@ -193,7 +199,7 @@ def brief(clean: SuiteRun) -> str:
 
 def _told(fault: Fault, asked: str) -> str:
     """What a fault does, to follow "when"."""
-    before, after = fault.answered, fault.status
+    before, after = " or ".join(map(str, fault.statuses)), fault.status
     if fault.drop is not None:
         return f"the answer of {asked} lacks {fault.drop}"
     return f"{asked} answers {after} instead of {before}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from grader.check import Deliverable, HttpStatus, Parameters, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.world import ServedModel
@@ -33,10 +33,15 @@ _CONFTEST = "conftest.py"
 class Answered(Parameters):
     """Which answers a fault changes, and how."""
 
-    answered: HttpStatus
-    """The status of the answers to change."""
+    answered: HttpStatus | Annotated[tuple[HttpStatus, ...], Field(min_length=1)]
+    """The status of the answers to change, or several."""
     status: HttpStatus
     """The status to give them."""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """Every status of the answers to change."""
+        return self.answered if isinstance(self.answered, tuple) else (self.answered,)
 
 
 class Fault(Answered):
@@ -51,7 +56,7 @@ class Fault(Answered):
     def _changes_something(self) -> Self:
         if self.body is not None and self.drop is not None:
             raise ValueError("a fault has a body of its own or drops a key, not both")
-        if (self.status, self.body, self.drop) == (self.answered, None, None):
+        if self.status in self.statuses and (self.body, self.drop) == (None, None):
             raise ValueError("a fault must change the status or the body, or no test can notice it")
         return self
 
@@ -251,7 +256,10 @@ class _World:
             "own": [str(path) for path in own],
             "method": scenario.method,
             "path": scenario.path,
-            "faults": {name: fault.model_dump(exclude_none=True) for name, fault in scenario.faults.items()},
+            "faults": {
+                name: {**fault.model_dump(exclude_none=True), "answered": list(fault.statuses)}
+                for name, fault in scenario.faults.items()
+            },
             "idle_seconds": scenario.idle_seconds,
             **({"choose": choose} if choose else {}),
         }
@@ -283,5 +291,5 @@ def _same(one: SuiteRun, other: SuiteRun) -> bool:
 
 def _changes_anything(clean: SuiteRun, fault: Fault) -> bool:
     return bool(clean.those("passed")) and any(
-        answer.status == fault.answered and not answer.own for answer in clean.answers
+        answer.status in fault.statuses and not answer.own for answer in clean.answers
     )

@@ -5,7 +5,7 @@ each run goes on in a forked copy, as fresh as the first. Where a copy could dif
 requests made while collecting, files left behind), only the first run is made: ask again, run by run.
 
 Request: {args: [...], paths: [...], own: [...], method, path, idle_seconds,
-          faults: {name: {answered, status, body?, drop?}}, choose?: [name or null, ...]}
+          faults: {name: {answered: [status, ...], status, body?, drop?}}, choose?: [name or null, ...]}
   own: the suite's own files: an application that is defined there is none of the submission
   choose: make one run alone, in a process that is not copied, with one of these faults (null: none)
 Answer: {runs: [{fault: name or null, forked, status, events: [event, ...]}, ...]}, in the order of the runs,
@@ -140,7 +140,7 @@ class Broker:
         match told:
             case {"answer": int(status), "own": bool(own)}:
                 fault = self._request["faults"].get(run.fault)
-                changed = fault is not None and not own and status == fault["answered"]
+                changed = fault is not None and not own and status in fault["answered"]
                 run.add({"answer": status, "own": own, "changed": changed})
                 parent.reply(replies, {"fault": fault if changed else None})
             case {"next": True} if sender == self._collector and "choose" not in self._request:
@@ -194,7 +194,9 @@ class Broker:
             return []
         answered = {event["answer"] for event in clean.events if "answer" in event and not event["own"]}
         faults = self._request["faults"]
-        plan: list[str | None] = [name for name, fault in faults.items() if fault["answered"] in answered]
+        plan: list[str | None] = [
+            name for name, fault in faults.items() if not answered.isdisjoint(fault["answered"])
+        ]
         plan += [None] * (CONTROLS if plan else 0)
         self._chance.shuffle(plan)
         return plan

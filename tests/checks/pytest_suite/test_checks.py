@@ -148,6 +148,26 @@ def test_what_notices_nothing(events: tuple[object, ...], said: str, actual: str
     assert actual in finding.actual
 
 
+@pytest.mark.parametrize("events", [({"end": 5, "used": False},), (report("a", "failed"), END)])
+def test_a_suite_of_which_no_test_passes_is_one_mistake(events: tuple[object, ...]) -> None:
+    seen = observed(read(*events))
+    outcomes = (suite.judge_passes(seen, WHERE), suite.judge_notices(seen, ASKED, "error", WHERE))
+    assert {outcome.cause for outcome in outcomes} == {"no test passes"}
+
+
+def test_an_application_may_refuse_with_a_400_of_its_own() -> None:
+    clean = read({"start": "a"}, answer(400), report("a"), END)
+    assert (
+        suite.judge_notices(observed(clean, accepted=NOTICED), ASKED, "accepted", WHERE).verdict == "passed"
+    )
+    [finding] = suite.judge_notices(observed(clean), ASKED, "accepted", WHERE).findings
+    assert finding.message == (
+        "every test still passes when POST /predict answers 200 instead of 400 or 413 or 415 or 422"
+    )
+    [finding] = suite.judge_notices(observed(clean), ASKED, "refused", WHERE).findings
+    assert finding.message == "no test sends a POST /predict that the application answers with 422"
+
+
 def test_a_test_that_was_red_before_notices_nothing() -> None:
     clean = read({"start": "a"}, answer(200), report("a", "failed"), report("b"), END)
     seen = observed(clean, error=NOTICED)
