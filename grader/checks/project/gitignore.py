@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from grader.context import Context
+    from grader.documents import SourceFile
 
 MAX_IGNORE_FILES = 200
 MAX_IGNORE_BYTES = 2**20
 """Limit for all ignore files together: git compares every pattern with every path."""
 SECONDS = 30
+MAX_SUBMITTED = 500
+"""Of the submission's own files."""
+_INSTALLED = frozenset({"site-packages", ".venv", "venv", "node_modules"})
 MAX_NAMED = 4
 """How many of the acceptable files a finding names: enough as an example, too few to copy."""
 
@@ -79,14 +83,22 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
 
 @check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
 def tracks(
-    context: Context, *, file: Deliverable, paths: tuple[str, ...], while_ignoring: tuple[str, ...]
+    context: Context,
+    *,
+    file: Deliverable,
+    paths: tuple[str, ...],
+    while_ignoring: tuple[str, ...],
+    submitted: tuple[str, ...] = (),
 ) -> Outcome:
     """Git tracks these files although it ignores others.
 
     Args:
         paths: files that git must track.
         while_ignoring: files that git must ignore at the same time.
+        submitted: globs of the submission's own files that git must track, too.
     """
+    own = [str(source.path) for source in context.submission.matching(*submitted) if not _foreign(source)]
+    paths = tuple(dict.fromkeys([*paths, *own[:MAX_SUBMITTED]]))
     rules = _rules(context, [*while_ignoring, *paths])
     if isinstance(rules, Finding):
         return failed(rules)
@@ -102,7 +114,14 @@ def tracks(
                     where=rule.where,
                 )
             )
-    return failed(*findings) if findings else passed()
+    left = len(own) - MAX_SUBMITTED
+    remarks = [Finding(message=f"{left:,} of {len(own):,} files were not looked at")] if left > 0 else []
+    return failed(*findings, *remarks) if findings else passed(*remarks)
+
+
+def _foreign(source: SourceFile) -> bool:
+    """Whether a file came with an installed package."""
+    return not _INSTALLED.isdisjoint(source.path.parts)
 
 
 def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:

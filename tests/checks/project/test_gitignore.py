@@ -128,6 +128,27 @@ def test_not_tracked(tmp_path: Path, text: str) -> None:
     assert outcome.verdict is Verdict.FAILED
 
 
+def test_the_submissions_own_files_are_tracked_too(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {
+        ".gitignore": "*.csv\nmodels/\nvenv/\n",
+        "models/model.pkl.dvc": "",
+        "raw.dvc": "",
+        "venv/lib/x.dvc": "",
+    }
+    context = make_context(tmp_path, files)
+    given = {"paths": ["data/train.csv.dvc"], "while_ignoring": ["data/train.csv"]}
+    assert decide(tracks, context, **given) == passed()
+    [finding] = decide(tracks, context, **given, submitted=["*.dvc"]).findings
+    assert finding.message == "models/model.pkl.dvc is ignored, so git would not track it"
+
+
+def test_files_over_the_bound_are_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitignore, "MAX_SUBMITTED", 1)
+    context = make_context(tmp_path, {".gitignore": "*.csv\nb.dvc\n", "a.dvc": "", "b.dvc": ""})
+    outcome = decide(tracks, context, paths=[], while_ignoring=["data/train.csv"], submitted=["*.dvc"])
+    assert outcome == passed(Finding(message="1 of 2 files were not looked at"))
+
+
 def test_an_ignored_folder_hides_what_is_taken_out_again(tmp_path: Path) -> None:
     context = make_context(tmp_path, {".gitignore": "data/\n!*.dvc\n"})
     outcome = decide(tracks, context, paths=["data/train.csv.dvc"], while_ignoring=["data/train.csv"])
