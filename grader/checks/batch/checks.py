@@ -149,9 +149,14 @@ def judge_rows(seen: Scored, scenario: Batch) -> Outcome:
         message = "some rows have no prediction"
         return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     used = loaded(seen, scenario)
-    share = agreement_with(seen, scenario, used) if used else float(compared.values > 1)
+    # A model of the script's own is another criterion's loss, but a model it must be.
+    share = agreement_with(seen, scenario, used) if used else float(compared.values > 1 and compared.informed)
     if share == 1:
         return passed()
+    if not used and compared.values > 1:
+        message = "the predictions have nothing to do with the rows"
+        actual = "no model of the registry agrees with them better than with one and the same number"
+        return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     message = "some predictions differ from the model's own"
     agree = f"{share:.1%} of the rows agree with the model"
     actual = agree if compared.values > 1 else "every row has the same prediction"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_ROWS = 200_000
+_MARGIN = 0.05
 _BLANK = {"", "nan", "none", "null", "na", "<na>", "nat"}
 _DELIMITERS = (",", ";", "\t", "|")
 _TIMES = (
@@ -126,6 +127,8 @@ class Comparison:
     """The number of distinct predictions."""
     empty: int = 0
     """Rows without a prediction."""
+    informed: bool = False
+    """Whether some model agrees better with the predictions than it does with its own commonest one."""
 
 
 def compare(
@@ -142,13 +145,13 @@ def compare(
         found = given[: len(output.rows)] + [()] * (len(output.rows) - len(given))
     there, wanted = Counter(found), Counter(given)
     cells = [value(cell) for cell in predictions or ()]
+    expected = {label: dict(zip(given, map(value, said), strict=True)) for label, said in predicted.items()}
+    agreement = {label: _agreement(found, cells, said) for label, said in expected.items()}
     return Comparison(
         missing=sum((wanted - there).values()),
         extra=sum((there - wanted).values()),
-        agreement={
-            label: _agreement(found, cells, dict(zip(given, map(value, said), strict=True)))
-            for label, said in predicted.items()
-        },
+        agreement=agreement,
+        informed=any(agreement[label] > _chance(said) for label, said in expected.items()),
         values=len(set(cells) - {None}),
         empty=cells.count(None),
     )
@@ -169,6 +172,13 @@ def _agreement(found: Sequence[Key], cells: Sequence[Any], expected: Mapping[Key
         if key in expected and None not in key
     ]
     return sum(cell == right for cell, right in pairs) / len(pairs) if pairs else 0.0
+
+
+def _chance(expected: Mapping[Key, Any]) -> float:
+    """The agreement with a model that numbers reach which know nothing of the rows, and a little more."""
+    counts = Counter(said for key, said in expected.items() if None not in key)
+    share = max(counts.values(), default=0) / max(1, counts.total())
+    return share + min(_MARGIN, (1 - share) / 2)
 
 
 def value(cell: Any) -> Any:

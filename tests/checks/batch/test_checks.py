@@ -116,7 +116,9 @@ def compared(rows: list[list[str]], header: tuple[str, ...] = ("a", "b", "p")) -
 
 def test_rows_in_any_order() -> None:
     rows = [["4.0", "0.50", "1.0"], ["3", "nan", "0"], ["1", "2.5", "0"], ["1", "2.5", "0"]]
-    assert compared(rows) == Comparison(missing=0, extra=0, agreement={"right": 1.0, "other": 0.0}, values=2)
+    assert compared(rows) == Comparison(
+        missing=0, extra=0, agreement={"right": 1.0, "other": 0.0}, values=2, informed=True
+    )
 
 
 def test_rows_missing_and_too_many() -> None:
@@ -127,9 +129,21 @@ def test_rows_missing_and_too_many() -> None:
 
 def test_without_the_columns_the_order_decides() -> None:
     found = compared([["0"], ["0"], ["1"], ["1"]], header=("p",))
-    assert found == Comparison(missing=0, extra=0, agreement={"right": 1.0, "other": 0.0}, values=2)
+    assert found == Comparison(
+        missing=0, extra=0, agreement={"right": 1.0, "other": 0.0}, values=2, informed=True
+    )
     assert compared([["0"]], header=("p",)).missing == 3
     assert compared([["0"]] * 5, header=("p",)).extra == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "informed"), [("0011", True), ("1100", True), ("0001", True), ("0101", False), ("yyyn", False)]
+)
+def test_whether_predictions_know_their_rows(said: str, informed: bool) -> None:
+    given = [(str(n), str(n)) for n in range(4)]
+    out = Output(path="o", header=("a", "b"), rows=[list(row) for row in given])
+    predicted = {"right": (0, 0, 1, 1), "other": (1, 1, 0, 0)}
+    assert compare(out, list(said), ("a", "b"), given, predicted).informed is informed
 
 
 def test_input_rows() -> None:
@@ -184,7 +198,9 @@ def output(header: str = "a,b,prediction,prediction_time", times: str = "07:00:0
 
 def agreeing(straight: float, flipped: float = 0.1, shuffled: float = 0.5, **fields: Any) -> Comparison:
     agreement = {"straight": straight, "flipped": flipped, "shuffled": shuffled}
-    return Comparison(**{"missing": 0, "extra": 0, "agreement": agreement, "values": 2, **fields})
+    return Comparison(
+        **{"missing": 0, "extra": 0, "agreement": agreement, "values": 2, "informed": True, **fields}
+    )
 
 
 def losses(seen: Scored) -> set[str]:
@@ -209,6 +225,7 @@ def wrote(comparison: Comparison, out: Output | None = None, **fields: Any) -> S
         (wrote(agreeing(0.1, flipped=1.0)), {"registry"}),
         (wrote(agreeing(0.5, shuffled=1.0), downloaded=(LATER,)), {"registry"}),
         (wrote(agreeing(0.97)), {"registry"}),
+        (wrote(agreeing(0.5, informed=False)), {"registry", "rows"}),
         (wrote(agreeing(0.6), downloaded=(PRODUCTION,)), {"rows"}),
         (wrote(agreeing(0.999)), {"rows"}),
         (wrote(agreeing(1.0, missing=4123)), {"rows"}),
