@@ -47,7 +47,7 @@ def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Out
         name: the preset.
     """
     if context.runtime is not None:
-        outcome = judge_preset((on_quiet(context, scenario), on_drifted(context, scenario)), scenario, name)
+        outcome = judge_preset(on_quiet(context, scenario), on_drifted(context, scenario), scenario, name)
         if outcome is not None:
             return outcome
     return judge_source(context, scenario.script, library, name)
@@ -99,8 +99,11 @@ def _works(seen: Detected, marks: Sequence[str]) -> bool:
     return ended and not seen.called.crashed and bool(seen.reports(marks))
 
 
-def judge_preset(runs: Sequence[Detected], scenario: Drift, name: str) -> Outcome | None:
+def judge_preset(quiet: Detected, drifted: Detected, scenario: Drift, name: str) -> Outcome | None:
     """Judge by the content of the library's reports; None if there are none."""
+    if kept := quiet.same_report(drifted, scenario.library_marks):
+        return failed(_no_report_of_these(kept))
+    runs = (quiet, drifted)
     saved = [path for each in runs for path in each.reports(scenario.library_marks)]
     if any(each.reports([*scenario.library_marks, *scenario.preset_marks]) for each in runs):
         return passed()
@@ -161,7 +164,17 @@ def judge_html(quiet: Detected, drifted: Detected, scenario: Drift) -> Outcome:
     for data, seen in (("nothing drifted", quiet), ("the data drifted", drifted)):
         if not seen.reports(scenario.library_marks):
             return failed(_no_report(seen, data))
+    if kept := quiet.same_report(drifted, scenario.library_marks):
+        return failed(_no_report_of_these(kept))
     return passed()
+
+
+def _no_report_of_these(path: str) -> Finding:
+    return Finding(
+        message=f"{path} is the same page, byte for byte, whatever the data: it was not made of them",
+        expected="a report of the data that the script reads",
+        where=path,
+    )
 
 
 def _no_report(seen: Detected, data: str) -> Finding:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,13 +87,23 @@ def test_a_report_only_of_drift() -> None:
 
 def test_a_report_of_another_preset() -> None:
     other = detected(0, marks=frozenset(ASKED.library_marks))
-    outcome = drift.judge_preset((other, other), ASKED, "DataDriftPreset")
+    outcome = drift.judge_preset(other, other, ASKED, "DataDriftPreset")
     assert outcome is not None
     assert verdict(outcome) == "the saved report was not made with DataDriftPreset"
-    assert drift.judge_preset((CRASH, CRASH), ASKED, "DataDriftPreset") is None
-    passing = drift.judge_preset((other, ALARM), ASKED, "DataDriftPreset")
+    assert drift.judge_preset(CRASH, CRASH, ASKED, "DataDriftPreset") is None
+    passing = drift.judge_preset(other, ALARM, ASKED, "DataDriftPreset")
     assert passing is not None
     assert verdict(passing) == "passed"
+
+
+def test_a_page_that_was_not_made_of_the_data() -> None:
+    quiet, drifted = (replace(each, digests={"r.html": "a"}) for each in (QUIET, ALARM))
+    said = "r.html is the same page, byte for byte, whatever the data: it was not made of them"
+    assert verdict(drift.judge_html(quiet, drifted, ASKED)) == said
+    preset = drift.judge_preset(quiet, drifted, ASKED, "DataDriftPreset")
+    assert preset is not None
+    assert verdict(preset) == said
+    assert verdict(drift.judge_html(quiet, replace(drifted, digests={"r.html": "b"}), ASKED)) == "passed"
 
 
 @pytest.mark.parametrize(
