@@ -91,19 +91,31 @@ class Answer:
 
 
 def changed(start: Message, body: bytes, fault: dict[str, Any]) -> tuple[Message, Message]:
-    """The answer that a broken application would have given."""
+    """The answer that a broken application would have given: in the form in which this one answers."""
     headers = [(bytes(name), bytes(value)) for name, value in start.get("headers", ())]
+    new: dict[bytes, bytes] = {}
     if "body" in fault or "drop" in fault:
-        body = fault["body"].encode() if "body" in fault else lacking(body, fault["drop"])
-        dropped = (b"content-type", b"content-encoding")
-        headers = [pair for pair in headers if pair[0].lower() not in dropped]
-        headers.append((b"content-type", b"application/json" if is_json(body) else b"text/plain"))
-    headers = [pair for pair in headers if pair[0].lower() != b"content-length"]
-    headers.append((b"content-length", str(len(body)).encode()))
+        body = like(body, fault["body"].encode()) if "body" in fault else lacking(body, fault["drop"])
+        new[b"content-type"] = b"application/json" if is_json(body) else b"text/plain"
+        headers = [pair for pair in headers if pair[0].lower() != b"content-encoding"]
+    new[b"content-length"] = str(len(body)).encode()
+    there = {name.lower() for name, _ in headers}
+    headers = [(name, new.get(name.lower(), value)) for name, value in headers]
+    headers += [pair for pair in new.items() if pair[0] not in there]
     return (
         {**start, "status": fault["status"], "headers": headers},
         {"type": "http.response.body", "body": body},
     )
+
+
+def like(sample: bytes, body: bytes) -> bytes:
+    """JSON with as few blanks as there are in a sample; anything else as it is."""
+    try:
+        found, sent = loads(body), loads(sample)
+    except ValueError:
+        return body
+    compact = dumps(sent, separators=(",", ":"), ensure_ascii=False).encode() == sample
+    return dumps(found, separators=(",", ":") if compact else None, ensure_ascii=False).encode()
 
 
 def lacking(body: bytes, key: str) -> bytes:
@@ -114,7 +126,7 @@ def lacking(body: bytes, key: str) -> bytes:
         return b"{}"
     if not isinstance(found, dict) or key not in found:
         return b"{}"
-    return dumps({name: value for name, value in found.items() if name != key}).encode()
+    return like(body, dumps({name: value for name, value in found.items() if name != key}).encode())
 
 
 def is_json(body: bytes) -> bool:
