@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
     from grader.context import Context
     from grader.runtime.services.mlflow import ModelVersion
+
+
+MAX_PLACES = 15
+"""Decimals that count of the number in a description; no metric is known to more."""
 
 
 @check("registry.version_created", evidence=Evidence.RUNS)
@@ -174,9 +179,9 @@ def describes(said: str, text: str, value: float) -> bool:
     """Whether a description has the text, with the value at two decimals or more, or as a percentage."""
     words = r"\s*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", text)))
     found = re.search(rf"{words}\s*(\d+(?:\.(\d+))?)\s*(%?)", said, re.IGNORECASE)
-    if found is None:
+    if found is None or not math.isfinite(value):
         return False
-    number, places = float(found[1]), len(found[2] or "")
+    number, places = float(found[1]), min(len(found[2] or ""), MAX_PLACES)
     if found[3] or number > 1:
         number, places = number / 100, places + 2
     # Rounded or cut off: which of the two the exam does not say.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ MODEL = "ExamClassifier"
         "Best model from exam, accuracy=95 %",
         "Best model from exam, accuracy=94.8",
         "Model card.\nBest model from exam, accuracy=0.95 (run abc)",
+        "Best model from exam, accuracy=0.94781" + "0" * 400,
     ],
 )
 def test_the_description(said: str) -> None:
@@ -57,10 +59,17 @@ def test_the_description(said: str) -> None:
         "Best model, accuracy=0.95",
         "Best model from exam, f1=0.95",
         "Best model from exam, accuracy=1",
+        "Best model from exam, accuracy=0." + "9" * 400,
+        "Best model from exam, accuracy=" + "9" * 400,
     ],
 )
 def test_another_description(said: str) -> None:
     assert not describes(said, TEXT, 0.94781)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_no_description_states_what_is_no_number(value: float) -> None:
+    assert not describes("Best model from exam, accuracy=0.94", TEXT, value)
 
 
 BEST = RunInfo(
