@@ -1,8 +1,9 @@
 """What time it is for an expression that is tried: promtool's tests begin in 1970, servers run today.
 
 An expression that asks for the time (`time()`, `timestamp(…)`, `hour()` and the like) is given that of a
-Wednesday noon in one of the coming years, drawn anew for each grade: a rule that knows when it is tested
-fires in no other week, and one that minds working hours is within them.
+Wednesday's noon hour in one of the coming years, drawn anew for each grade: a rule that knows when it is
+tested fires in no other week, and one that minds working hours is within them. Samples come at whole quarters
+of a minute there no more than in life.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 FIRST = datetime(2027, 1, 6, 12, tzinfo=UTC)
 MAX_WEEKS = 520
+MAX_SECONDS = 600
+"""After the hour: a test that lasts its longest stays in the afternoon."""
 _TOKEN = re.compile(
     r"""(?P<text>"(?:\\.|[^"\\])*+(?:"|\\?\Z)|'(?:\\.|[^'\\])*+(?:'|\\?\Z)|`[^`]*+(?:`|\Z)|\#[^\n]*)"""
     r"|(?P<now>\btime\s*\(\s*\))"
@@ -23,12 +26,13 @@ _TOKEN = re.compile(
 )
 
 
-def draw_clock() -> int:
-    """Draw a Wednesday noon, in seconds since 1970."""
-    return int((FIRST + timedelta(weeks=secrets.randbelow(MAX_WEEKS))).timestamp())
+def draw_clock() -> float:
+    """Draw a time in a Wednesday's noon hour, in seconds since 1970: between two whole ones."""
+    noon = FIRST + timedelta(weeks=secrets.randbelow(MAX_WEEKS))
+    return noon.timestamp() + secrets.randbelow(MAX_SECONDS) + (1 + secrets.randbelow(999)) / 1000
 
 
-def set_clock(expr: str, clock: int) -> str:
+def set_clock(expr: str, clock: float) -> str:
     """The expression as it would be if the seconds since 1970 began with `clock`."""
     found: list[str] = []
     last = 0

@@ -162,7 +162,7 @@ def _text(value: Any) -> str:
     return str(value) if isinstance(value, (str, int, float)) else ""
 
 
-def as_file(*rules: Rule, clock: int = 0) -> str:
+def as_file(*rules: Rule, clock: float = 0) -> str:
     """A rule file of just these rules, in their groups and order.
 
     Args:

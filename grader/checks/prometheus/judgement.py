@@ -19,6 +19,7 @@ from grader.checks.prometheus.scenarios import (
     scenarios,
     worlds,
 )
+from grader.checks.prometheus.series import draw_service
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _tried(
         rules=alert_rules.as_file(rule, *recordings, clock=clock),
         selectors=tuple(selectors),
         grouping=_grouping(rule, file),
+        service=draw_service(),
     )
     tool = Promtool(promtool, spec.alert)
     found = _best(_in_worlds(tool, spec, tried))

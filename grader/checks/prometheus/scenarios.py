@@ -142,6 +142,8 @@ class Tried:
     """Its rule file."""
     selectors: tuple[promql.Selector, ...]
     grouping: frozenset[str]
+    service: str = "service"
+    """See `World`."""
 
 
 def scenarios(spec: Alert, tried: Tried, world: World) -> list[Trial]:
@@ -203,5 +205,6 @@ def _courses(spec: Alert, tried: Tried) -> dict[str, Course]:
 def _scenario(
     name: str, questions: tuple[Question, ...], course: Course, spec: Alert, tried: Tried, world: World
 ) -> Trial:
-    made = alert_series.series(tried.selectors, tried.grouping, spec.signal, world, course)
+    there = replace(world, service=tried.service)
+    made = alert_series.series(tried.selectors, tried.grouping, spec.signal, there, course)
     return Trial(name=name, rules=tried.rules, series=made, questions=questions)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
+import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -60,6 +62,13 @@ class World:
     """How many of the metric's units are a second (1000 for milliseconds)."""
     exceptions: bool = True
     """Whether what stands only behind `unless` exists, such as a metric that tells of maintenance."""
+    service: str = "service"
+    """What labels say whose values are free."""
+
+
+def draw_service() -> str:
+    """Draw a name that no rule can know."""
+    return "".join(secrets.choice(string.ascii_lowercase) for _ in range(4 + secrets.randbelow(6)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +100,7 @@ def series(
 ) -> list[dict[str, str]]:
     """Everything that an expression with these selectors finds in a world, as `input_series`."""
     found = selectors if world.exceptions else without_exceptions(selectors, signal.metric)
-    labelled = _labelled(found, frozenset(grouping))
+    labelled = _labelled(found, frozenset(grouping), world.service)
     others = sum(1 for selector, _ in labelled if selector.metric != signal.metric and counts(selector))
     made: list[Series] = []
     for selector, labels in labelled:
@@ -111,16 +120,16 @@ class _Making:
 
 
 def _labelled(
-    selectors: Sequence[Selector], grouping: frozenset[str]
+    selectors: Sequence[Selector], grouping: frozenset[str], service: str
 ) -> list[tuple[Selector, dict[str, str]]]:
     """Each selector that needs series of its own, with their labels; the most particular ones first."""
-    picked = _picked(selectors)
+    picked = _picked(selectors, service)
     found: list[tuple[Selector, dict[str, str]]] = []
     for selector in sorted(selectors, key=lambda each: -len(each.matchers)):
         name = selector.metric or satisfying(m for m in selector.matchers if m.label == "__name__") or ""
         if not _METRIC.fullmatch(name) or any(_selects(selector, name, *other) for other in found):
             continue
-        labels = _labels(selector, grouping, picked)
+        labels = _labels(selector, grouping, picked, service)
         if labels is not None:
             found.append((replace(selector, metric=name), labels))
     return found
@@ -132,9 +141,9 @@ def _selects(selector: Selector, name: str, other: Selector, labels: Mapping[str
     return other.metric == name and all(accepts(each, labels.get(each.label, "")) for each in plain)
 
 
-def _picked(selectors: Sequence[Selector]) -> dict[str, str]:
+def _picked(selectors: Sequence[Selector], service: str) -> dict[str, str]:
     """Values of labels that some selector asks for: other series that are joined to it need the same."""
-    picked = {"job": "service", "instance": "service:80"}
+    picked = {"job": service, "instance": f"{service}:80"}
     asked: dict[str, list[Matcher]] = {}
     for selector in selectors:
         for matcher in selector.matchers:
@@ -145,8 +154,10 @@ def _picked(selectors: Sequence[Selector]) -> dict[str, str]:
     return picked
 
 
-def _labels(selector: Selector, grouping: frozenset[str], picked: Mapping[str, str]) -> dict[str, str] | None:
-    labels = {name: picked.get(name, "x") for name in sorted(grouping | {"job", "instance"})}
+def _labels(
+    selector: Selector, grouping: frozenset[str], picked: Mapping[str, str], service: str
+) -> dict[str, str] | None:
+    labels = {name: picked.get(name, service) for name in sorted(grouping | {"job", "instance"})}
     for name in {each.label for each in selector.matchers} - {"__name__", "le"}:
         matchers = [each for each in selector.matchers if each.label == name]
         if all(accepts(each, labels.get(name, "")) for each in matchers):
