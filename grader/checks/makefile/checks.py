@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.check import Deliverable, DeliverableIfAny, check
-from grader.checks.makefile import dry_run, inputs, patterns
+from grader.checks.makefile import dry_run, inputs, patterns, steps
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def runs(
         unreadable = _PLACE.fullmatch(plan.refused) is not None
         return failed(_refused(plan.refused, target), cause=plan.refused if unreadable else "")
     rule = patterns.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
-    steps = tuple(patterns.followed(context.submission, plan, hooks))
+    run = tuple(steps.followed(context.submission, plan, hooks))
     there = inputs.paths_there(context.submission, _asked_for(context))
     why = {
-        pattern: rule.idle_because(steps, pattern, context.submission, there, plan.printed)
+        pattern: rule.idle_because(run, pattern, context.submission, there, plan.printed)
         for pattern in commands
     }
     missing = [pattern for pattern, reason in why.items() if reason != ""]

@@ -12,7 +12,7 @@ from grader.documents import Problem
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from grader.checks.makefile.patterns import Step
+    from grader.checks.makefile.steps import Step
     from grader.documents import SourceFile
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission

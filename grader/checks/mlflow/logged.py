@@ -99,7 +99,7 @@ def stored_runs(server: MlflowServer, cell: Cell, before: Iterable[str] = ()) ->
         )
         for run in server.runs()
     )
-    return tuple(run for run in (*on_server, *workspace_runs(cell)) if run.id not in old)
+    return tuple(run for run in (*on_server, *workspace_runs(cell, old)) if run.id not in old)
 
 
 def logged(

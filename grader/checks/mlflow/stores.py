@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import tempfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -20,11 +20,13 @@ from grader.files import NOTHING, Budget, Tree
 from grader.runtime.sandbox.model import WORKSPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from grader.runtime.cell import Cell
 
 MAX_RUNS = 200
+MAX_KNOWN = 50_000
+"""Runs that a submission comes with, of which only the ids matter."""
 MAX_VALUES = 2_000
 MAX_DATABASES = 20
 MAX_DATABASE_BYTES = 256 * 2**20
@@ -72,22 +74,61 @@ class StoredRun:
         return self.status == "FINISHED"
 
 
-def workspace_runs(cell: Cell) -> tuple[StoredRun, ...]:
-    """Every run in the workspace's own stores."""
+def workspace_runs(cell: Cell, known: Collection[str] = frozenset()) -> tuple[StoredRun, ...]:
+    """The runs in the workspace's own stores, less the known ones."""
     with tempfile.TemporaryDirectory(dir=cell.private()) as private:
-        return find_runs(cell.files, Path(private), cell.root)
+        return find_runs(cell.files, Path(private), cell.root, known)
 
 
-def find_runs(workspace: Tree, private: Path, root: str = WORKSPACE) -> tuple[StoredRun, ...]:
-    """Every run in the stores of a workspace.
+def workspace_run_ids(cell: Cell) -> frozenset[str]:
+    """The ids of the runs in the workspace's own stores, which may be many: submissions come with theirs."""
+    with tempfile.TemporaryDirectory(dir=cell.private()) as private:
+        return find_run_ids(cell.files, Path(private))
+
+
+def find_run_ids(workspace: Tree, private: Path) -> frozenset[str]:
+    """The ids of all runs in the stores of a workspace.
+
+    Args:
+        private: a directory that candidate code cannot reach; databases are read there.
+    """
+    found: set[str] = set()
+    budget = Budget(bytes=MAX_DATABASE_BYTES)
+    for number, (path, is_database) in enumerate(_stores(workspace)):
+        if is_database:
+            with _opened(workspace, str(path), private / str(number), budget) as connection:
+                found |= set(_ids(connection) if connection else ())
+        else:
+            found.add(path.name)
+    return frozenset(found)
+
+
+def find_runs(
+    workspace: Tree, private: Path, root: str = WORKSPACE, known: Collection[str] = frozenset()
+) -> tuple[StoredRun, ...]:
+    """The runs in the stores of a workspace.
 
     Args:
         private: a directory that candidate code cannot reach; databases are read there.
         root: the path at which programs see the workspace.
+        known: ids of runs that are left out, and that no bound counts.
     """
     found: list[StoredRun] = []
     budget = Budget(bytes=MAX_DATABASE_BYTES)
     texts = Budget(entries=MAX_RUNS * 20, bytes=MAX_TEXT_BYTES)
+    for number, (path, is_database) in enumerate(_stores(workspace)):
+        if is_database:
+            with _opened(workspace, str(path), private / str(number), budget) as connection:
+                found += _read_rows(connection, str(path), workspace, root, known) if connection else ()
+        elif path.name not in known:
+            found += _read_directory(workspace, path, texts, root)
+        if len(found) >= MAX_RUNS:
+            break
+    return tuple(run for run in found if run.id not in known)[:MAX_RUNS]
+
+
+def _stores(workspace: Tree) -> Iterator[tuple[PurePosixPath, bool]]:
+    """Databases, and folders of runs; whether it is a database."""
     databases, inside = 0, "\0"
     for entry in workspace.walk(skip=_SKIP):
         path = PurePosixPath(entry.path)
@@ -95,33 +136,53 @@ def find_runs(workspace: Tree, private: Path, root: str = WORKSPACE) -> tuple[St
             continue
         if path.suffix in (".db", ".sqlite", ".sqlite3") and databases < MAX_DATABASES:
             databases += 1
-            found += _read_copy(workspace, entry.path, private / str(databases), budget, root)
+            yield path, True
         elif path.name == _META and len(path.parts) > 1 and workspace.is_folder(path.parent / "metrics"):
             inside = f"{path.parent}/"
-            found += _read_directory(workspace, path.parent, texts, root)
-        if len(found) >= MAX_RUNS:
-            break
-    return tuple(found[:MAX_RUNS])
+            yield path.parent, False
 
 
 # --- databases ------------------------------------------------------------------------------------
 
 
-def _read_copy(workspace: Tree, path: str, private: Path, budget: Budget, root: str) -> tuple[StoredRun, ...]:
-    """The runs in a database.
+@contextmanager
+def _opened(workspace: Tree, path: str, private: Path, budget: Budget) -> Iterator[sqlite3.Connection | None]:
+    """A database to read from; None where it cannot be opened.
 
     It is read in a folder of its own: SQLite opens what stands beside a database, and removes what a journal
     names. The newest rows may still stand in the write-ahead log, so that is taken along; a journal is not.
     """
     copy = private / "store.db"
     if not workspace.copy_out(path, copy, budget=budget):
-        return ()
+        yield None
+        return
     workspace.copy_out(f"{path}-wal", copy.with_name("store.db-wal"), budget=budget)
-    try:
-        with closing(sqlite3.connect(copy, timeout=2)) as connection:
+    with closing(sqlite3.connect(copy, timeout=2)) as connection:
+        try:
             _restrain(connection)
-            return tuple(_rows(connection, path, workspace, root))
-    except (sqlite3.Error, OverflowError, UnicodeDecodeError, ValueError):
+        except _UNREADABLE:
+            yield None
+        else:
+            yield connection
+
+
+_UNREADABLE = (sqlite3.Error, OverflowError, UnicodeDecodeError, ValueError)
+
+
+def _ids(connection: sqlite3.Connection) -> tuple[str, ...]:
+    try:
+        rows = connection.execute("select run_uuid from runs limit ?", (MAX_KNOWN,)).fetchall()
+    except _UNREADABLE:
+        return ()
+    return tuple(str(run) for (run,) in rows)
+
+
+def _read_rows(
+    connection: sqlite3.Connection, path: str, workspace: Tree, root: str, known: Collection[str]
+) -> tuple[StoredRun, ...]:
+    try:
+        return tuple(_rows(connection, path, workspace, root, known))
+    except _UNREADABLE:
         return ()
 
 
@@ -158,10 +219,13 @@ def _permit(action: int, *words: str | None) -> int:
     return sqlite3.SQLITE_OK if reads or action == sqlite3.SQLITE_SELECT else sqlite3.SQLITE_DENY
 
 
-def _rows(connection: sqlite3.Connection, store: str, workspace: Tree, root: str) -> Iterator[StoredRun]:
-    query = "select run_uuid, name, status, artifact_uri from runs limit ?"
+def _rows(
+    connection: sqlite3.Connection, store: str, workspace: Tree, root: str, known: Collection[str]
+) -> Iterator[StoredRun]:
+    query = "select run_uuid, name, status, artifact_uri from runs order by rowid desc limit ?"
     left = Budget(bytes=MAX_TEXT_BYTES)
-    for run, name, status, uri in connection.execute(query, (MAX_RUNS,)).fetchall():
+    rows = connection.execute(query, (MAX_RUNS + min(len(known), MAX_KNOWN),)).fetchall()
+    for run, name, status, uri in [row for row in rows if str(row[0]) not in known][:MAX_RUNS]:
         params = connection.execute(
             "select key, value from params where run_uuid = ? limit ?", (run, MAX_VALUES)
         )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from grader.check import DeliverableIfAny, check
 from grader.readers.shell.follow import Into, SubmissionFiles, follow
 from grader.readers.shell.pattern import CommandPattern, parse_pattern
-from grader.readers.shell.sources import notes, of, scripts
-from grader.results import Finding, Outcome, failed, passed
+from grader.readers.shell.sources import count_unread, notes, of, scripts
+from grader.results import Finding, Outcome, failed, passed, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +66,10 @@ def recorded(
     message = f"the command {command} is not recorded"
     if near:
         message = f"{command} is recorded, but not with {shlex.join(arguments)}"
+    unread, count = count_unread(context.submission)
+    if unread:
+        # A file that nobody has looked at costs nobody a point.
+        return unverified(f"{message} in the files that were read: {unread:,} of {count:,} were not")
     return failed(
         Finding(
             message=message,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from grader.check import Deliverable, GivenFile, Names, Scenario, Seconds
 from grader.checks.mlflow.logged import Logged, logged, stored_runs
-from grader.checks.mlflow.stores import workspace_runs
+from grader.checks.mlflow.stores import workspace_run_ids
 from grader.checks.scripts.call import Called, call, script
 from grader.errors import GraderFault
 from grader.readers.table import Table, clean, read_table, shuffled, write_table
@@ -99,7 +99,7 @@ def _train(context: Context, scenario: Training, situation: str) -> Trained:
         runtime.mlflow(situation) as server,
         runtime.cell(mlflow=server, files=files, without=without) as cell,
     ):
-        before = [run.id for run in workspace_runs(cell)]
+        before = workspace_run_ids(cell)
         called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
         runs = stored_runs(server, cell, before)
         if situation != "training":

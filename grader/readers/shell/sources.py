@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 from grader.documents import SourceFile, parse_json
 from grader.readers.python.module import Module
+from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import PurePosixPath
 
     from grader.submission.model import Submission
 
 SCRIPTS = ("*.sh", "*.bash", "*.zsh")
 RECIPES = ("Makefile", "makefile", "GNUmakefile", "*.mk")
 NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "README", "COMMANDS", "commands")
-MAX_FILES = 300
+MAX_FILES = 2_000
+"""Files that may hold commands and are read, the likeliest first."""
 MAX_CHARACTERS = 256_000
 """Characters of one file of notes that are read."""
 MAX_LINE = 2_000
@@ -72,12 +75,26 @@ Script = tuple[str, int]
 
 
 def scripts(submission: Submission) -> Iterator[tuple[SourceFile, Script]]:
-    """Everything in a submission that reads as shell commands somebody ran or would run."""
-    for file in submission.matching("*")[:MAX_FILES]:
-        if ".git" in file.path.parts:
-            continue
+    """What reads as shell commands that somebody ran or would run, in the files that are read."""
+    for file in _candidates(submission)[:MAX_FILES]:
         for script in of(file):
             yield file, script
+
+
+def count_unread(submission: Submission) -> tuple[int, int]:
+    """How many files that may hold commands are not read, and how many there are."""
+    count = len(_candidates(submission))
+    return max(0, count - MAX_FILES), count
+
+
+def _candidates(submission: Submission) -> list[SourceFile]:
+    files = (file for file in submission.matching("*") if ".git" not in file.path.parts)
+    return by_likelihood(file for file in files if _may_hold_commands(file.path))
+
+
+def _may_hold_commands(path: PurePosixPath) -> bool:
+    named = (*RECIPES, *NOTES, *SCRIPTS, "*.py", "*.ipynb")
+    return not path.suffix or any(path.match(pattern) for pattern in named)
 
 
 def of(file: SourceFile) -> Iterator[Script]:

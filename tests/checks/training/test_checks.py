@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from grader.checks.mlflow import pictures
+from grader.checks.mlflow import pictures, stores
 from grader.checks.mlflow.logged import Logged, Model, Picture
 from grader.checks.mlflow.pictures import Gallery
 from grader.checks.mlflow.stores import StoredRun, find_runs, locate
@@ -338,6 +338,27 @@ def test_a_database_of_its_own(tmp_path: Path) -> None:
     assert run.metrics["accuracy"] == 0.9
     assert math.isnan(run.metrics["f1"])
     assert run.artifacts.read("file", 10) == b"x"
+
+
+def test_runs_that_were_there_before_fill_no_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "MAX_RUNS", 2)
+    workspace = tmp_path / "workspace"
+    for name in ("0", "1", "2", "3"):
+        run = workspace / f"mlruns/1/{name}"
+        (run / "metrics").mkdir(parents=True)
+        (run / "meta.yaml").write_text(f"run_id: '{name}'\nstatus: 3\n")
+    database(workspace / "mlflow.db")
+    with closing(sqlite3.connect(workspace / "mlflow.db")) as connection:
+        connection.executemany("insert into runs values (?, '', 'FINISHED', '')", [("r2",), ("r3",), ("r4",)])
+        connection.commit()
+    (tmp_path / "private").mkdir()
+    ids = stores.find_run_ids(open_tree(workspace), tmp_path / "private")
+    assert ids == {"0", "1", "2", "3", "r1", "r2", "r3", "r4"}
+    found = [
+        [run.id for run in find_runs(open_tree(workspace), tmp_path / f"private{number}", known=ids - new)]
+        for number, new in enumerate(({"3", "r1"}, {"r1", "r2", "r3"}, {"2"}))
+    ]
+    assert found == [["r1", "3"], ["r3", "r2"], ["2"]]
 
 
 def test_a_directory_of_its_own(tmp_path: Path) -> None:
