@@ -100,7 +100,10 @@ def _block_repeated(task: Task, results: dict[str, PartResult]) -> None:
 
 
 def missing_deliverables(tasks: Iterable[Task], context: Context) -> dict[str, PartResult]:
-    """Results of the parts that a missing file decides: lost once, at the first, and blocked after that."""
+    """Results of the parts that a missing file decides: lost once, at the first, and blocked after that.
+
+    What is found by what it does, and was not looked for in every file, is undecided instead.
+    """
     results: dict[str, PartResult] = {}
     for task in tasks:
         missing = [entry for entry in task.deliverables if context.submission.deliverable(entry.id) is None]
@@ -112,11 +115,21 @@ def missing_deliverables(tasks: Iterable[Task], context: Context) -> dict[str, P
                 continue
             cause = next((causes[entry.id] for entry in absent if entry.id in causes), "")
             finding = () if cause else (_not_handed_in(absent, whole_task=nothing),)
+            status = Status.BLOCKED if cause else Status.LOST
+            wanted = [entry for entry in absent if entry.id in criterion.files] or absent
+            if context.submission.unread and all(entry.calls for entry in wanted):
+                status, cause = Status.UNVERIFIED, ""
+                finding = (_not_found(wanted, context.submission.unread),)
             for part in criterion.parts:
-                name = Unit(criterion, part).name
-                results[name] = _undone(part, Status.BLOCKED if cause else Status.LOST, cause, finding)
-            causes |= {entry.id: causes.get(entry.id, criterion.id) for entry in absent}
+                results[Unit(criterion, part).name] = _undone(part, status, cause, finding)
+            if status is not Status.UNVERIFIED:
+                causes |= {entry.id: causes.get(entry.id, criterion.id) for entry in absent}
     return results
+
+
+def _not_found(absent: list[Deliverable], unread: int) -> Finding:
+    names = ", ".join(entry.path or entry.id for entry in absent)
+    return Finding(message=f"{names} was not found, and {unread:,} files were not searched", expected=names)
 
 
 def _not_handed_in(absent: list[Deliverable], *, whole_task: bool) -> Finding:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -187,6 +188,28 @@ def test_a_missing_file_is_lost_once_and_blocks_the_rest(tmp_path: Path) -> None
     assert statuses(result) == [("1.1.a", "lost", ""), ("1.1.b", "blocked", "1.1.a"), ("1.1.c", "earned", "")]
     assert result.criteria[0].findings == (
         Finding(message="src/api.py is missing", expected="src/api.py", actual="no such file"),
+    )
+
+
+def test_what_was_not_looked_for_everywhere_is_undecided(tmp_path: Path) -> None:
+    query = Deliverable(id="query", path="", calls=("search_runs",))
+    other = Deliverable(id="other", path="other.txt")
+    task = Task(
+        id="1.1",
+        title="T",
+        deliverables=(query, other),
+        criteria=(
+            criterion("1.1.a", "ok", files=("query",)),
+            criterion("1.1.b", "ok", files=("query",)),
+            criterion("1.1.c", "ok", files=("other",)),
+        ),
+    )
+    context = make_context(tmp_path, {"README.md": ""})
+    some = replace(context, submission=replace(context.submission, unread=3))
+    result = grade_tasks([task], some, CHECKS)["1.1"]
+    assert [row.status for row in result.criteria] == [Status.UNVERIFIED] * 2 + [Status.LOST]
+    assert result.criteria[0].findings == (
+        Finding(message="query was not found, and 3 files were not searched", expected="query"),
     )
 
 

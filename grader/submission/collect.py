@@ -188,7 +188,8 @@ def _described(name: str, root: Path, exam: Exam, remarks: tuple[Finding, ...]) 
         deliverables=resolved.deliverables,
         alternatives=resolved.alternatives,
         digest=digest(root, files),
-        remarks=(*remarks, *about_manifest),
+        remarks=(*remarks, *about_manifest, *resolved.remarks),
+        unread=resolved.unread,
     )
 
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from grader.results import Finding
+from grader.submission.likelihood import by_likelihood
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,7 +26,8 @@ _WILD = re.compile(r"[*?\[]")
 _SHELL = ("*.sh", "*.bash")
 _TEXTS = ("*.md", "*.txt", "*.rst", "Makefile", "makefile", "*.mk")
 """Where commands are noted down; a function's name there is only talk."""
-MAX_SOURCES = 500
+MAX_SOURCES = 2_000
+"""Files that are read for what they call, the likeliest first."""
 _SPACE = r"\s+"
 _LATER = r"\s(?:[^\n\\]|\\.|\\\n){0,500}?"
 """What may stand between a program and an address that it is given: the rest of a command's lines."""
@@ -35,6 +39,9 @@ class Resolved:
 
     deliverables: Mapping[str, PurePosixPath]
     alternatives: Mapping[str, tuple[PurePosixPath, ...]]
+    unread: int = 0
+    """How many files were not read for what they call."""
+    remarks: tuple[Finding, ...] = ()
 
 
 @dataclass(slots=True)
@@ -60,7 +67,12 @@ def resolve(submission: Submission, exam: Exam, manifest: Manifest) -> Resolved:
         for deliverable in task.deliverables
     }
     alternatives = {name: paths for name, paths in found.items() if paths}
-    return Resolved({name: paths[0] for name, paths in alternatives.items()}, alternatives)
+    return Resolved(
+        {name: paths[0] for name, paths in alternatives.items()},
+        alternatives,
+        unread=finder.unread,
+        remarks=tuple(finder.remarks()),
+    )
 
 
 class _Finder:
@@ -69,6 +81,15 @@ class _Finder:
         self._wanted = [deliverable for task in exam.tasks for deliverable in task.deliverables]
         self._named = {deliverable.path for deliverable in self._wanted}
         self._seen: dict[PurePosixPath, _Seen] = {}
+        self.unread = 0
+        """How many files were not read for what they call."""
+
+    def remarks(self) -> Iterator[Finding]:
+        """What was left out."""
+        if self.unread:
+            count = MAX_SOURCES + self.unread
+            message = f"{self.unread:,} of {count:,} programs and notes were not searched for answers"
+            yield Finding(message=message, expected="the likeliest files were searched first")
 
     def candidates(self, deliverable: Deliverable, told: str | None) -> tuple[PurePosixPath, ...]:
         """Every file that may answer, each once, best first."""
@@ -102,7 +123,8 @@ class _Finder:
     def _look_around(self) -> None:
         """Read what may matter: files with a wanted name in them, and files with one of their names."""
         files = self._submission.matching("*.py", *_SHELL, *_TEXTS)
-        left = sorted(files, key=lambda file: (len(file.path.parts), file.path))[:MAX_SOURCES]
+        ordered = by_likelihood(files)
+        left, self.unread = ordered[:MAX_SOURCES], max(0, len(ordered) - MAX_SOURCES)
         wanted = {call.split()[0] for deliverable in self._wanted for call in deliverable.calls}
         for _ in range(2):
             texts = {file: file.text for file in left if isinstance(file.text, str)}

@@ -42,6 +42,8 @@ class Submission:
     alternatives: Mapping[str, tuple[PurePosixPath, ...]] = field(default_factory=dict)
     """Deliverable id -> every file that may answer it, best first."""
     manifest: Manifest = Manifest()
+    unread: int = 0
+    """How many files were not searched for answers: there were too many."""
     digest: str = ""
     remarks: tuple[Finding, ...] = ()
     """What collecting refused or changed."""

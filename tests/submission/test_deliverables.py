@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from grader.exam.model import Deliverable
+from grader.submission import deliverables
 from grader.submission.deliverables import resolve
 from grader.submission.model import Manifest
 from tests.builders import make_submission
@@ -47,6 +48,20 @@ def found(root: Path, files: dict[str, str | bytes], wanted: Deliverable, **path
 def test_nothing_is_found_in_nothing(tmp_path: Path) -> None:
     for deliverable in (QUERY, REGISTER, COMMANDS, LOCK, TRAIN):
         assert found(tmp_path, {}, deliverable) == []
+
+
+def test_tracked_runs_and_notes_hide_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliverables, "MAX_SOURCES", 4)
+    files: dict[str, str | bytes] = dict.fromkeys(
+        (*(f"mlruns/{n}/code.py" for n in range(9)), *(f"notes/{n}.md" for n in range(9))), ""
+    )
+    files |= {"analysis/late/find.py": SEARCH}
+    assert found(tmp_path, files, QUERY) == ["analysis/late/find.py"]
+    resolved = resolve(make_submission(tmp_path / "b", files), exam_of(QUERY), Manifest())
+    assert (resolved.unread, [remark.message for remark in resolved.remarks]) == (
+        15,
+        ["15 of 19 programs and notes were not searched for answers"],
+    )
 
 
 class TestByPath:
