@@ -86,6 +86,14 @@ def failed(*findings: Finding, evidence: Evidence | None = None, cause: str = ""
     return Outcome(Verdict.FAILED, findings, evidence, cause)
 
 
+def stopped(finding: Finding, *, evidence: Evidence | None = None) -> Outcome:
+    """An outcome that is lost to what takes others along, such as a file that cannot be read.
+
+    All that are lost to an equal message at the same place are lost to the same cause.
+    """
+    return failed(finding, evidence=evidence, cause=f"{finding.where} {finding.message}".strip())
+
+
 def unverified(reason: str, *, detail: str = "") -> Outcome:
     """An outcome for a machine that cannot decide: a tool or a network is missing."""
     return Outcome(Verdict.UNVERIFIED, (Finding(message=reason, detail=detail),))

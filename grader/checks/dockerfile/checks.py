@@ -14,7 +14,7 @@ from grader.checks.dockerfile.build_context import BuildContext, TooMuch, ignore
 from grader.checks.dockerfile.image import Builder
 from grader.documents import Problem
 from grader.errors import ToolMissing
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome])
         case None:
             return failed(Finding(message="the Dockerfile is missing"))
         case Problem() as problem:
-            return failed(problem.finding("a Dockerfile"))
+            return stopped(problem.finding("a Dockerfile"))
         case dockerfile:
             try:
                 return judge(dockerfile)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from grader.check import Deliverable, GivenFile, check
 from grader.checks.dvc.filesystem import MAX_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.documents import Problem, SourceFile
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ _ANOTHER_REMOTE = "remote://"
 def config_valid(context: Context, *, file: Deliverable) -> Outcome:
     """The DVC directory has a configuration that DVC can read."""
     config = configuration(context, file)
-    return failed(config) if isinstance(config, Finding) else passed()
+    return stopped(config) if isinstance(config, Finding) else passed()
 
 
 @check("dvc.remote_url")
@@ -38,7 +38,7 @@ def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
     """
     config = configuration(context, file)
     if isinstance(config, Finding):
-        return failed(config)
+        return stopped(config)
     remotes = remotes_of(config)
     urls = {name: url_of(remotes, name) for name in remotes}
     if any(each.rstrip("/") == url.rstrip("/") for each in urls.values()):
@@ -58,7 +58,7 @@ def default_remote(context: Context, *, file: Deliverable) -> Outcome:
     """The configuration names a default remote that exists."""
     config = configuration(context, file)
     if isinstance(config, Finding):
-        return failed(config)
+        return stopped(config)
     core = config.get("core")
     default = core.get("remote") if isinstance(core, dict) else None
     if isinstance(default, str) and default in remotes_of(config):
@@ -83,7 +83,7 @@ def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
     """
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
-        return failed(outputs)
+        return stopped(outputs)
     if path in outputs:
         return passed()
     return failed(
@@ -105,7 +105,7 @@ def tracked_hash(context: Context, *, file: Deliverable, path: GivenFile) -> Out
     """
     outputs = tracked_outputs(context, file)
     if isinstance(outputs, Finding):
-        return failed(outputs)
+        return stopped(outputs)
     output = outputs.get(path, {})
     hashes = _hashes(context, path, modern="hash" in output)
     if output.get("md5") in hashes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.dvc.filesystem import SubmissionFiles, filling_in, reading, refusal
 from grader.documents import Problem, SourceFile
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
     """
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
-        return failed(found)
+        return stopped(found)
     pipeline, members = found
     deps = [dep for member in members for dep in member.deps]
     if any(dep == path or (path.startswith(dep + "/") and dep != ".") for dep in deps):
@@ -86,7 +86,7 @@ def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Ou
     """
     found = _stage(context, file, stage)
     if isinstance(found, Finding):
-        return failed(found)
+        return stopped(found)
     pipeline, members = found
     outs = [out for member in members for out in member.outs]
     if path in outs:
@@ -110,7 +110,7 @@ def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, .
     """
     data = _params(context, file)
     if isinstance(data, Finding):
-        return failed(data)
+        return stopped(data)
     source = context.submission.deliverable(file)
     where = source.name if source is not None else file
     missing = [
@@ -132,9 +132,9 @@ def params_taken(
     """
     data, pipeline = _params(context, params), resolved_pipeline(context, file)
     if isinstance(data, Finding):
-        return failed(data)
+        return stopped(data)
     if isinstance(pipeline, Finding):
-        return failed(pipeline)
+        return stopped(pipeline)
     source = context.submission.deliverable(params)
     path = source.name if source is not None else DEFAULT_PARAMS
     taken = [

@@ -24,7 +24,7 @@ from grader.checks.dvc.judgement import (
 )
 from grader.checks.dvc.pipeline import DEFAULT_PARAMS, Pipeline, Stage, resolved_pipeline
 from grader.errors import GraderFault
-from grader.results import Evidence, Finding, Outcome, failed
+from grader.results import Evidence, Finding, Outcome, failed, stopped
 
 if TYPE_CHECKING:
     from grader.context import Context
@@ -86,9 +86,9 @@ def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
     settings, outputs = configuration(context, scenario.config), tracked_outputs(context, scenario.tracked)
     path, url = scenario.path, scenario.url
     if isinstance(settings, Finding):
-        return failed(settings, evidence=Evidence.STATIC)
+        return stopped(settings, evidence=Evidence.STATIC)
     if isinstance(outputs, Finding):
-        return failed(outputs, evidence=Evidence.STATIC)
+        return stopped(outputs, evidence=Evidence.STATIC)
     remote = _remote(settings, outputs.get(path, {}), url)
     impossible = _impossible(path, outputs, remote, url)
     if impossible is not None or remote is None:
@@ -107,7 +107,7 @@ def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -
     """
     pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
-        return failed(pipeline, evidence=Evidence.STATIC)
+        return stopped(pipeline, evidence=Evidence.STATIC)
     require(context, scenario)
     return judge_outputs(_reproduced(context, pipeline, scenario), _outs(pipeline.stages), filled)
 
@@ -117,7 +117,7 @@ def repro_again(context: Context, *, scenario: Reproducing) -> Outcome:
     """A second `dvc repro` runs nothing; after a parameter changes, it reruns only the affected stages."""
     pipeline = resolved_pipeline(context, scenario.pipeline)
     if isinstance(pipeline, Finding):
-        return failed(pipeline, evidence=Evidence.STATIC)
+        return stopped(pipeline, evidence=Evidence.STATIC)
     require(context, scenario)
     seen = _reproduced(context, pipeline, scenario)
     return judge_again(

@@ -15,7 +15,7 @@ from grader.checks.kubernetes.selector import selects
 from grader.documents import Problem, SourceFile, YamlDocument
 from grader.errors import GraderFault
 from grader.readers.plain_data import as_json
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -84,12 +84,12 @@ def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
         return failed(Finding(message="the manifest is missing"))
     documents = source.yaml
     if isinstance(documents, Problem):
-        return failed(documents.finding("a Kubernetes manifest"))
+        return stopped(documents.finding("a Kubernetes manifest"))
     found = [each for each in _resources(source, documents) if each.data.get("kind") == "Deployment"]
     named = [each for each in found if each.get("metadata", "name") == name]
     for each in named or found:
         return each
-    return failed(Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name))
+    return stopped(Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name))
 
 
 def _in_deployment(context: Context, file: str, name: str, judge: Callable[[_Resource], Outcome]) -> Outcome:
@@ -113,7 +113,7 @@ def _in_container(
         wanted = [each for each in containers if _same_image(each.get("image"), image)]
         for container in wanted or containers:
             return judge(container)
-        return failed(
+        return stopped(
             Finding(message="the Deployment's pods have no containers", where=deployment.where(*place))
         )
 

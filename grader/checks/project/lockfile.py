@@ -10,7 +10,7 @@ from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.project.pyproject import Needed, runtime, target_environment
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
-from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+from grader.results import Evidence, Finding, Outcome, failed, passed, stopped, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
     """Every requirement of the lock file is pinned with `==`."""
     lines = _lines(context, file)
     if isinstance(lines, Finding):
-        return failed(lines)
+        return stopped(lines)
     source = context.submission.deliverable(file)
     assert source is not None  # noqa: S101
     asked = (line for line in lines if line.option is None or line.reference is not None)
@@ -54,7 +54,7 @@ def agrees(
     """
     lines = _lines(context, file)
     if isinstance(lines, Finding):
-        return failed(lines)
+        return stopped(lines)
     source = context.submission.deliverable(file)
     assert source is not None  # noqa: S101
     described = context.submission.deliverable(project)

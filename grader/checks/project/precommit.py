@@ -12,7 +12,7 @@ from grader.readers.precommit import Hook, list_hooks
 from grader.readers.shell.follow import SubmissionFiles, follow
 from grader.readers.shell.parser import SHELLS
 from grader.readers.shell.pattern import matches
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def hook(
         return failed(Finding(message=f"{file} is missing"))
     hooks = context.memo.once(("pre-commit", source.name), lambda: _hooks(source))
     if isinstance(hooks, Finding):
-        return failed(hooks)
+        return stopped(hooks)
     if any(_is(context.submission, each, ids, repos, commands) for each in hooks):
         return passed()
     return failed(

@@ -17,7 +17,7 @@ from grader.check import Deliverable, check
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
 from grader.readers.version_ranges import MAX_CHARACTERS, Range, pep440, poetry
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, failed, passed, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def metadata(context: Context, *, file: Deliverable) -> Outcome:
     if source is None:
         return failed(Finding(message=f"{file} is missing"))
     if isinstance(source.toml, Problem):
-        return failed(source.toml.finding("valid TOML"))
+        return stopped(source.toml.finding("valid TOML"))
     complaint = _complaint(source.toml)
     return passed() if complaint is None else failed(_at(complaint, source))
 
@@ -83,7 +83,7 @@ def requires(
     if source is None:
         return failed(Finding(message=f"{file} is missing", expected=expected))
     if isinstance(source.toml, Problem):
-        return failed(source.toml.finding(expected))
+        return stopped(source.toml.finding(expected))
     floor = Version(at_least)
     found = [each for each in runtime(context, source) if each.name == canonicalize_name(package)]
     if not found:
