@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from grader.check import Check
     from grader.exam.model import Exam, Task
 
-LONGEST_TITLE = 100
+MAX_TITLE = 100
 
 
 def lint(directory: Path, checks: Mapping[str, Check]) -> tuple[Complaint, ...]:
@@ -43,8 +43,8 @@ def _titles(task: Task) -> Iterator[str]:
         titles = [criterion.title, *(part.title for part in criterion.parts)]
         if any(title.endswith(".") for title in titles):
             yield f"{criterion.id}: a title must not end with a full stop"
-        if any(len(title) > LONGEST_TITLE for title in titles):
-            yield f"{criterion.id}: a title has more than {LONGEST_TITLE} characters"
+        if any(len(title) > MAX_TITLE for title in titles):
+            yield f"{criterion.id}: a title has more than {MAX_TITLE} characters"
         if criterion.hint.lower() in {title.lower() for title in titles}:
             yield f"{criterion.id}: the hint only repeats the title"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Place:
     """What a run in a slot finds around it."""
 
-    crowded: bool = False
+    contended: bool = False
     """Whether another one ran beside it at any time."""
 
 
@@ -39,7 +39,7 @@ class Slots:
         self._taken: list[Place] = []
         self._queue: deque[Place] = deque()
         """First come, first served: a long run that came early must not begin last."""
-        self._loners = 0
+        self._exclusive_waiters = 0
         """Runs that are alone or wait for it: as long as there are any, nothing else begins."""
 
     @contextlib.contextmanager
@@ -64,19 +64,19 @@ class Slots:
         """All of them."""
         place = Place()
         with self._changed:
-            self._loners += 1
+            self._exclusive_waiters += 1
             try:
                 self._changed.wait_for(lambda: not self._taken)
                 self._enter(place)
             except BaseException:
-                self._loners -= 1
+                self._exclusive_waiters -= 1
                 self._changed.notify_all()
                 raise
         try:
             yield place
         finally:
             with self._changed:
-                self._loners -= 1
+                self._exclusive_waiters -= 1
             self._leave(place)
 
     def run(self, attempt: Callable[[], Run]) -> Run:
@@ -87,19 +87,19 @@ class Slots:
         """
         with self.shared() as place:
             run = attempt()
-        if run.ended is not Ended.WALL_LIMIT or not place.crowded:
+        if run.ended is not Ended.WALL_LIMIT or not place.contended:
             return run
         with self.alone():
             return attempt()
 
     def _may_enter(self, place: Place) -> bool:
-        return not self._loners and len(self._taken) < self._count and self._queue[0] is place
+        return not self._exclusive_waiters and len(self._taken) < self._count and self._queue[0] is place
 
     def _enter(self, place: Place) -> None:
         self._taken.append(place)
         if len(self._taken) > 1:
             for each in self._taken:
-                each.crowded = True
+                each.contended = True
 
     def _leave(self, place: Place) -> None:
         with self._changed:

@@ -37,7 +37,7 @@ BUILD_TOOLS = (
 )
 """What source packages of pure Python ask for; a build has no network to fetch more."""
 _LARGEST = 200 * 2**20
-_LARGEST_UNPACKED = 2**30
+_MAX_UNPACKED = 2**30
 _MAX_FILES = 50_000
 _CHUNK = 2**16
 _LIMITS = Limits(
@@ -157,7 +157,7 @@ def _repack(content: bytes, target: Path) -> None:
     Raises:
         ValueError: it is too much, or one of `_BROKEN` where it is no archive.
     """
-    left = _LARGEST_UNPACKED
+    left = _MAX_UNPACKED
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(target, "x") as new:
         members = [member for member in old.infolist() if not member.is_dir()]
         if len(members) > _MAX_FILES or len({member.filename for member in members}) < len(members):

@@ -1,6 +1,6 @@
 """A wall of containers for the grader's own helpers, where those of candidate code are containers too.
 
-    python -m grader.runtime.helpers.container ORDERS
+    python -m grader.runtime.helpers.container REQUEST
 
 runs a helper with our own input and output, ends with its status, and takes it along when it is killed.
 See `grader.runtime.helpers.jail`, which makes such command lines.
@@ -65,8 +65,8 @@ class Contained:
         """The words that run `argv` in a container."""
         places = {name: [*map(os.fspath, paths)] for name, paths in (("readable", readable),)}
         places |= {"writable": [*map(os.fspath, writable)], "hidden": [*map(os.fspath, hidden)]}
-        orders = {**asdict(self), **places, "argv": list(argv), "env": dict(env), "parent": os.getpid()}
-        return [sys.executable, "-m", __name__, json.dumps(orders)]
+        request = {**asdict(self), **places, "argv": list(argv), "env": dict(env), "parent": os.getpid()}
+        return [sys.executable, "-m", __name__, json.dumps(request)]
 
 
 @contextlib.contextmanager
@@ -91,11 +91,11 @@ def contained(scratch: Path) -> Iterator[Contained]:
 
 
 def main() -> None:
-    """Follow the orders on the command line."""
-    orders: dict[str, Any] = json.loads(sys.argv[1])
-    end_with_parent(orders["parent"])
+    """Carry out the request on the command line."""
+    request: dict[str, Any] = json.loads(sys.argv[1])
+    end_with_parent(request["parent"])
     with ExitStack() as undo:
-        status = _begin(orders, undo)
+        status = _begin(request, undo)
         ended = _ended(status)
     if ended < 0:
         signal.signal(-ended, signal.SIG_DFL)
@@ -110,9 +110,9 @@ def end_with_parent(parent: int) -> None:
         sys.exit("the grader has ended")
 
 
-def _begin(orders: dict[str, Any], undo: ExitStack) -> int:
+def _begin(request: dict[str, Any], undo: ExitStack) -> int:
     """Start the container; where it says how it ends."""
-    directory = Path(tempfile.mkdtemp(prefix="helper-", dir=orders["scratch"]))
+    directory = Path(tempfile.mkdtemp(prefix="helper-", dir=request["scratch"]))
     undo.callback(remove_tree, directory)
     status, status_end = os.pipe()
     lifeline_end, _lifeline = os.pipe()  # closes with us
@@ -122,38 +122,38 @@ def _begin(orders: dict[str, Any], undo: ExitStack) -> int:
     with ExitStack() as ours, listening(f"/proc/self/fd/{place}/control", file, undo) as server:
         for end in (status_end, lifeline_end):
             ours.callback(os.close, end)
-        container = Container(docker_engine.Engine(address=orders["address"], version=""))
+        container = Container(docker_engine.Engine(address=request["address"], version=""))
         undo.callback(container.remove)
         info = container.client.info()
         user = 0 if "name=rootless" in (info.get("SecurityOptions") or ()) else os.geteuid()
-        view = View(directory / "accounts", map(Path, orders["hidden"]))
+        view = View(directory / "accounts", map(Path, request["hidden"]))
         container.start(
-            image=orders["image"],
+            image=request["image"],
             user=f"{user}:{user}",
-            labels=docker_engine.labels(orders["use"]),
+            labels=docker_engine.labels(request["use"]),
             host_config=settings(
-                container.client, LIMITS, info, view.mounts(_shown(orders), user, file), user
+                container.client, LIMITS, info, view.mounts(_shown(request), user, file), user
             ),
         )
-        ends = {0: in_memory(_inner(orders), ours), 1: 1, 2: 2, STATUS: status_end, LIFELINE: lifeline_end}
+        ends = {0: in_memory(_inner(request), ours), 1: 1, 2: 2, STATUS: status_end, LIFELINE: lifeline_end}
         with container.connection(server) as connection:
             hand(connection, ends | {FIRST_FREE: 0})
     return status
 
 
-def _shown(orders: dict[str, Any]) -> Iterator[Shown]:
-    for path in orders["readable"]:
+def _shown(request: dict[str, Any]) -> Iterator[Shown]:
+    for path in request["readable"]:
         yield path, (Path(path), False)
-    for path in orders["writable"]:
+    for path in request["writable"]:
         yield path, (Path(path), True)
 
 
-def _inner(orders: dict[str, Any]) -> bytes:
+def _inner(request: dict[str, Any]) -> bytes:
     return json.dumps(
         {
-            "argv": orders["argv"],
+            "argv": request["argv"],
             "cwd": "/",
-            "env": orders["env"],
+            "env": request["env"],
             "inbound": {},
             "outbound": {},
             "rlimits": {},

@@ -109,7 +109,7 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
     with temporary_directory() as directory:
         archive = Path(directory) / "context.tar"
         _write(archive, request, use)
-        with _Watcher(_orders(request, engine, client, archive, use)) as watcher:
+        with _Watcher(_as_json(request, engine, client, archive, use)) as watcher:
             first = watcher.answer()
             if "images" not in first:
                 return _built(first, request)
@@ -117,7 +117,7 @@ def build(request: Request, engine: Engine, cache: Cache | None = None) -> Built
             return _cached(cache or Cache(), inputs, lambda: _built(watcher.build(), request))
 
 
-def _orders(
+def _as_json(
     request: Request, engine: Engine, client: tuple[str, ...], archive: Path, use: str
 ) -> dict[str, Any]:
     return {
@@ -136,8 +136,8 @@ def _orders(
 class _Watcher:
     """`watcher.py`; at the end of the block it ends too, and by itself where we do first."""
 
-    def __init__(self, orders: Mapping[str, Any]) -> None:
-        self._orders = orders
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
 
     def __enter__(self) -> _Watcher:
         self._errors: IO[bytes] = tempfile.TemporaryFile()
@@ -152,7 +152,7 @@ class _Watcher:
             cwd="/",
             start_new_session=True,
         )
-        self._say(json.dumps(self._orders))
+        self._say(json.dumps(self._content))
         return self
 
     def __exit__(self, *_: object) -> None:

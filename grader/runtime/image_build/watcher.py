@@ -30,20 +30,20 @@ TIDY_SECONDS = 30
 QUIET_LOOKS = 2
 """An engine that was just told to stop may be finishing something: this often nothing must be left."""
 
-Orders = dict[str, Any]
+Request = dict[str, Any]
 Result = dict[str, Any]
 
 
 def main() -> None:
-    """Read the orders, have `worker.py` follow them, tidy up, pass on the result."""
+    """Read the request, have `worker.py` carry it out, tidy up, pass on the result."""
     line = _line()
-    orders: Orders = json.loads(line)
+    request: Request = json.loads(line)
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.SIG_IGN)  # the end of our input tells us
-    found = docker_engine.Engine(address=orders["address"], version="")
+    found = docker_engine.Engine(address=request["address"], version="")
     with contextlib.closing(found.client()) as client:
         docker_engine.sweep(client)
-        watch = Watch(client, orders)
+        watch = Watch(client, request)
         try:
             watch.start(line)
             watch.follow()
@@ -55,18 +55,18 @@ def main() -> None:
 class Watch:
     """One build under way."""
 
-    def __init__(self, client: docker.DockerClient, orders: Orders) -> None:
+    def __init__(self, client: docker.DockerClient, request: Request) -> None:
         self._client = client
-        self._orders = orders
-        self._limits: Mapping[str, float] = orders["limits"]
+        self._request = request
+        self._limits: Mapping[str, float] = request["limits"]
         self._pulled: list[str] = []
-        self._cached = _cached_layers(client) if orders["buildkit"] else frozenset()
+        self._cached = _cached_layers(client) if request["buildkit"] else frozenset()
         self._threads = _threads()
         self._rest = b""
         self._crowd = False
         self.result: Result = {}
 
-    def start(self, orders: bytes) -> None:
+    def start(self, request: bytes) -> None:
         """Start the worker, in a process group of its own."""
         self._worker = subprocess.Popen(
             [sys.executable, "-m", "grader.runtime.image_build.worker"],
@@ -75,7 +75,7 @@ class Watch:
             start_new_session=True,
         )
         assert self._worker.stdin is not None  # noqa: S101
-        self._worker.stdin.write(orders)
+        self._worker.stdin.write(request)
         self._worker.stdin.flush()
 
     def follow(self) -> None:
@@ -103,7 +103,7 @@ class Watch:
         self._worker.wait()
         deadline, quiet = time.monotonic() + TIDY_SECONDS, 0
         while quiet < QUIET_LOOKS and time.monotonic() < deadline:
-            quiet = 0 if docker_engine.remove_all(self._client, self._orders["use"]) else quiet + 1
+            quiet = 0 if docker_engine.remove_all(self._client, self._request["use"]) else quiet + 1
             time.sleep(0.2)
         if self._crowd and _threads() < self._threads + self._limits["threads"] / 2:  # they went with it
             self._stop(FAILED, f"the build started more than {self._limits['threads']:g} processes")
@@ -117,7 +117,7 @@ class Watch:
             with contextlib.suppress(APIError):  # it never came, or somebody uses it by now
                 self._client.api.remove_image(name)
         deadline = time.monotonic() + TIDY_SECONDS
-        while self._orders["buildkit"] and time.monotonic() < deadline:
+        while self._request["buildkit"] and time.monotonic() < deadline:
             layers = _cached_layers(self._client) - self._cached
             if not layers:
                 break
@@ -141,7 +141,7 @@ class Watch:
         for line in lines:
             fact = json.loads(line)
             if name := fact.get("pulling"):
-                self._pulled += [] if name in self._orders["keep"] else [name]
+                self._pulled += [] if name in self._request["keep"] else [name]
             elif "images" in fact:
                 say(**fact)
             else:
@@ -168,7 +168,7 @@ class Watch:
 
     def _disk(self) -> int:
         """What the build's containers and images hold."""
-        ours = docker_engine.selected(self._orders["use"])
+        ours = docker_engine.selected(self._request["use"])
         running = self._client.api.containers(size=True, filters=ours)
         images = self._client.api.images(all=True, filters=ours)
         parents = {image.get("ParentId") for image in images}
@@ -176,14 +176,14 @@ class Watch:
         return done + sum(int(each.get("SizeRw") or 0) for each in running) + self._in_cache()
 
     def _in_cache(self) -> int:
-        if not self._orders["buildkit"]:
+        if not self._request["buildkit"]:
             return 0
         cache = self._client.api.df().get("BuildCache") or ()
         return sum(int(layer["Size"]) for layer in cache if layer["ID"] not in self._cached)
 
 
 def _line() -> bytes:
-    """The orders, with nothing read ahead of what follows."""
+    """The request, with nothing read ahead of what follows."""
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as raw:
         return raw.readline()
 

@@ -1,6 +1,6 @@
 """A process that builds one image, and can be killed at any moment: `watcher.py` tidies up after it.
 
-Orders come as one line of JSON on standard input, answers go as such lines to standard output:
+A request comes as one line of JSON on standard input, answers go as such lines to standard output:
 
     {"pulling": NAME}   that image is not on the engine yet
     {"images": {…}}     all images are there, with their ids; then it waits for a line that says "build"
@@ -33,25 +33,25 @@ NETWORK = "GRADER_BUILD_NETWORK"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 """Build arguments that every Dockerfile knows and no image remembers."""
 
-Orders = dict[str, Any]
+Request = dict[str, Any]
 Result = dict[str, Any]
 
 
 def main() -> None:
-    """Follow the orders on standard input."""
-    orders: Orders = json.loads(sys.stdin.readline())
-    engine = Engine(address=orders["address"], version="")
-    with contextlib.closing(engine.client(orders["limits"]["wall_seconds"])) as client:
+    """Carry out the request on standard input."""
+    request: Request = json.loads(sys.stdin.readline())
+    engine = Engine(address=request["address"], version="")
+    with contextlib.closing(engine.client(request["limits"]["wall_seconds"])) as client:
         images: dict[str, str] = {}
-        for name in orders["images"]:
-            found = image_id(client, name, orders["limits"]["disk_bytes"])
+        for name in request["images"]:
+            found = image_id(client, name, request["limits"]["disk_bytes"])
             if isinstance(found, dict):
                 say(result=found)
                 return
             images[name] = found
         say(images=images)
         if sys.stdin.readline().strip() == "build":
-            say(result=built(client, orders, images))
+            say(result=built(client, request, images))
 
 
 def say(**fact: object) -> None:
@@ -89,20 +89,20 @@ def undecided(reason: str) -> Result:
     return {"outcome": UNDECIDED, "reason": reason}
 
 
-def built(client: docker.DockerClient, orders: Orders, images: dict[str, str]) -> Result:
+def built(client: docker.DockerClient, request: Request, images: dict[str, str]) -> Result:
     """Build; a failure counts where the network is there, and the second time too."""
-    attempt = _by_buildkit if orders["buildkit"] else _by_engine
-    first = attempt(client, orders)
+    attempt = _by_buildkit if request["buildkit"] else _by_engine
+    first = attempt(client, request)
     if first["outcome"] != FAILED or first.get("limit"):
         return first
-    if orders["control"] and images:
-        complaint = control(client, orders, next(iter(images.values())))
+    if request["control"] and images:
+        complaint = control(client, request, next(iter(images.values())))
         if complaint:
             return undecided(f"build containers cannot reach what a build needs: {complaint}")
-    return attempt(client, orders)
+    return attempt(client, request)
 
 
-def control(client: docker.DockerClient, orders: Orders, image: str) -> str:
+def control(client: docker.DockerClient, request: Request, image: str) -> str:
     """What keeps a command that needs the network from working in a container; empty where it works."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
@@ -110,12 +110,12 @@ def control(client: docker.DockerClient, orders: Orders, image: str) -> str:
     try:
         container = client.containers.create(
             image,
-            orders["control"],
+            request["control"],
             entrypoint="",
-            labels=labels(orders["use"]),
+            labels=labels(request["use"]),
             environment=proxies(),
             network_mode=os.environ.get(NETWORK, "default"),
-            mem_limit=orders["limits"]["memory_bytes"],
+            mem_limit=request["limits"]["memory_bytes"],
         )
         container.start()
         status = container.wait(timeout=CONTROL_SECONDS)["StatusCode"]
@@ -155,13 +155,13 @@ def failed(output: _Output, reason: str, **more: object) -> Result:
     return {"outcome": FAILED, "reason": reason, "log": output.tail, **more}
 
 
-def _by_engine(client: docker.DockerClient, orders: Orders) -> Result:
+def _by_engine(client: docker.DockerClient, request: Request) -> Result:
     """By the classic builder, which the SDK speaks to."""
     from docker.errors import APIError
 
-    output, step = _Output(orders["limits"]["output_bytes"]), 0
+    output, step = _Output(request["limits"]["output_bytes"]), 0
     try:
-        for event in _events(client, orders):
+        for event in _events(client, request):
             text = str(event.get("stream", ""))
             if begun := re.match(r"Step (\d+)/\d+ : ", text):
                 step, output.tail = int(begun[1]), ""
@@ -174,13 +174,13 @@ def _by_engine(client: docker.DockerClient, orders: Orders) -> Result:
     return {"outcome": BUILT}
 
 
-def _events(client: docker.DockerClient, orders: Orders) -> Iterator[dict[str, Any]]:
-    limits = orders["limits"]
-    with Path(orders["context"]).open("rb") as archive:
+def _events(client: docker.DockerClient, request: Request) -> Iterator[dict[str, Any]]:
+    limits = request["limits"]
+    with Path(request["context"]).open("rb") as archive:
         yield from client.api.build(
             fileobj=archive,
             custom_context=True,
-            dockerfile=orders["dockerfile"],
+            dockerfile=request["dockerfile"],
             rm=True,
             forcerm=True,
             decode=True,
@@ -191,16 +191,16 @@ def _events(client: docker.DockerClient, orders: Orders) -> Iterator[dict[str, A
         )
 
 
-def _by_buildkit(client: docker.DockerClient, orders: Orders) -> Result:  # noqa: ARG001
+def _by_buildkit(client: docker.DockerClient, request: Request) -> Result:  # noqa: ARG001
     """By a client that speaks to BuildKit, which the SDK does not."""
-    output = _Output(orders["limits"]["output_bytes"])
-    words = [*orders["buildkit"], "--progress=plain", "--file", orders["dockerfile"]]
+    output = _Output(request["limits"]["output_bytes"])
+    words = [*request["buildkit"], "--progress=plain", "--file", request["dockerfile"]]
     for name, value in proxies().items():
         words += ["--build-arg", f"{name}={value}"]
     if network := os.environ.get(NETWORK):
         words += ["--network", network]
     with (
-        Path(orders["context"]).open("rb") as archive,
+        Path(request["context"]).open("rb") as archive,
         subprocess.Popen(
             [*words, "-"],
             stdin=archive,

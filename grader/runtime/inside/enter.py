@@ -2,7 +2,7 @@
 
     enter.py SOCKET
 
-So that output and orders go straight to the grader, past the engine, which would keep a copy of all output.
+So that output and request go straight to the grader, past the engine, which would keep a copy of all output.
 The grader sends the descriptors, and as many numbers: which each is to be. Standard library only.
 """
 

@@ -1,8 +1,8 @@
 """The first process in a sandbox: limits, relays, then the command; reaps, and says how the command ended.
 
-Reads its orders as JSON from standard input and answers in lines of JSON on a descriptor of its own. Standard
-library only, and little of it: every run waits for this to start. As process 1 of its namespace it cannot be
-killed from within, and everything in the namespace ends with it.
+Reads its request as JSON from standard input and answers in lines of JSON on a descriptor of its own.
+Standard library only, and little of it: every run waits for this to start. As process 1 of its namespace it
+cannot be killed from within, and everything in the namespace ends with it.
 """
 
 from __future__ import annotations
@@ -28,62 +28,62 @@ ANSWER = 3
 
 
 def main() -> None:
-    """Follow the orders on standard input."""
-    orders = json.load(sys.stdin)
-    os.chdir(orders["cwd"])  # failing here is ours, failing after the fork would be the command's
+    """Carry out the request on standard input."""
+    request = json.load(sys.stdin)
+    os.chdir(request["cwd"])  # failing here is ours, failing after the fork would be the command's
     keep_descriptors_to_ourselves()
     keep_out_of_reach()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if orders["lifeline"] is not None:
+    if request["lifeline"] is not None:
         adopt_orphans()
     servers = [
-        (server, path) for port, path in orders["outbound"].items() for server in relay.listen(int(port))
+        (server, path) for port, path in request["outbound"].items() for server in relay.listen(int(port))
     ]
     child = os.fork()
     if child == 0:
-        execute(orders)
+        execute(request)
     os.chdir("/")
-    tell(orders["status"], started=child)
-    if orders.get("answer") is not None:
-        os.close(orders["answer"])  # the command alone has it
+    tell(request["status"], started=child)
+    if request.get("answer") is not None:
+        os.close(request["answer"])  # the command alone has it
     for server, path in servers:
         _thread.start_new_thread(relay.forward, (server, path))
-    for port, number in orders["inbound"].items():
+    for port, number in request["inbound"].items():
         _thread.start_new_thread(relay.answer, (socket.socket(fileno=number), int(port)))
-    if orders["lifeline"] is not None:
-        _thread.start_new_thread(end_with_parent, (orders["lifeline"],))
+    if request["lifeline"] is not None:
+        _thread.start_new_thread(end_with_parent, (request["lifeline"],))
     ended = reap(child)
-    if orders["lifeline"] is not None:
+    if request["lifeline"] is not None:
         end_descendants()
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
-    tell(orders["status"], ended=ended, cpu_seconds=spent.ru_utime + spent.ru_stime)
+    tell(request["status"], ended=ended, cpu_seconds=spent.ru_utime + spent.ru_stime)
     os._exit(0)
 
 
-def execute(orders: dict) -> None:  # type: ignore[type-arg]
+def execute(request: dict) -> None:  # type: ignore[type-arg]
     """Become the command."""
-    orders["status"] = fcntl.fcntl(orders["status"], fcntl.F_DUPFD_CLOEXEC, ANSWER + 1)
+    request["status"] = fcntl.fcntl(request["status"], fcntl.F_DUPFD_CLOEXEC, ANSWER + 1)
     try:
-        prepare(orders)
-        os.execvpe(orders["argv"][0], orders["argv"], orders["env"])  # noqa: S606
+        prepare(request)
+        os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
     except (OSError, ValueError) as error:
-        tell(orders["status"], error=getattr(error, "strerror", None) or str(error))
+        tell(request["status"], error=getattr(error, "strerror", None) or str(error))
     finally:
         os._exit(127)
 
 
-def prepare(orders: dict) -> None:  # type: ignore[type-arg]
+def prepare(request: dict) -> None:  # type: ignore[type-arg]
     """Give this process what a command may expect: a session, its input, its limits, default signals."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(orders.get("stdin", nothing), 0)
+    os.dup2(request.get("stdin", nothing), 0)
     if nothing:
         os.close(nothing)
-    if orders.get("answer") is not None:
-        os.dup2(orders["answer"], ANSWER)
+    if request.get("answer") is not None:
+        os.dup2(request["answer"], ANSWER)
         os.set_inheritable(ANSWER, True)  # also where it had that number already
     os.umask(0o022)
-    limit(orders["rlimits"])
+    limit(request["rlimits"])
     for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores some: programs expect not
         signal.signal(number, signal.SIG_DFL)
 

@@ -3,7 +3,7 @@
     python warm.py CONTROL MODULE...
 
 CONTROL is a Unix socket of the grader. After the imports, one message says what they were; then every one
-that comes in brings the descriptors of one run, whose orders follow on one of them. A script finds things as
+that comes in brings the descriptors of one run, whose request follow on one of them. A script finds things as
 `python script.py` would have them: see `become`. Runs in the candidate's Python, so also an older one.
 """
 
@@ -47,7 +47,7 @@ for _name in (
     del sys.modules[_name]
 sys.path[:] = PATH
 
-Orders = dict[str, Any]
+Request = dict[str, Any]
 MAX_DESCRIPTORS = 16
 MAX_COPIED = 8 << 20
 MADV_COLLAPSE = 25
@@ -172,19 +172,19 @@ def run(descriptors: list[int], added: dict[str, str]) -> int:
     """Leave for namespaces of our own; the grandchild is the first process in them, its child the script."""
     channel_number, out, err, status, *inbound = descriptors
     channel = socket.socket(fileno=channel_number)
-    orders = receive(channel)
-    answer = inbound.pop(0) if orders["answer"] else None
+    request = receive(channel)
+    answer = inbound.pop(0) if request["answer"] else None
     inherited.replace_descriptors({*range(init.ANSWER + 1), *descriptors})
-    orders["env"] = {
+    request["env"] = {
         **added,
-        **orders["env"],
+        **request["env"],
     }  # libraries set variables for themselves when they are imported
     try:
         namespaces.leave()
         if os.fork():
             os._exit(0)
         channel.send(b"!")  # tells our process id, which only the kernel knows in the grader's terms
-        servers = furnish(orders)
+        servers = mount_filesystem(request)
     except BaseException as error:
         channel.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
         os._exit(1)
@@ -196,39 +196,39 @@ def run(descriptors: list[int], added: dict[str, str]) -> int:
     if channel.recv(1) != b"!":
         os._exit(1)
     channel.close()
-    return begin(orders, (out, err), status, answer, inbound)
+    return begin(request, (out, err), status, answer, inbound)
 
 
-def receive(channel: socket.socket) -> Orders:
-    """The orders: their length, then themselves."""
+def receive(channel: socket.socket) -> Request:
+    """Read a request: its length, then its JSON."""
     data = b""
     while len(data) < INTEGER.size or len(data) < INTEGER.size + INTEGER.unpack_from(data)[0]:
         chunk = channel.recv(1 << 16)
         if not chunk:
             os._exit(1)
         data += chunk
-    orders: Orders = json.loads(data[INTEGER.size :])
-    return orders
+    request: Request = json.loads(data[INTEGER.size :])
+    return request
 
 
-def furnish(orders: Orders) -> list[socket.socket]:
+def mount_filesystem(request: Request) -> list[socket.socket]:
     """The mounts, the loopback and the ports of a run; then no privilege is left."""
-    homely = remembered(orders["home"])
-    namespaces.show([tuple(bind) for bind in orders["binds"]], COVER)
-    namespaces.cover_with_memory(orders["memory"], orders["scratch_bytes"], orders["kept"])
-    for path, content in homely.items():
+    home_files = read_home_files(request["home"])
+    namespaces.show([tuple(bind) for bind in request["binds"]], COVER)
+    namespaces.cover_with_memory(request["memory"], request["scratch_bytes"], request["kept"])
+    for path, content in home_files.items():
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(content)
     namespaces.mount_processes()
     namespaces.raise_loopback()
-    servers = [server for port in orders["outbound"] for server in relay.listen(port)]
+    servers = [server for port in request["outbound"] for server in relay.listen(port)]
     namespaces.drop_capabilities()
     namespaces.forbid_system_calls()
     return servers
 
 
-def remembered(home: str) -> dict[str, bytes]:
+def read_home_files(home: str) -> dict[str, bytes]:
     """What the imports left in the home, where those who look for it again expect it."""
     found: dict[str, bytes] = {}
     size = 0
@@ -245,7 +245,7 @@ def remembered(home: str) -> dict[str, bytes]:
 
 
 def begin(
-    orders: Orders, streams: tuple[int, int], status: int, answer: int | None, inbound: list[int]
+    request: Request, streams: tuple[int, int], status: int, answer: int | None, inbound: list[int]
 ) -> int:
     """As `init.main` does: the first process relays, reaps and tells; its child returns to run the script."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -263,12 +263,12 @@ def begin(
         for descriptor in {*streams, status, *inbound} - {1, 2}:
             os.close(descriptor)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        return become(orders)
+        return exec_in_place(request)
     init.tell(status, started=child)
     for descriptor in streams if answer is None else (*streams, answer):
         os.close(descriptor)
     silence()
-    for port, number in zip(orders["inbound"], inbound):  # noqa: B905  (Python 3.10)
+    for port, number in zip(request["inbound"], inbound):  # noqa: B905  (Python 3.10)
         threading.Thread(target=relay.answer, args=(socket.socket(fileno=number), port), daemon=True).start()
     ended = init.reap(child)
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -284,26 +284,26 @@ def silence() -> None:
     os.close(nothing)
 
 
-def become(orders: Orders) -> int:
+def exec_in_place(request: Request) -> int:
     """Run `python ARGUMENT...` in this process, which then ends as that would: through Python's own end."""
     os.environ.clear()
-    os.environ.update(orders["env"])
+    os.environ.update(request["env"])
     time.tzset()
-    os.chdir(orders["cwd"])
-    WORKSPACE.append(orders["cwd"] + os.sep)
-    init.limit(orders["rlimits"])
+    os.chdir(request["cwd"])
+    WORKSPACE.append(request["cwd"] + os.sep)
+    init.limit(request["rlimits"])
     os.setsid()
     reseed()
     sys.path[:] = PATH
-    forget_places(orders["cwd"])
-    sys.orig_argv = [sys.executable, *orders["arguments"]]
+    forget_places(request["cwd"])
+    sys.orig_argv = [sys.executable, *request["arguments"]]
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     try:
-        if orders["arguments"][0] == "-m":
-            run_module(orders["arguments"][1:])
+        if request["arguments"][0] == "-m":
+            run_module(request["arguments"][1:])
         else:
-            run_script(module, orders["arguments"])
+            run_script(module, request["arguments"])
     except SystemExit as error:
         ENDING.append(status_of(error))
         raise

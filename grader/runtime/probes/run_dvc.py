@@ -66,7 +66,7 @@ def serve(server: socket.socket, path: list[str]) -> int:
                 if not child:
                     server.close()
                     channel.close()
-                    return become(words, asked, streams, path)
+                    return exec_in_place(words, asked, streams, path)
                 _, status = os.waitpid(child, 0)
                 channel.send(str(os.waitstatus_to_exitcode(status)).encode())
         for stream in streams:
@@ -104,7 +104,7 @@ def is_ours(name: str, path: str) -> bool:
     return found is not None and Path(found).parent == Path(sys.executable).parent
 
 
-def become(arguments: list[str], asked: Asked, streams: list[int], path: list[str]) -> int:
+def exec_in_place(arguments: list[str], asked: Asked, streams: list[int], path: list[str]) -> int:
     """Run `python ARGUMENT...` in this process, which then ends as that would."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from grader.runtime.sandbox import launch
 from grader.runtime.sandbox.paths import INSIDE, PYTHON, START
 from grader.runtime.sandbox.ports import Ports
-from grader.runtime.sandbox.process import Process, Started
+from grader.runtime.sandbox.process import Process, ProcessHandles
 from grader.runtime.temporary import remove_tree
 
 if TYPE_CHECKING:
@@ -37,18 +37,18 @@ class Direct:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._living = launch.Living()
+        self._processes = launch.ProcessRegistry()
         self._sockets = launch.Sockets(scratch)
-        self._ports = Ports(self._living.check)
+        self._ports = Ports(self._processes.check)
 
     def start(self, job: Job) -> Process:
         """Start the job as soon as its ports are free; raises as `Sandbox.start` does."""
-        self._living.check()
+        self._processes.check()
         with contextlib.ExitStack() as undo:
             self._ports.take(job.outbound, job.inbound)
             undo.callback(self._ports.give_back, job.outbound, job.inbound)
             process = self._start(job, undo)
-        self._living.add(process)
+        self._processes.add(process)
         process.confirm()
         return process
 
@@ -66,7 +66,7 @@ class Direct:
 
     def close(self) -> None:
         """End every run, start no more, and release the ports."""
-        self._living.close()
+        self._processes.close()
         self._ports.close()
         self._sockets.close()
 
@@ -85,7 +85,7 @@ class Direct:
             ours.callback(os.close, lifeline_end)
             undo.callback(end_marked, mark)
             own = {"HOME": os.fspath(private / "home"), "TMPDIR": os.fspath(private / "tmp"), MARK: mark}
-            text = launch.orders(
+            text = launch.init_request(
                 job,
                 cwd=os.fspath(job.workspace),
                 env={**job.env, **own},
@@ -100,7 +100,7 @@ class Direct:
             popen = launch.spawn(argv, text, env={MARK: mark}, pass_fds=ends)
             return Process(
                 job,
-                Started(
+                ProcessHandles(
                     **launch.watched(popen),
                     status=status,
                     answer=answer,

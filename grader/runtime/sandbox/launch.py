@@ -1,4 +1,4 @@
-"""What every sandbox does alike: start `inside/init.py` with its orders, keep count of what lives."""
+"""What every sandbox does alike: start `inside/init.py` with its request, and keep count of the processes."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 SOFT_FILES = 1024
 CPU_GRACE = 5
 """Seconds between the signal that a program may catch and the one that it may not."""
-LONGEST_SOCKET = 100
+MAX_SOCKET_PATH = 100
 
 
-class Living:
+class ProcessRegistry:
     """The processes that have not ended; closing ends them all and lets no more start."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class Sockets:
         """A new path to bind a socket to, short enough for that."""
         name = secrets.token_hex(4)  # the run can read it in its mounts: no number tells it its turn
         path = os.fspath(self._directory / name)
-        return path if len(os.fsencode(path)) < LONGEST_SOCKET else f"/proc/self/fd/{self._handle}/{name}"
+        return path if len(os.fsencode(path)) < MAX_SOCKET_PATH else f"/proc/self/fd/{self._handle}/{name}"
 
     def file(self, path: str) -> Path:
         """Where the socket of a path really is, for whoever has not our descriptors."""
@@ -130,7 +130,9 @@ def answer_pipe(job: Job, undo: ExitStack, ours: ExitStack) -> tuple[int | None,
     return read, write
 
 
-def orders(job: Job, *, cwd: str, env: Mapping[str, str], inbound: Mapping[int, int], **more: Any) -> bytes:
+def init_request(
+    job: Job, *, cwd: str, env: Mapping[str, str], inbound: Mapping[int, int], **more: Any
+) -> bytes:
     """What `inside/init.py` is to do."""
     return json.dumps(
         {
@@ -170,7 +172,7 @@ def given(*descriptors: int | None) -> list[int]:
 def spawn(
     argv: list[str], text: bytes, *, pass_fds: Iterable[int], env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a sandbox's program, in a session of its own, and hand it its orders.
+    """Start a sandbox's program, in a session of its own, and hand it its request.
 
     Raises:
         GraderFault: there is no such program, or the machine is at its limits.
@@ -197,7 +199,7 @@ def spawn(
 
 
 def watched(popen: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What `Started` wants to know of a process that is our own child."""
+    """What `ProcessHandles` wants to know of a process that is our own child."""
     assert popen.stdout is not None  # noqa: S101
     assert popen.stderr is not None  # noqa: S101
 

@@ -35,8 +35,8 @@ _BY_SIGNAL: Mapping[int, Ended] = {signal.SIGXCPU: Ended.CPU_LIMIT, signal.SIGXF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """What a sandbox has just started, and how to be done with it."""
+class ProcessHandles:
+    """The process that a sandbox has just started: its descriptors, and how to end and clean it up."""
 
     pid: int
     """The process whose end is the end of it all."""
@@ -67,7 +67,7 @@ class Started:
 class Process:
     """A job under way. Every method may be called from any thread, at any time."""
 
-    def __init__(self, job: Job, started: Started) -> None:
+    def __init__(self, job: Job, started: ProcessHandles) -> None:
         self.job = job
         self._started = started
         self._out, self._err = Capture(job.limits.output_bytes), Capture(job.limits.output_bytes)

@@ -21,7 +21,7 @@ from grader.runtime.sandbox import launch
 from grader.runtime.sandbox.bubblewrap import mounts
 from grader.runtime.sandbox.limits import Limits
 from grader.runtime.sandbox.model import HOME, WORKSPACE, Bind, Job
-from grader.runtime.sandbox.process import Process, Started
+from grader.runtime.sandbox.process import Process, ProcessHandles
 
 if TYPE_CHECKING:
     from grader.runtime.sandbox.bubblewrap.sandbox import Bubblewrap
@@ -135,7 +135,7 @@ class Zygote:
 
             return Process(
                 job,
-                Started(
+                ProcessHandles(
                     pid=pid,
                     handle=handle,
                     stdout=out,
@@ -179,8 +179,8 @@ class Zygote:
     def _furnish(
         self, job: Job, channel: socket.socket, group: Group | None, undo: ExitStack
     ) -> tuple[int, int]:
-        """Give the fork its orders; its process, when it has followed all but the last."""
-        text = json.dumps(self._orders(job)).encode()
+        """Give the fork its request; its process, when it has carried out all but the last step."""
+        text = json.dumps(self._init_request(job)).encode()
         channel.sendall(len(text).to_bytes(4, "big") + text)
         _, ancillary, _, _ = channel.recvmsg(1, socket.CMSG_SPACE(CREDENTIALS.size))
         pid = _sender(ancillary)
@@ -203,7 +203,7 @@ class Zygote:
         channel.sendall(b"!")
         return pid, handle
 
-    def _orders(self, job: Job) -> dict[str, Any]:
+    def _init_request(self, job: Job) -> dict[str, Any]:
         binds = [(self.place(bind), bind.target, bind.writable) for bind in job.binds if bind.target]
         workspace = self.place(Bind(job.workspace, WORKSPACE, writable=True))
         return {
@@ -243,7 +243,7 @@ def _accept(server: socket.socket, process: Process) -> socket.socket:
             control, _ = server.accept()
             control.settimeout(IMPORT_SECONDS)
             return control
-    raise ConnectionError("it never asked for orders")
+    raise ConnectionError("it never asked for a request")
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:

@@ -41,7 +41,7 @@ MAX_SOURCE = 2**20
 ROUNDS = 3
 MAX_FILES = 5000
 _NO_PACKAGES = frozenset({"__pycache__", ".dvc", ".git", ".venv"})
-LONGEST_WAIT = 30.0
+MAX_WAIT_SECONDS = 30.0
 """Seconds; the imports take five on an idle machine."""
 
 
@@ -60,7 +60,7 @@ class Warm:
         arena.chmod(0o755)
         self._inner = inner
         self._arena = arena
-        self._living = launch.Living()
+        self._processes = launch.ProcessRegistry()
         self._zygote: Zygote | None = None
         self._preload: Preload | None = None
         self._thread: threading.Thread | None = None
@@ -89,7 +89,7 @@ class Warm:
         """Wait for the imports, where a job would do them all anew and slow both down."""
         preload, thread = self._preload, self._thread
         if preload is not None and thread is not None and self._zygote is None and _gains(job, preload):
-            thread.join(LONGEST_WAIT)
+            thread.join(MAX_WAIT_SECONDS)
 
     def start(self, job: Job) -> Process:
         """Fork a warm interpreter for the job if one suits it, else start it in the inner sandbox."""
@@ -113,7 +113,7 @@ class Warm:
 
     def close(self) -> None:
         """End every run and the warm interpreter, and start no more."""
-        self._living.close()
+        self._processes.close()
         self._inner.close()
         with self._starting:
             self._closed = True
@@ -123,14 +123,14 @@ class Warm:
             self._zygote.close()
 
     def _start_warm(self, job: Job, zygote: Zygote) -> Process:
-        self._living.check()
+        self._processes.check()
         try:
             process = zygote.start(job)
         except Unavailable as error:
             self.problem, self._zygote = str(error), None
             zygote.close()
             raise
-        self._living.add(process)
+        self._processes.add(process)
         process.confirm()
         return process
 

@@ -146,7 +146,7 @@ def lying(size: int) -> bytes:
 def test_what_is_no_wheel_is_never_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    monkeypatch.setattr(wheels, "_LARGEST_UNPACKED", 2**20)
+    monkeypatch.setattr(wheels, "_MAX_UNPACKED", 2**20)
     with pytest.raises(wheels._BROKEN):
         _repack(content, tmp_path / "new.whl")
 

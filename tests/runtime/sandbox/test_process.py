@@ -15,7 +15,7 @@ from grader.runtime.sandbox.group_memory import GroupMemory
 from grader.runtime.sandbox.meter import Meter
 from grader.runtime.sandbox.model import Ended, Job, Run
 from grader.runtime.sandbox.output import Capture
-from grader.runtime.sandbox.process import MAX_ERROR, MAX_STATUS, Process, Started
+from grader.runtime.sandbox.process import MAX_ERROR, MAX_STATUS, Process, ProcessHandles
 from tests.runtime.sandbox.isolation import QUICK
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def watched(
         told, tells = os.pipe()
         undo.callback(os.close, told)
         popen = launch.spawn(["/bin/sleep", str(seconds)], b"", pass_fds=())
-        started = Started(
+        started = ProcessHandles(
             **launch.watched(popen),
             status=told,
             sockets={},

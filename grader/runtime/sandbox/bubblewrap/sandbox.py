@@ -24,7 +24,7 @@ from grader.runtime.sandbox.bubblewrap import mounts
 from grader.runtime.sandbox.control_groups import Groups
 from grader.runtime.sandbox.model import HOME, WORKSPACE, Bind, Job, Run, SandboxClosed
 from grader.runtime.sandbox.paths import INSIDE, PYTHON, START
-from grader.runtime.sandbox.process import Process, Started
+from grader.runtime.sandbox.process import Process, ProcessHandles
 
 SOCKETS = "/grader/services"
 NAMESPACES = (
@@ -43,7 +43,7 @@ class Bubblewrap:
     def __init__(self, scratch: Path, *, hidden: tuple[Path, ...] = (), program: Path | None = None) -> None:
         self.program = program or find_bubblewrap()
         self.hidden = (Path(grader.__file__).parent, *hidden)
-        self._living = launch.Living()
+        self._processes = launch.ProcessRegistry()
         self.sockets = launch.Sockets(scratch)
         self.groups = Groups()
         # A sandbox dies with the thread that started it, and threads that ask for runs come and go.
@@ -55,7 +55,7 @@ class Bubblewrap:
         Args:
             nested: whether the program may make sandboxes of its own inside this one.
         """
-        self._living.check()
+        self._processes.check()
         try:
             future = self._starter.submit(self._start, job, nested)
         except RuntimeError as error:
@@ -69,7 +69,7 @@ class Bubblewrap:
                 with contextlib.suppress(Exception):
                     future.result().stop()
             raise
-        self._living.add(process)
+        self._processes.add(process)
         process.confirm()
         return process
 
@@ -87,7 +87,7 @@ class Bubblewrap:
 
     def close(self) -> None:
         """End every run, start no more, and remove the control groups."""
-        self._living.close()
+        self._processes.close()
         self._starter.shutdown(cancel_futures=True)
         self.groups.close()
         self.sockets.close()
@@ -101,7 +101,7 @@ class Bubblewrap:
             status, status_end = launch.pipe(undo, ours)
             information, information_end = launch.pipe(undo, ours)
             answer, answer_end = launch.answer_pipe(job, undo, ours)
-            text = launch.orders(
+            text = launch.init_request(
                 job,
                 cwd=WORKSPACE,
                 env={**job.env, "HOME": HOME},
@@ -126,7 +126,7 @@ class Bubblewrap:
             popen = launch.spawn(argv, text, pass_fds=ends)
             return Process(
                 job,
-                Started(
+                ProcessHandles(
                     **launch.watched(popen),
                     status=status,
                     answer=answer,

@@ -100,7 +100,7 @@ class Container:
 
 def in_memory(content: bytes, ours: ExitStack) -> int:
     """A descriptor from which to read this."""
-    handle = os.memfd_create("orders", os.MFD_CLOEXEC)
+    handle = os.memfd_create("request", os.MFD_CLOEXEC)
     ours.callback(os.close, handle)
     with open(handle, "wb", closefd=False) as file:
         file.write(content)

@@ -36,7 +36,7 @@ from grader.runtime.sandbox.docker.mounts import SOCKETS, View, own, settings
 from grader.runtime.sandbox.group_memory import GroupMemory
 from grader.runtime.sandbox.limits import Limits
 from grader.runtime.sandbox.model import HOME, WORKSPACE, Bind, Job, Run
-from grader.runtime.sandbox.process import START_SECONDS, Process, Started
+from grader.runtime.sandbox.process import START_SECONDS, Process, ProcessHandles
 from grader.runtime.temporary import remove_tree
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Containers:
             ToolMissing: no engine answers, or it does not run containers as we need them.
         """
         self._engine = docker_engine.find_engine()
-        self._living = launch.Living()
+        self._processes = launch.ProcessRegistry()
         self._use = secrets.token_hex(8)
         with contextlib.closing(self._engine.client()) as client:
             self._info: dict[str, Any] = client.info()
@@ -74,15 +74,15 @@ class Containers:
 
     def start(self, job: Job) -> Process:
         """Start the job in a new container; raises as `Sandbox.start` does."""
-        self._living.check()
+        self._processes.check()
         try:
             process = self._start(job)
         except (GraderFault, OSError) as error:
-            self._living.check()  # closing takes the ground from under what is just starting
+            self._processes.check()  # closing takes the ground from under what is just starting
             if isinstance(error, GraderFault):
                 raise
             raise GraderFault("a container cannot be started", log_tail=str(error)) from error
-        self._living.add(process)
+        self._processes.add(process)
         process.confirm()
         return process
 
@@ -100,7 +100,7 @@ class Containers:
 
     def close(self) -> None:
         """End every run, start no more, and remove from the engine what was made there."""
-        self._living.close()
+        self._processes.close()
         self._sockets.close()
         with contextlib.closing(self._engine.client()) as client:
             docker_engine.remove_all(client, self._use)
@@ -148,15 +148,15 @@ class Containers:
             undo.callback(os.close, lifeline)
             ours.callback(os.close, lifeline_end)
             numbers = {port: FIRST_FREE + index for index, port in enumerate(inbound)}
-            orders = in_memory(self._orders(job, numbers), ours)
+            request = in_memory(self._init_request(job, numbers), ours)
             container, connection = self._container(job, undo)
-            ends = {0: orders, 1: stdout_end, 2: stderr_end, STATUS: status_end, LIFELINE: lifeline_end}
+            ends = {0: request, 1: stdout_end, 2: stderr_end, STATUS: status_end, LIFELINE: lifeline_end}
             ends |= {number: inbound[port] for port, number in numbers.items()}
             ends |= {ANSWER: answer_end} if answer_end is not None else {}
             pid, handle = _begin(connection, ends, undo)
             return Process(
                 job,
-                Started(
+                ProcessHandles(
                     pid=pid,
                     stdout=stdout,
                     stderr=stderr,
@@ -173,8 +173,8 @@ class Containers:
                 ),
             )
 
-    def _orders(self, job: Job, inbound: dict[int, int]) -> bytes:
-        return launch.orders(
+    def _init_request(self, job: Job, inbound: dict[int, int]) -> bytes:
+        return launch.init_request(
             job,
             cwd=WORKSPACE,
             env={**job.env, "HOME": HOME},
