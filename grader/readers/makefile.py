@@ -20,9 +20,9 @@ MAX_INCLUDED = 50
 _NAME = r"[\w.-]+|[@<^*?][DF]?"
 _SETS = re.compile(r"(?:export\s+|override\s+)*([A-Za-z_][\w.-]*)\s*(?::::|::|:|\?|\+)?=\s*(.*)")
 _SETS_FOR = re.compile(
-    r"([^\s:=#]++(?:\s++[^\s:=#]++)*+)\s*+:\s*+([A-Za-z_][\w.-]*\s*(?::::|::|:|\?|\+)?=.*)"
+    r"([^\s:=#]++(?>(?:\s++[^\s:=#]++)*))\s*+:\s*+([A-Za-z_][\w.-]*\s*(?::::|::|:|\?|\+)?=.*)"
 )
-_RULE = re.compile(r"([^\s:=#]++(?:\s++[^\s:=#]++)*+)\s*+::?(?!=)\s*+([^;=]*+)(?:;(.*))?")
+_RULE = re.compile(r"([^\s:=#]++(?>(?:\s++[^\s:=#]++)*))\s*+::?(?!=)\s*+([^;=]*+)(?:;(.*))?")
 _INCLUDE = re.compile(r"[-s]?include\s+(.*)")
 _USE = re.compile(rf"\$(?:\(({_NAME})\)|\{{({_NAME})\}}|(\$)|([@<^*?]))")
 _LISTS = re.compile(r"\$\((?:wildcard|sort|strip)\s+([^()$]*)\)")

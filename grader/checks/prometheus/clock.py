@@ -17,7 +17,7 @@ MAX_WEEKS = 520
 MAX_SECONDS = 600
 """After the hour: a test that lasts its longest stays in the afternoon."""
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:\\.|[^"\\])*+(?:"|\\?\Z)|'(?:\\.|[^'\\])*+(?:'|\\?\Z)|`[^`]*+(?:`|\Z)|\#[^\n]*)"""
+    r"""(?P<text>"(?>(?:\\.|[^"\\])*)(?:"|\\?\Z)|'(?>(?:\\.|[^'\\])*)(?:'|\\?\Z)|`[^`]*+(?:`|\Z)|\#[^\n]*)"""
     r"|(?P<now>\btime\s*\(\s*\))"
     r"|\b(?P<calendar>minute|hour|day_of_week|day_of_month|day_of_year|days_in_month|month|year)\s*\(\s*\)"
     r"|\b(?P<stamp>timestamp)\s*\("

@@ -19,7 +19,7 @@ MAX_CHARACTERS = 20_000
 
 # A text that does not end goes to the end: else each quote in it would be tried as the beginning of one.
 _STRING = re.compile(
-    r"#[^\n]*+|([\"'])(?:\\.|(?!\1)[^\\])*+(?:\1|(?P<open>\\?\Z))|`[^`]*+(?:`|(?P<raw>\Z))", re.DOTALL
+    r"#[^\n]*+|([\"'])(?>(?:\\.|(?!\1)[^\\])*)(?:\1|(?P<open>\\?\Z))|`[^`]*+(?:`|(?P<raw>\Z))", re.DOTALL
 )
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _DURATION = re.compile(r"(?:[0-9]+(?:ms|[smhdwy]))+")

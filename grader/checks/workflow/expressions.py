@@ -12,7 +12,7 @@ from typing import Any, Final
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 30
 
-_EXPRESSION = re.compile(r"\$\{\{((?:(?!\$\{\{|\}\}).)*+)\}\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\$\{\{((?>(?:(?!\$\{\{|\}\}).)*))\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"\s*(?:'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)|([A-Za-z_][\w-]*)|(==|!=|<=|>=|&&|\|\||[!<>().,*]|\[|\]))"
 )

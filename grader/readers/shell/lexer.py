@@ -14,7 +14,7 @@ MAX_EXPANDED = 2_000
 
 _OPERATOR = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||[<>]|\|\||\|&|\||&&|&|;;&|;;|;&|;|\(|\)|\n")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?[-=]([^{}$`]*))?\})")
-_EXPRESSION = re.compile(r"\$\{\{(?:(?!\$\{\{|\}\}).)*+\}\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\$\{\{(?>(?:(?!\$\{\{|\}\}).)*)\}\}", re.DOTALL)
 _BLANKS = re.compile(r"(\$\((?:[^()]|\([^()]*\))*\)|`[^`]*`)|\s+")
 _ENDS_WORD = " \t\r\n&<>|;()"
 """No other blank parts words: a shell takes a form feed or a no-break space for a part of one."""
