@@ -1,9 +1,9 @@
 """From what a candidate handed in to a `Submission`: labelled and bounded, never judged or repaired.
 
 A source is a folder, an archive (`.zip`, `.tar`, `.tar.gz`, `.tar.bz2`, `.tar.xz`, told by content), the
-URL of a git repository (`https://`, `ssh://`, `file://`, `git@host:path`; `URL#REVISION` for another than
-its default branch), or a revision of a repository on this machine (`PATH@REVISION`). The path of a folder
-that is a repository means its files as they are, committed or not.
+URL of a git repository (`https://`, `ssh://`, `file://`, `git@host:path`; `URL@REVISION` or `URL#REVISION`
+for another than its default branch), or a revision of a repository on this machine (`PATH@REVISION`). The
+path of a folder that is a repository means its files as they are, committed or not.
 """
 
 from __future__ import annotations
@@ -23,18 +23,22 @@ from grader.results import Finding
 from grader.submission import archives, git_revision
 from grader.submission.copy_tree import FOLDER, Bounds, copy_tree, in_junk, listing
 from grader.submission.deliverables import resolve
-from grader.submission.manifest import read_manifest
+from grader.submission.manifest import NAMES, read_manifest
 from grader.submission.model import Submission
 from grader.tools import Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from grader.exam.model import Exam
 
 MAX_WRAPPINGS = 3
 MAX_BESIDE = 10_000
 """Of a folder in which there are no answers, how much is looked at."""
+MAX_LISTED = 4
+"""Of submissions that a complaint names."""
+MIN_SHARED = 5
+"""Deliverables at the exam's paths that two folders have alike: two parts of one project share fewer."""
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tar", ".zip")
 
 
@@ -72,6 +76,8 @@ class _Unpacked:
 
 
 def _unpacked(source: str, scratch: Path, bounds: Bounds, tools: Tools) -> _Unpacked:
+    if not source:
+        raise UsageError("there is no submission: its path is empty")
     path = Path(source)
     if path.is_dir():
         return _Unpacked(name=path.resolve().name, tree=path)
@@ -110,6 +116,38 @@ def _start(tree: int, exam: Exam) -> int:
     if folder is not None:
         os.close(folder)
     return os.dup(tree)
+
+
+def _refuse_several(source: str, folder: int, exam: Exam) -> None:
+    """Tell a folder of submissions from one: neighbours that answer the same, and nothing above them.
+
+    Raises:
+        UsageError: it holds several.
+    """
+    named = _named(exam)
+    if any(_holds(folder, path) for path in (*named, *NAMES)):
+        return
+    answers: dict[str, set[str]] = {}
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    for name in names[:MAX_BESIDE]:
+        if found := {path for path in named if _holds(folder, f"{name}/{path}")}:
+            answers[name] = found
+    alike = [name for name, found in answers.items() if _has_twin(name, found, answers)]
+    if alike:
+        listed = ", ".join(alike[:MAX_LISTED]) + (", …" if len(alike) > MAX_LISTED else "")
+        raise UsageError(
+            f"{source} holds {len(alike)} submissions ({listed}); grade them one at a time, "
+            f"such as {PurePosixPath(source) / alike[0]}"
+        )
+
+
+def _has_twin(name: str, found: set[str], answers: Mapping[str, set[str]]) -> bool:
+    """Whether a neighbour answers several of the same deliverables, which one submission has once."""
+    return any(len(found & theirs) >= MIN_SHARED for other, theirs in answers.items() if other != name)
 
 
 def _holds(folder: int, path: str) -> bool:
@@ -155,6 +193,7 @@ def _copied(source: str, tree: Path, into: Path, bounds: Bounds, exam: Exam) -> 
             start = _start(top, exam)
             stack.callback(os.close, start)
             os.stat(".", dir_fd=start)
+            _refuse_several(source, start, exam)
         except (PermissionError, NotADirectoryError) as error:
             raise UsageError(f"{source} cannot be read") from error
         return copy_tree(start, into, bounds, first=first)

@@ -32,6 +32,7 @@ MAX_MEMORY = 2**22
 MAX_REPOSITORY = 4 * 2**30
 
 _URL = re.compile(r"(?:https|ssh|git|file|http)://|[\w.-]+@[\w.-]+:(?!//)")
+_HOST = re.compile(r"\w+://[^/]*/|[^/:]+:")
 _PROTOCOLS = "https:ssh"
 _ATTRIBUTES = "* -export-ignore -export-subst -filter -ident -text -working-tree-encoding !eol\n"
 _COPIED = ("HEAD", "packed-refs", "shallow", "refs", "reftable", "objects")
@@ -48,24 +49,48 @@ class Revision:
     repository: str
     name: str
     """A branch, tag or commit; empty for the repository's own default."""
+    folder: str = ""
+    """The part of its tree that is wanted; empty for all of it."""
 
     @property
     def title(self) -> str:
         """What a report calls it: never the URL, which may hold a password."""
-        last = re.split(r"[/:]", self.repository.rstrip("/"))[-1].removesuffix(".git") or "submission"
+        last = (
+            re.split(r"[/:]", (self.folder or self.repository).rstrip("/"))[-1].removesuffix(".git")
+            or "submission"
+        )
         return f"{last}@{self.name}" if self.name else last
 
 
 def revision(source: str) -> Revision | None:
-    """Read `URL`, `URL#REV`, `PATH@REV` or `PATH#REV`; None where `source` is none of them."""
+    """Read `URL`, `URL@REV`, `URL#REV`, `PATH@REV` or `PATH#REV`; None where `source` is none of them.
+
+    A path inside a repository's work tree means that folder of the revision.
+    """
     if _URL.match(source):
-        url, _, name = source.partition("#")
-        return Revision(url, name)
+        return _of_url(source)
     for mark in "@#":
         path, found, name = source.rpartition(mark)
         if found and name and _is_repository(Path(path)):
             return Revision(path, name)
+        if found and name and path and Path(path).is_dir():
+            folder = Path(path).resolve()
+            if root := next(filter(_is_repository, folder.parents), None):
+                return Revision(str(root), name, str(folder.relative_to(root)))
     return None
+
+
+def _of_url(source: str) -> Revision:
+    """What follows the last `@` of the path names a revision, unless it is part of it: `/@user/exam.git`."""
+    url, hashed, name = source.partition("#")
+    if hashed:
+        return Revision(url, name)
+    host = _HOST.match(source)
+    start = host.end() if host else 0
+    path, found, name = source[start:].rpartition("@")
+    if found and name and path and not path.endswith("/") and not name.endswith(".git"):
+        return Revision(source[:start] + path, name)
+    return Revision(source, "")
 
 
 def _is_repository(path: Path) -> bool:
@@ -93,7 +118,8 @@ def write_tar(wanted: Revision, scratch: Path, tools: Tools) -> Path:
     (bare / "info").mkdir(exist_ok=True)
     (bare / "info" / "attributes").write_text(_ATTRIBUTES)
     tar = scratch / "tree.tar"
-    words = ["--git-dir", str(bare), "archive", "--format=tar", "-o", str(tar), commit]
+    tree = f"{commit}:{wanted.folder}" if wanted.folder else commit
+    words = ["--git-dir", str(bare), "archive", "--format=tar", "-o", str(tar), tree]
     done = run(
         [*_LIMITED, str(MAX_TAR_BLOCKS), str(MAX_MEMORY), str(git), *words],
         env=environment,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EXAM = exam_of(Deliverable(id="train", path="src/train.py"), Deliverable(id="ignore", path=".gitignore"))
 FILES = {"src/train.py": "print(1)\n", ".gitignore": "*.csv\n", "README.md": "hello\n"}
+NAMED = [f"part{number}/answer.txt" for number in range(9)]
+LARGE = exam_of(*(Deliverable(id=f"d{number}", path=path) for number, path in enumerate(NAMED)))
 SMALL = Bounds(files=10, folders=10, total_bytes=4000, file_bytes=1000, depth=4, path_length=60)
 
 
@@ -137,6 +139,32 @@ class TestSources:
         write(tmp_path / "outer", {"inner/a/b.txt": ""})
         assert names(take(tmp_path / "outer", tmp_path)) == ["inner/a/b.txt"]
 
+    def test_a_folder_of_submissions_is_not_one(self, tmp_path: Path) -> None:
+        for name in ("ann", "bo", "cy", "dee", "eve"):
+            write(tmp_path / "all" / name, dict.fromkeys(NAMED[:6], "x\n"))
+        write(tmp_path / "all", {"notes/a.txt": ""})
+        complaint = r"all holds 5 submissions \(ann, bo, cy, dee, …\); grade them one at a time, such as "
+        with pytest.raises(UsageError, match=complaint):
+            collect(str(tmp_path / "all"), exam=LARGE, into=tmp_path / "copy")
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            [*(f"a/{path}" for path in NAMED[:6]), *(f"b/{path}" for path in NAMED[:4])],
+            [*(f"{part}/{path}" for part in "ab" for path in NAMED[:6]), NAMED[8]],
+            [*(f"{part}/{path}" for part in "ab" for path in NAMED[:6]), "submission.yaml"],
+        ],
+        ids=["two parts of one", "answers beside them", "a manifest"],
+    )
+    def test_a_submission_of_several_folders_is_one(self, tmp_path: Path, files: list[str]) -> None:
+        write(tmp_path / "one", dict.fromkeys(files, "{}\n"))
+        taken = collect(str(tmp_path / "one"), exam=LARGE, into=tmp_path / "copy")
+        assert names(taken) == sorted(files)
+
+    def test_an_empty_path_is_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="its path is empty"):
+            take("", tmp_path)
+
     def test_an_empty_folder_is_a_submission(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         submission = take(tmp_path / "empty", tmp_path)
@@ -149,6 +177,28 @@ class TestRepositories:
         write(folder, {"new.txt": ""})
         assert "new.txt" in names(take(folder, tmp_path))
         assert "new.txt" not in names(take(f"{folder}@main", tmp_path))
+
+    def test_a_folder_of_a_repository_may_be_the_submission(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(tmp_path / "work" / "exams" / "mine")
+        repository(tmp_path / "work")
+        write(tmp_path / "work" / "exams" / "mine", {"new.txt": ""})
+        monkeypatch.chdir(tmp_path / "work" / "exams" / "mine")
+        here, committed = take(".", tmp_path), take(".@main", tmp_path)
+        assert (here.name, names(here)) == ("mine", sorted([*FILES, "new.txt"]))
+        assert (committed.name, names(committed)) == ("mine@main", sorted(FILES))
+        with pytest.raises(UsageError, match="there is nothing at other@main"):
+            take("other@main", tmp_path)
+
+    @pytest.mark.parametrize("mark", ["@", "#"])
+    def test_a_url_may_name_a_revision(self, mark: str, tmp_path: Path) -> None:
+        folder = repository(tmp_path / "work")
+        git(folder, "tag", "v1")
+        git(folder, "rm", "-q", "README.md")
+        git(folder, "commit", "-qm", "second")
+        assert "README.md" in names(take(f"file://{folder}{mark}v1", tmp_path))
+        assert "README.md" not in names(take(f"file://{folder}", tmp_path))
 
     def test_attributes_hide_nothing(self, tmp_path: Path) -> None:
         folder = write(
