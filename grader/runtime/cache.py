@@ -73,10 +73,18 @@ class Cache:
         """Make the directory, unless it is there.
 
         Raises:
-            UsageError: others may write to it, so that what it holds could be anything.
+            UsageError: it cannot be written to, which every criterion would say; or others may write to it,
+                so that what it holds could be anything.
         """
-        with contextlib.suppress(OSError):  # who needs an entry will say so
+        try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"the cache directory {self.root} cannot be written: {error.strerror}; "
+                f"name another in {VARIABLE}"
+            ) from error
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             status = self.root.stat()
             if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -202,3 +202,10 @@ def test_a_directory_that_cannot_be_written_is_our_fault(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(GraderFault, match="cannot be written"):
         Cache(tmp_path / "file").get("things", A, Builder())
+
+
+def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/grader")):
+        with pytest.raises(UsageError, match=f"the cache directory {root} cannot be written: "):
+            Cache(root).open()
