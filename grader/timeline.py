@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,39 @@ class Timeline:
         self._lock = threading.Lock()
         ahead = time.process_time()
         self._spans = [Span(kind="start-up", name="imports, exam and rubrics", start=-ahead, seconds=ahead)]
+        self._steps: dict[object, str] = {}
+        self._parts: Mapping[str, int] = {}
+
+    def expect(self, parts: Mapping[str, int]) -> None:
+        """Say what will be decided: how many parts each criterion has."""
+        self._parts = dict(parts)
+
+    @property
+    def expected(self) -> Mapping[str, int]:
+        """What `expect` said; empty until then."""
+        return self._parts
+
+    @contextlib.contextmanager
+    def step(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show, while the block runs, what is being done; it may say something else as it goes on."""
+        key = object()
+
+        def say(now: str) -> None:
+            with self._lock:
+                self._steps[key] = now
+
+        say(text)
+        try:
+            yield say
+        finally:
+            with self._lock:
+                self._steps.pop(key, None)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What is being done right now besides checks, the oldest first."""
+        with self._lock:
+            return tuple(self._steps.values())
 
     @contextlib.contextmanager
     def span(self, kind: str, name: str) -> Iterator[None]:

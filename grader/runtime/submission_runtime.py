@@ -289,9 +289,16 @@ class SubmissionRuntime:
             return self._environment
 
     def _prepare(self) -> Environment:
-        with self._timeline.span("environment", self._submission.name):
+        with (
+            self._timeline.span("environment", self._submission.name),
+            self._timeline.step("preparing the environment") as say,
+        ):
             return environment.prepare(
-                self._submission, self._exam.environment, self._shared.cache, self._shared.bwrap
+                self._submission,
+                self._exam.environment,
+                self._shared.cache,
+                self._shared.bwrap,
+                say=lambda text: say(f"environment: {text}"),
             )
 
     def _preload(self, future: Future[Environment]) -> None:

@@ -20,6 +20,7 @@ from grader.runtime.environment import uv
 from grader.runtime.environment.build_sandbox import build_sandbox
 from grader.runtime.environment.installed import USUAL, Installed
 from grader.runtime.environment.plan import Plan, exam_plan, lock_plan
+from grader.runtime.environment.uv import Say, say_nothing
 from grader.runtime.environment.wheels import WheelBuilder
 from grader.runtime.sandbox.limits import Limits
 
@@ -71,11 +72,14 @@ class Environment:
         return (self.root,) if base.is_relative_to("/usr") else (self.root, base)
 
 
-def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: Wall | None) -> Environment:
+def prepare(
+    submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: Wall | None, say: Say = say_nothing
+) -> Environment:
     """The environment of a submission, built or reused.
 
     Args:
         bwrap: what walls off the build of source packages; None builds in the open.
+        say: told what is being done, for those who wait.
 
     Raises:
         GraderFault: index, disk or the exam's own lock are at fault.
@@ -88,7 +92,7 @@ def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: 
         installs, why = False, f"{plan.where}: {plan.message}"
     elif plan is not None:
         try:
-            environment = _built(plan, python, cache, bwrap)
+            environment = _built(plan, python, cache, bwrap, say)
             if not environment.broken:
                 return replace(environment, reason="; ".join(filter(None, (remark, environment.reason))))
             installs, log = False, environment.log_tail
@@ -97,24 +101,29 @@ def prepare(submission: Submission, spec: EnvironmentSpec, cache: Cache, bwrap: 
             installs = None if isinstance(refused, uv.NotBuilt) else False
             log = refused.output[-_TAIL:]
             why = f"{spec.lock} cannot be installed: {refused}"
-    environment = _exams_own(submission, spec, python, cache, bwrap)
+    environment = _exams_own(submission, spec, python, cache, bwrap, say)
     reason = "; ".join(filter(None, (f"{why}; the exam's own environment was used", remark)))
     return replace(environment, reason=reason, installs=installs, missing=(), log_tail=log)
 
 
 def _exams_own(
-    submission: Submission, spec: EnvironmentSpec, python: uv.Interpreter, cache: Cache, bwrap: Wall | None
+    submission: Submission,
+    spec: EnvironmentSpec,
+    python: uv.Interpreter,
+    cache: Cache,
+    bwrap: Wall | None,
+    say: Say,
 ) -> Environment:
     if not spec.fallback.is_file():
         raise GraderFault(f"the exam's own lock file is missing: {spec.fallback.name}")
     try:
-        return _built(exam_plan(submission, spec), python, cache, bwrap)
+        return _built(exam_plan(submission, spec), python, cache, bwrap, say)
     except uv.Refused as refused:
         raise GraderFault("the exam's own lock cannot be installed", log_tail=refused.output) from refused
 
 
-def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> Environment:
-    builder = _Build(plan, python, cache, bwrap)
+def _built(plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None, say: Say) -> Environment:
+    builder = _Build(plan, python, cache, bwrap, say)
     inputs = plan.inputs([python.version, str(python.path)], uv.index_settings())
     return _load(cache.get(_KIND, inputs, builder, outline), plan)
 
@@ -153,14 +162,18 @@ class _Facts:
 class _Build:
     """Fills an environment's directory."""
 
-    def __init__(self, plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None) -> None:
+    def __init__(
+        self, plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None, say: Say
+    ) -> None:
         self._plan = plan
+        self._say = say
         self._python = python
         self._builder = WheelBuilder(cache, python, bwrap)
         self._bwrap = bwrap
         self._wheels: list[Path] = []
 
     def __call__(self, directory: Path) -> None:
+        self._say("resolving the packages")
         texts = [_text(line) for line in self._plan.lines]
         packages = uv.describe(texts, (line.name for line in self._plan.lines), self._python)
         if sum(package.size for package in packages) > MAX_DOWNLOADED:
@@ -174,11 +187,13 @@ class _Build:
         own_files = _interpreter(root)
         names = {package.name for package in packages}
         wanted = [*self._hashed(own), *_others(completed, names)]
-        log = uv.install(root, wanted, self._python, wheels=self._wheels)
+        log = uv.install(root, wanted, self._python, wheels=self._wheels, say=self._say)
         if _interpreter(root) != own_files:
             raise uv.Refused("error: a package puts files in the place of the environment's own Python")
+        self._say(f"compiling {len(wanted)} packages")
         uv.compile_bytecode(root, self._python, self._bwrap)
         installed = Installed(root, self._python.version)
+        self._say("trying its imports")
         broken, said = self._tried(root)
         facts = _Facts(
             source=self._plan.source,
@@ -211,10 +226,11 @@ class _Build:
         if len(sources) > MAX_BUILDS:
             raise uv.NotBuilt(f"error: more than {MAX_BUILDS} packages have no wheel for this machine")
         deadline = time.monotonic() + MAX_BUILD_SECONDS
-        own = {}
+        own: dict[str, str] = {}
         for package in sources:
             if time.monotonic() > deadline:
                 raise uv.NotBuilt("error: its packages take too long to build")
+            self._say(f"building {package.name} ({len(own) + 1} of {len(sources)} without a wheel)")
             own[package.name] = f"{package.name} @ {self._builder.wheel(package).as_uri()}"
         return own
 

@@ -7,6 +7,7 @@ and no interpreter starts that would read an environment's `.pth` files.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,8 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +32,17 @@ from grader.runtime.helpers.jail import Wall, jailed
 from grader.runtime.temporary import temporary_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+Say = Callable[[str], None]
+"""Told what is being done."""
+
+
+def say_nothing(_text: str) -> None:
+    """Tell nobody."""
+
+
+_LOOK_SECONDS = 0.5
 _INDEX = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 _PASSED_ON = (
     *("UV_CACHE_DIR", *_INDEX, "UV_OFFLINE"),
@@ -207,11 +219,19 @@ def make_environment(directory: Path, python: Interpreter) -> None:
 
 
 def install(
-    environment: Path, requirements: Sequence[str], python: Interpreter, *, wheels: Sequence[Path] = ()
+    environment: Path,
+    requirements: Sequence[str],
+    python: Interpreter,
+    *,
+    wheels: Sequence[Path] = (),
+    say: Say = say_nothing,
 ) -> str:
     """Install exactly `requirements`, from wheels, into a fresh environment; returns what uv said.
 
     Only once for an environment: uv starts its interpreter, which would then run what was installed.
+
+    Args:
+        say: told how many packages are there already, while it goes on.
 
     Raises:
         Refused: one of them cannot be downloaded or is not what its hash says.
@@ -219,12 +239,54 @@ def install(
     with temporary_directory() as folder:
         wanted = Path(folder) / "requirements.txt"
         wanted.write_text("\n".join(requirements))
-        done = _checked(
-            python,
-            *("pip", "install", "--no-config", "--no-deps", "--no-build", "-q"),
-            *(*_links(wheels), "--python", environment / "bin" / "python", "-r", wanted),
-        )
+        say(f"fetching {len(requirements)} packages")
+        with _counted(environment, len(requirements), say):
+            done = _checked(
+                python,
+                *("pip", "install", "--no-config", "--no-deps", "--no-build", "-q"),
+                *(*_links(wheels), "--python", environment / "bin" / "python", "-r", wanted),
+            )
     return done.output
+
+
+@contextlib.contextmanager
+def _counted(environment: Path, total: int, say: Say) -> Iterator[None]:
+    """Say meanwhile how far an installation is, which uv itself tells terminals only.
+
+    What it has fetched it unpacks in its cache, and takes it from there once everything is there.
+    """
+    ended = threading.Event()
+    unpacked = _cache_directory() / "archive-v0"
+    before = _entries(unpacked)
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            installed = sum(1 for _ in environment.glob("lib/python*/site-packages/*.dist-info"))
+            if installed:
+                say(f"installing {min(installed, total)} of {total} packages")
+            elif fetched := max(0, _entries(unpacked) - before):
+                say(f"fetching {min(fetched, total)} of {total} packages")
+
+    thread = threading.Thread(target=watch, name="packages", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _entries(directory: Path) -> int:
+    try:
+        return len(os.listdir(directory))  # noqa: PTH208  (thousands of them, twice a second)
+    except OSError:
+        return 0
+
+
+def _cache_directory() -> Path:
+    """uv's own, where it unpacks what it fetches."""
+    done = _run("cache", "dir", "--no-config")
+    return Path(done.stdout.strip())
 
 
 def compile_bytecode(environment: Path, python: Interpreter, bwrap: Wall | None) -> None:
