@@ -13,15 +13,19 @@ import typer
 
 from grader import __version__
 from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
+from grader.report.console import tolerate
 
 app = typer.Typer(
     name="grader",
     help="Grade submissions to a hands-on MLOps exam.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-rubric = typer.Typer(help="Look at an exam's rubrics, or check them.", no_args_is_help=True)
+rubric = typer.Typer(
+    help="Look at an exam's rubrics, or check them.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(rubric, name="rubric")
 
 MAX_OPEN_FILES = 2**16
@@ -35,11 +39,16 @@ IsolationOption = Annotated[
     Literal["bubblewrap", "docker", "none"],
     typer.Option(help="Sandbox for candidate code; `none` runs it unsandboxed, as you."),
 ]
+ColourOption = Annotated[
+    Literal["auto", "always", "never"],
+    typer.Option("--color", help="Colors; auto obeys NO_COLOR, FORCE_COLOR and the terminal."),
+]
 
 
 def main() -> None:
     """The `grader` command."""
     raise_file_limit()
+    tolerate((sys.stdout, sys.stderr))
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if stop != signal.SIGHUP or signal.getsignal(stop) != signal.SIG_IGN:  # as `nohup` leaves it
             signal.signal(stop, interrupt)
@@ -83,16 +92,22 @@ def score(
     ],
     exam: ExamOption = None,
     task: Annotated[
-        list[str] | None, typer.Option("--task", metavar="ID", help="Grade only this task (repeatable).")
+        list[str] | None,
+        typer.Option(
+            "--task",
+            metavar="ID",
+            help="Grade only these tasks or criteria: 4.1 or 4.1,4.2.requests (repeatable).",
+        ),
     ] = None,
     section: Annotated[
         list[str] | None,
-        typer.Option("--section", metavar="ID", help="Grade only this section (repeatable)."),
+        typer.Option("--section", metavar="ID", help="Grade only these sections (repeatable)."),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
             min=0,
+            metavar="N",
             help="Random seed for generated data, models and runs (never changes the score).",
         ),
     ] = 0,
@@ -100,31 +115,38 @@ def score(
     static: Annotated[
         bool, typer.Option("--static", help="Only read the submission; run no candidate code.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit with 3 while any criterion is undecided, not only the verdict."),
+    ] = False,
     fail_under: Annotated[
         float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark to use instead of the exam's.")
     ] = None,
     format_: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Also write the report to FILE."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Also write the report to FILE; - is standard output."
+        ),
     ] = None,
+    color: ColourOption = "auto",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show only the total, and no progress.")
     ] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show what earned its points, and all details.")
+        bool,
+        typer.Option("--verbose", "-v", help="Also show what was earned, the files taken, and all details."),
     ] = False,
     solution: Annotated[
         bool,
-        typer.Option("--solution", help="Also show the reference solution's files for what was lost."),
+        typer.Option("--solution", help="Also show, as a diff to the reference solution, what was lost."),
     ] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Also print where the time went.")] = False,
 ) -> None:
     """Grade one submission.
 
     Exit status: 0 passed, 1 not passed, 2 the submission, an option or a rubric is unusable,
-    3 the verdict
-    depends on criteria that could not be decided on this machine, 130 interrupted.
+    3 the verdict depends on criteria that could not be decided on this machine, 130 interrupted.
     """
     from grader.commands.score import score_command
     from grader.session import STATIC, Options
@@ -146,6 +168,8 @@ def score(
         quiet=quiet,
         verbose=verbose,
         timings=timings,
+        strict=strict,
+        colour=color,
     )
     raise typer.Exit(code)
 
@@ -176,7 +200,9 @@ def verify(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also list the cases that agree.")] = False,
 ) -> None:
-    """Prove the rubrics: grade the reference solution, known defects and honest variants.
+    """Prove the rubrics on known defects and honest variants.
+
+    It grades the reference solution and every case of the exam's corpus.
 
     Exit status: 0 every case lost exactly what it must, 1 some case did not, 2 an option, rubric or case
     is unusable, 3 some case could not be decided on this machine, 130 interrupted.
@@ -205,7 +231,10 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
     exam: ExamOption = None,
 ) -> None:
-    """Create a starter folder: the exam's text, the given data and an annotated submission.yaml."""
+    """Create a folder to answer the exam in.
+
+    It holds the exam's text, the given data and an annotated submission.yaml.
+    """
     from grader.commands.init import init_command
 
     raise typer.Exit(init_command(directory, exam))
@@ -213,7 +242,7 @@ def init(
 
 @app.command()
 def doctor(exam: ExamOption = None) -> None:
-    """Show which tools this machine has, and which criteria depend on each."""
+    """Show this machine's tools, and what depends on each."""
     from grader.commands.doctor import doctor_command
 
     raise typer.Exit(doctor_command(exam))
@@ -258,6 +287,17 @@ def rubric_checks(
     from grader.commands.rubric import checks_command
 
     raise typer.Exit(checks_command(name, form))
+
+
+@app.command("help")
+def help_(
+    context: typer.Context,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]", help="Such as `score` or `rubric lint`.")
+    ] = None,
+) -> None:
+    """Show the help of a command, as its --help does."""
+    app([*(command or ()), "--help"], prog_name=context.find_root().info_name, standalone_mode=False)
 
 
 @app.command(hidden=True)

@@ -71,10 +71,9 @@ def exit_code_of(command: Callable[[], object]) -> int:
         _say(str(error))
         return UNUSABLE
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return INTERRUPTED
+        # Whoever read our output has seen enough, as `head` does: nothing went wrong.
+        discard_output()
+        return PASSED
     except GraderFault as fault:
         _say(f"the grader failed: {fault}" + (f"\n{fault.log_tail}" if fault.log_tail else ""))
         return INCOMPLETE
@@ -88,6 +87,12 @@ def exit_code_of(command: Callable[[], object]) -> int:
     if result == INTERRUPTED:  # typer turned a KeyboardInterrupt into its code, in silence
         _say("interrupted")
     return result if isinstance(result, int) else PASSED
+
+
+def discard_output() -> None:
+    """Send standard output nowhere; Python would complain once more when it flushes at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report() -> Path:

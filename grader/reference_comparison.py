@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grader.results import Comparison, Status, TaskResult
+from grader.results import Comparison, CriterionResult, Status, TaskResult
 from grader.submission.collect import collect
 
 if TYPE_CHECKING:
@@ -46,13 +46,18 @@ def comparisons(
 
 
 def _concerned(task: Task, result: TaskResult) -> tuple[str, ...]:
-    """Deliverables on which a criterion failed; all of the task where its rubric ties it to none."""
-    failed = {row.id for row in result.criteria if row.status is not Status.EARNED}
+    """Deliverables on which a criterion lost points; all of the task where its rubric ties it to none."""
+    failed = {row.id for row in result.criteria if _has_lost(row)}
     every = tuple(deliverable.id for deliverable in task.deliverables)
     names = (
         name for criterion in task.criteria if criterion.id in failed for name in (criterion.files or every)
     )
     return tuple(dict.fromkeys(names))
+
+
+def _has_lost(row: CriterionResult) -> bool:
+    """Not what is still undecided, nor what only follows from another loss."""
+    return any(part.status is Status.LOST for part in row.parts)
 
 
 def _path(submission: Submission, name: str) -> str:

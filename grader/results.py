@@ -146,6 +146,8 @@ class TaskResult:
     id: str
     title: str
     criteria: tuple[CriterionResult, ...]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Deliverable id -> the file that was taken for it; empty where none was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,11 @@ class Score:
     passed: bool
     complete: bool
 
+    @property
+    def certain(self) -> bool:
+        """Whether nothing that is still open can change the verdict."""
+        return self.passed or self.highest < self.pass_mark
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grade:
@@ -196,6 +203,8 @@ class Grade:
     """name, digest"""
     score: Score
     sections: tuple[SectionResult, ...]
+    criteria_of_exam: int = 0
+    """How many criteria the whole exam has; a grade of some tasks has fewer."""
     environment: Mapping[str, object] = field(default_factory=dict)
     isolation: str = ""
     seed: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.grading import Observer, grade_tasks, ignore
 from grader.reference_comparison import comparisons
-from grader.results import Comparison, Finding, Grade, SectionResult
+from grader.results import Comparison, Finding, Grade, SectionResult, TaskResult
 from grader.runtime.temporary import scratch_directory
 from grader.score import add, total
 from grader.submission.collect import collect
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
 
+MAX_SUGGESTED = 6
 STATIC = "static"
 """The isolation of a grade that ran nothing."""
 
@@ -42,6 +43,7 @@ class Options:
     exam: Path | None = None
     """Directory of another exam than the bundled one."""
     tasks: tuple[str, ...] = ()
+    """Tasks, or single criteria: `4.1`, `4.2.requests`."""
     sections: tuple[str, ...] = ()
     seed: int = 0
     """The public part of what seeded data derive from; see `grader.runtime.seed_secret`."""
@@ -61,26 +63,30 @@ def score_submission(
     *,
     exam: Exam | None = None,
     shared: SharedRuntime | None = None,
+    timeline: Timeline | None = None,
 ) -> Grade:
     """Grade one submission: a folder, an archive or a git revision.
 
     Args:
         exam: loaded already; else the one that the options name.
         shared: shared with other grades; else one of its own.
+        timeline: tells who watches it what is going on; else one of its own.
 
     Raises:
         UsageError: the source, the exam or an option is unusable.
     """
     started = time.perf_counter()
     exam = exam or load_exam(options.exam or RUBRICS, ALL)
-    tasks = chosen_tasks(exam, options.tasks, options.sections)
+    selection = select(exam, options.tasks, options.sections)
+    tasks = selection.graded
     if options.solution and exam.reference is None:
         raise UsageError("there is no solution to show: this exam.yaml names no reference")
     tools = Tools(options.without)
-    timeline = Timeline()
+    timeline = timeline or Timeline()
+    timeline.expect({row.id: len(row.parts) for task in tasks for row in task.criteria})
     with ExitStack() as stack:
         scratch = stack.enter_context(scratch_directory())
-        with timeline.span("collect", source):
+        with timeline.span("collect", source), timeline.step("copying the submission"):
             submission = collect(source, exam=exam, into=scratch / "submission", tools=tools)
         runtime = _submission_runtime(stack, submission, exam, options, tasks, shared, timeline)
         context = Context(
@@ -91,10 +97,20 @@ def score_submission(
             runtime=runtime,
             runs=options.isolation != STATIC,
         )
-        results = grade_tasks(tasks, context, ALL, observe)
+        results = selection.reported(grade_tasks(tasks, context, ALL, observe))
+        results = {
+            name: replace(task, files=_files(submission, exam, name)) for name, task in results.items()
+        }
         shown: tuple[Comparison, ...] = ()
         if options.solution:
-            shown = comparisons(tasks, results, submission, exam, scratch=scratch, tools=tools)
+            shown = comparisons(
+                [task for task in tasks if task.id in results],
+                results,
+                submission,
+                exam,
+                scratch=scratch,
+                tools=tools,
+            )
         sections = tuple(
             SectionResult(
                 id=section.id,
@@ -108,8 +124,9 @@ def score_submission(
         return Grade(
             exam={"id": exam.id, "title": exam.title, "version": exam.version, "digest": exam.digest},
             submission={"name": submission.name, "digest": submission.digest},
-            score=total(sections, pass_mark=_pass_mark(exam, tasks, options.pass_mark)),
+            score=total(sections, pass_mark=pass_mark(exam, selection, options.pass_mark)),
             sections=sections,
+            criteria_of_exam=sum(len(task.criteria) for task in exam.tasks),
             environment=_environment(runtime),
             isolation=options.isolation,
             seed=options.seed,
@@ -130,32 +147,120 @@ def _seed(options: Options) -> int:
     return effective_seed(options.seed)
 
 
-def chosen_tasks(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> tuple[Task, ...]:
-    """The tasks that `--task` and `--section` name; all where neither is given."""
-    known = {task.id: task for task in exam.tasks}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What `--task` and `--section` choose."""
+
+    criteria: frozenset[str]
+    """Ids of the criteria that are asked for."""
+    graded: tuple[Task, ...]
+    """Their tasks, with these criteria and those that they need."""
+
+    def reported(self, results: Mapping[str, TaskResult]) -> dict[str, TaskResult]:
+        """Results without what was graded only because others need it."""
+        rows = {
+            name: tuple(row for row in task.criteria if row.id in self.criteria)
+            for name, task in results.items()
+        }
+        return {name: replace(results[name], criteria=kept) for name, kept in rows.items() if kept}
+
+
+def select(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> Selection:
+    """What is chosen by ids of tasks and criteria, each maybe several with commas between; or all.
+
+    Raises:
+        UsageError: the exam has no such task, criterion or section.
+    """
+    by_task = {task.id: task for task in exam.tasks}
     by_section = {section.id: section for section in exam.sections}
-    for name, names in ((task, known) for task in tasks):
-        _refuse_unknown("task", name, names)
-    for name in sections:
-        _refuse_unknown("section", name, by_section)
-    wanted = {*tasks, *(task.id for name in sections for task in by_section[name].tasks)}
-    return tuple(task for task in known.values() if not wanted or task.id in wanted)
+    by_criterion = {row.id: row for task in exam.tasks for row in task.criteria}
+    wanted: set[str] = set()
+    names = _split(tasks)
+    for name in names:
+        _refuse_unknown("task", name, {**by_task, **by_criterion}, listed=by_task)
+        wanted |= {row.id for row in by_task[name].criteria} if name in by_task else {name}
+    section_names = _split(sections)
+    for name in section_names:
+        _refuse_unknown("section", name, by_section, listed=by_section)
+        wanted |= {row.id for task in by_section[name].tasks for row in task.criteria}
+    if not names and not section_names:
+        wanted = set(by_criterion)
+    kept = _with_needs(wanted, exam)
+    chosen = (
+        replace(task, criteria=tuple(row for row in task.criteria if row.id in kept)) for task in exam.tasks
+    )
+    return Selection(criteria=frozenset(wanted), graded=tuple(task for task in chosen if task.criteria))
 
 
-def _refuse_unknown(kind: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
-        near = get_close_matches(name, known, n=1, cutoff=0.3)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"no {kind} {name!r} in this exam (it has {', '.join(known)}){hint}")
+def chosen_tasks(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> tuple[Task, ...]:
+    """The tasks of `select`, without what others of the exam need."""
+    selection = select(exam, tasks, sections)
+    cut = (
+        replace(task, criteria=tuple(row for row in task.criteria if row.id in selection.criteria))
+        for task in selection.graded
+    )
+    return tuple(task for task in cut if task.criteria)
 
 
-def _pass_mark(exam: Exam, tasks: tuple[Task, ...], chosen: float | None) -> float:
-    """The exam's own mark, or for some of its tasks the same share of their points."""
+def _split(words: Iterable[str]) -> list[str]:
+    """Names out of `4.1,4.2`; an empty one is a mistake that the complaint shows."""
+    return [name.strip() for word in words for name in word.split(",")]
+
+
+def _with_needs(wanted: set[str], exam: Exam) -> set[str]:
+    """These criteria and those of the same tasks that decide whether they can be graded."""
+    task_of = {row.id: task.id for task in exam.tasks for row in task.criteria}
+    criteria = {row.id: row for task in exam.tasks for row in task.criteria}
+    tasks = {task_of[name] for name in wanted}
+    found: set[str] = set()
+    left = list(wanted)
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found.add(name)
+        row = criteria[name]
+        needs = (*row.needs, *(need for part in row.parts for need in part.needs))
+        ids = (need.partition("/")[0] for need in needs)
+        left += [need for need in ids if task_of.get(need) in tasks]
+    return found
+
+
+def _refuse_unknown(
+    kind: str, name: str, known: Mapping[str, object], *, listed: Mapping[str, object]
+) -> None:
+    if name in known:
+        return
+    for names in (listed, known):
+        if near := [each for each in names if name and each.startswith(name)][:MAX_SUGGESTED]:
+            break
+    else:
+        near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(near)}?" if near else f" (it has {', '.join(listed)})"
+    raise UsageError(f"no {kind} {name!r} in this exam{hint}")
+
+
+def pass_mark(exam: Exam, selection: Selection, chosen: float | None) -> float:
+    """The exam's own mark, or the share of it that is due for what was selected.
+
+    A share of the exam's points without bonus: who leaves out only the bonus has the exam's own mark. For
+    nothing but bonus, the same share of the bonus.
+    """
     if chosen is not None:
         return chosen
-    everything = add(task.points for task in exam.tasks)
-    share = add(task.points for task in tasks) / everything if everything else 1
-    return round(exam.pass_mark * share, 2)
+    selected: dict[bool, list[float]] = {True: [], False: []}
+    for section in exam.sections:
+        for row in (row for task in section.tasks for row in task.criteria):
+            if row.id in selection.criteria:
+                selected[section.bonus].append(row.points)
+    possible = add(selected[False]) or add(selected[True])
+    return round(exam.pass_mark * possible / exam.points, 2)
+
+
+def _files(submission: Submission, exam: Exam, task: str) -> dict[str, str]:
+    """Which file was taken for each deliverable of a task."""
+    deliverables = next(each.deliverables for each in exam.tasks if each.id == task)
+    return {each.id: str(submission.deliverables.get(each.id, "")) for each in deliverables}
 
 
 def _submission_runtime(
@@ -182,7 +287,7 @@ def _submission_runtime(
         timeline=timeline,
     )
     stack.enter_context(runtime)
-    if len(tasks) == len(tuple(exam.tasks)):
+    if tasks == tuple(exam.tasks):
         runtime.warm_up()
     return runtime
 

@@ -13,8 +13,10 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-TRIED_AGAIN = re.compile(r"^INFO: pip is (?:looking at multiple versions of|still looking at) (\S+)", re.M)
-"""What pip says when a version that it took does not go with others: from there on it may take half an hour."""
+TRIED_AGAIN = re.compile(
+    r"^INFO: pip is (?:looking at multiple versions of|still looking at) (\S+)", re.MULTILINE
+)
+"""What pip says when a version does not go with others: from there on it may take half an hour."""
 MAX_SECONDS = 600
 """A hundred megabytes are fetched, maybe while other tests run; going back and forth takes far longer."""
 

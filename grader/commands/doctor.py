@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
 from grader.checks import ALL
 from grader.error_handler import PASSED
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
+from grader.report.console import console
 from grader.runtime.sandbox.control_groups import Groups
 from grader.runtime.sandbox.meter import DISK_TICK, TICK
 from grader.tools import ENGINE, KNOWN, Tools
@@ -45,15 +46,15 @@ def doctor_command(directory: Path | None) -> int:
             ", ".join(abbreviated(exam, decides(exam, name))) or "—",
             without(exam, name),
         )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print()
+    out = console(sys.stdout)
+    out.print(table)
+    out.print()
     limits = _table("Isolation", "Memory", "Processes", "Disk")
     for isolation, (memory, processes, disk) in bounds(tools).items():
         limits.add_row(f"[bold]{isolation}[/]", memory, processes, disk)
-    console.print(limits)
+    out.print(limits)
     missing = [name for name in KNOWN if tools.lacks(name)]
-    console.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
+    out.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
     return PASSED
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Literal
 
-from rich.console import Console
 from rich.markdown import Markdown
 
 from grader.check import unknown
@@ -17,6 +17,8 @@ from grader.exam.check_reference import as_json, as_markdown, check_references, 
 from grader.exam.describe import render
 from grader.exam.lint import lint
 from grader.exam.loader import load_exam
+from grader.report.console import console
+from grader.report.safe import counted
 from grader.session import chosen_tasks
 
 if TYPE_CHECKING:
@@ -25,16 +27,17 @@ if TYPE_CHECKING:
 
 def lint_command(directory: Path | None) -> int:
     """Print every complaint, one a line."""
-    console = Console(highlight=False, soft_wrap=True)
+    out = console(sys.stdout)
     complaints = lint(directory or RUBRICS, ALL)
     for complaint in complaints:
-        console.print(str(complaint), markup=False)
+        out.print(str(complaint), markup=False, soft_wrap=True)
     if any(not complaint.warning for complaint in complaints):
         return UNUSABLE
     exam = load_exam(directory or RUBRICS, ALL)
     tasks = tuple(exam.tasks)
     count = sum(len(task.criteria) for task in tasks)
-    console.print(f"{exam.title}: {len(tasks)} tasks, {count} criteria, no errors", markup=False)
+    held = f"{counted(len(tasks), 'task', 'tasks')}, {counted(count, 'criterion', 'criteria')}"
+    out.print(f"{exam.title}: {held}, no errors", markup=False, soft_wrap=True)
     return PASSED
 
 
@@ -42,7 +45,7 @@ def show_command(task: str | None, directory: Path | None) -> int:
     """Print what is graded."""
     exam = load_exam(directory or RUBRICS, ALL)
     tasks = chosen_tasks(exam, (task,) if task else (), ())
-    Console(highlight=False).print(render(exam, tasks, ALL))
+    console(sys.stdout).print(render(exam, tasks, ALL))
     return PASSED
 
 
@@ -68,5 +71,5 @@ def checks_command(name: str | None, form: Literal["text", "json", "markdown"]) 
         print(as_markdown(references, declared), end="")  # noqa: T201
     else:
         _, _, body = as_markdown(references, declared).partition("\n## ")
-        Console(highlight=False).print(Markdown(f"## {body}"))
+        console(sys.stdout).print(Markdown(f"## {body}"))
     return PASSED

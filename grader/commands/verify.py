@@ -6,7 +6,6 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from grader.checks import ALL
@@ -18,6 +17,7 @@ from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED
 from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
+from grader.report.console import console
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,13 +74,13 @@ def exit_code(result: Verification) -> int:
 
 
 def _progress() -> Progress:
-    console = Console(stderr=True)
+    out = console(sys.stderr)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
+        console=out,
+        disable=not sys.stderr.isatty(),
         transient=True,
     )

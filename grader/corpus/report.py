@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from grader.report.console import console
 from grader.report.safe import one_line, points
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
 
     from grader.corpus.verify import Verdict, Verification
     from grader.exam.model import Criterion
@@ -130,19 +132,17 @@ def _case(verdict: Verdict) -> dict[str, Any]:
 
 def write_text(result: Verification, stream: TextIO, *, verbose: bool = False) -> None:
     """The table, then every disagreement with what was found, then what the corpus leaves unproved."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=stream, no_color=True, highlight=False, width=110)
-    console.print(_table(result))
+    out = console(stream)
+    out.print(_table(result))
     for verdict in result.verdicts:
         if verbose or not verdict.agrees:
             for line in _lines(verdict):
-                console.print(line, soft_wrap=True)
+                out.print(line, soft_wrap=True)
     if result.whole:
         for line in _unproved(result):
-            console.print(line)
-    _print_slowest(console, result.verdicts)
-    console.print(_summary(result))
+            out.print(line)
+    _print_slowest(out, result.verdicts)
+    out.print(_summary(result))
 
 
 def _table(result: Verification) -> Table:

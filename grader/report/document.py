@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, TextIO
 
 from grader import __version__
+from grader.report.console import speaks_unicode
 from grader.report.safe import clean, safe
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def document(grade: Grade) -> dict[str, Any]:
                     {
                         "id": task.id,
                         "title": task.title,
+                        "files": {name: path or None for name, path in task.files.items()},
                         "criteria": [_criterion(criterion) for criterion in task.criteria],
                     }
                     for task in section.tasks
@@ -64,7 +66,7 @@ def _cleaned(data: Any) -> Any:
 
 def write_json(grade: Grade, stream: TextIO) -> None:
     """One JSON document and a final newline."""
-    json.dump(document(grade), stream, indent=2, ensure_ascii=False)
+    json.dump(document(grade), stream, indent=2, ensure_ascii=not speaks_unicode(stream))
     stream.write("\n")
 
 

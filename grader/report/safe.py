@@ -57,3 +57,8 @@ def one_line(text: str, *, longest: int = 300) -> str:
 def points(value: float) -> str:
     """Points as people write them: `2`, `1.5`, `0.75`."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """`1 criterion`, `2 criteria`."""
+    return f"{number:,} {one if number == 1 else many}"

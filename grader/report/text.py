@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from grader.report.safe import one_line, points, safe
+from grader.errors import NothingRuns
+from grader.report.console import Colour, console
+from grader.report.safe import counted, one_line, points, safe
+from grader.report.solution import write_solutions
 from grader.results import CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
 from grader.score import add
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from rich.console import Console
 
 STYLES = {
     Status.EARNED: ("✔", "green"),
@@ -27,35 +31,44 @@ STYLES = {
 }
 
 
-def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: bool | None = None) -> None:
-    """Tables by section, then every point that was not earned and why.
+STATIC = "static"
+"""The isolation of a grade that ran nothing."""
+SEEN_AT_ONCE = frozenset({Status.EARNED, Status.LOST})
+"""Statuses whose mark nobody has to look up."""
+
+
+def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: Colour = "auto") -> None:
+    """Tables by section, then every point that was not earned and why, and the total.
 
     Args:
-        verbose: also what earned its points, and every finding's detail.
-        colour: None leaves it to the stream (a terminal has colours, a pipe has none).
+        verbose: also what earned its points, which files were taken, and every finding's detail.
     """
-    console = Console(
-        file=stream, no_color=colour is False, force_terminal=colour, highlight=False, soft_wrap=False
-    )
-    if not console.is_terminal:
-        console = Console(file=stream, no_color=True, highlight=False, width=110)
-    console.print(_heading(grade))
-    console.print(_table(grade))
+    out = console(stream, colour)
+    out.print(_heading(grade))
+    out.print(_table(grade))
+    if legend := _legend(grade):
+        out.print(legend)
+    not_run = {} if verbose else _not_run(grade)
     for section in grade.sections:
         for task in section.tasks:
-            _print_task(console, task, verbose=verbose)
+            _print_task(out, task, verbose=verbose, leave_out=not_run)
     for remark in grade.remarks:
-        console.print(Padding(_finding(remark, verbose=verbose), (0, 0, 0, 2)))
-    console.print(summary(grade))
+        out.print(Padding(_finding(remark, verbose=verbose), (0, 0, 0, 2)))
+    write_solutions(grade, out)
+    out.print()
+    if not_run:
+        out.print(_not_run_line(not_run))
+    out.print(summary(grade))
 
 
 def summary(grade: Grade) -> Text:
-    """The last word, on one line or two: `93.0 / 110  PASS  (incomplete: 93 to 110)`."""
+    """The last word, on one line or two: `93 / 110  PASS  (pass mark 70)  complete`."""
     score = grade.score
-    line = Text(f"{score.earned:.1f} / {points(score.possible)}", style="bold")
-    line.append(
-        "  PASS" if score.passed else "  NOT PASSED", style="bold green" if score.passed else "bold red"
-    )
+    line = Text(f"{points(score.earned)} / {points(score.possible)}", style="bold")
+    verdict, style = ("PASS", "green") if score.passed else ("NOT PASSED", "red")
+    if not score.certain:
+        verdict, style = "UNDECIDED", "cyan"
+    line.append(f"  {verdict}", style=f"bold {style}")
     line.append(f"  (pass mark {points(score.pass_mark)}", style="dim")
     if score.bonus_possible:
         line.append(f", bonus {points(score.bonus_earned)} of {points(score.bonus_possible)}", style="dim")
@@ -63,9 +76,12 @@ def summary(grade: Grade) -> Text:
     if score.complete:
         line.append("  complete", style="dim")
     else:
+        rows = _rows(grade)
+        still_open = sum(row.status.open for row in rows)
         line.append(
             f"\nincomplete: between {points(score.lowest)} and {points(score.highest)}"
-            " once the criteria marked ? and ! are decided",
+            f" once {still_open} of {counted(len(rows), 'criterion', 'criteria')}, marked ? or !,"
+            f" {'is' if still_open == 1 else 'are'} decided",
             style="cyan",
         )
     if grade.isolation == "none":
@@ -73,18 +89,72 @@ def summary(grade: Grade) -> Text:
     return line
 
 
+def _rows(grade: Grade) -> list[CriterionResult]:
+    return [row for section in grade.sections for task in section.tasks for row in task.criteria]
+
+
 def _heading(grade: Grade) -> Text:
     line = Text()
     line.append(one_line(grade.submission["name"]), style="bold")
-    line.append(f" · {grade.exam['title']} · seed {grade.seed} · isolation {grade.isolation}", style="dim")
-    source = grade.environment.get("source")
-    if source:
-        line.append(
-            " · environment from " + {"lock": "its own lock file"}.get(str(source), "the exam"), style="dim"
-        )
+    told = [str(grade.exam["title"])]
+    graded = len(_rows(grade))
+    if graded < grade.criteria_of_exam:
+        told.append(f"{graded} of {grade.criteria_of_exam} criteria")
+    if grade.seed:
+        told.append(f"seed {grade.seed}")
+    told.append("static: nothing was run" if grade.isolation == STATIC else f"isolation {grade.isolation}")
+    if source := grade.environment.get("source"):
+        told.append("environment from " + {"lock": "its own lock file"}.get(str(source), "the exam"))
+    line.append("".join(f" · {each}" for each in told), style="dim")
     if reason := grade.environment.get("reason"):
         line.append(f"\n{one_line(str(reason))}", style="yellow")
     return line
+
+
+def _legend(grade: Grade) -> Text | None:
+    """What the marks mean, where one occurs that does not speak for itself."""
+    statuses = {row.status for row in _rows(grade)}
+    if statuses <= SEEN_AT_ONCE:
+        return None
+    line = Text(style="dim")
+    for status, (mark, style) in STYLES.items():
+        if status in statuses:
+            line.append("  " if line else "")
+            line.append(mark, style=style)
+            line.append(f" {status.value}")
+    return line
+
+
+def _not_run(grade: Grade) -> dict[str, CriterionResult]:
+    """Criteria of which nothing is told but that `--static` runs nothing."""
+    if grade.isolation != STATIC:
+        return {}
+    rows = {row.id: row for row in _rows(grade) if row.status is Status.UNVERIFIED}
+    undecided = {name: row for name, row in rows.items() if _lost_nothing(row)}
+    why = str(NothingRuns())
+    return {name: row for name, row in undecided.items() if _reason(_root(row, list(rows.values()))) == why}
+
+
+def _lost_nothing(row: CriterionResult) -> bool:
+    return all(part.status in (Status.EARNED, Status.UNVERIFIED) for part in row.parts)
+
+
+def _reason(row: CriterionResult) -> str:
+    return next((finding.message for part in row.parts if part.status.open for finding in part.findings), "")
+
+
+def _not_run_line(rows: dict[str, CriterionResult]) -> Text:
+    mark, style = STYLES[Status.UNVERIFIED]
+    line = Text(f"{mark} not run: ", style=style)
+    line.append(counted(len(rows), "criterion", "criteria"), style="bold")
+    line.append(f" with {counted_points(add(row.highest - row.earned for row in rows.values()))}")
+    line.append(" that only running the submission can decide (-v lists them)", style="dim")
+    return line
+
+
+def counted_points(value: float) -> str:
+    """`1 point`, `2.5 points`."""
+    return f"{points(value)} point{'' if value == 1 else 's'}"
 
 
 def _table(grade: Grade) -> Table:
@@ -119,19 +189,33 @@ def _add_section(table: Table, section: SectionResult) -> None:
 
 
 def _marks(task: TaskResult) -> Text:
+    """A mark for each criterion; with its name where it is not earned, unless all are alike."""
     marks = Text()
+    alike = len({row.status for row in task.criteria}) == 1
     for criterion in task.criteria:
         mark, style = STYLES[criterion.status]
-        marks.append(mark + " ", style=style)
+        named = "" if alike or criterion.status is Status.EARNED else criterion.id.removeprefix(f"{task.id}.")
+        marks.append(mark + named + " ", style=style)
     return marks
 
 
-def _print_task(console: Console, task: TaskResult, *, verbose: bool) -> None:
-    shown = [row for row in task.criteria if verbose or row.status is not Status.EARNED or row.findings]
+def _print_task(
+    console: Console, task: TaskResult, *, verbose: bool, leave_out: dict[str, CriterionResult]
+) -> None:
+    shown = [
+        row
+        for row in task.criteria
+        if row.id not in leave_out and (verbose or row.status is not Status.EARNED or row.findings)
+    ]
     if not shown:
         return
     console.print()
     console.print(Rule(Text(f"{task.id}  {task.title}"), align="left", style="dim", characters="─"))
+    if verbose:
+        for name, path in task.files.items():
+            text = Text(f"{name}: ", style="dim")
+            text.append(one_line(path) or "not found", style="" if path else "dim")
+            console.print(Padding(text, (0, 0, 0, 2)))
     undecided = [
         row for row in shown if row.status is Status.UNVERIFIED and _wholly_open(row) and not verbose
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.table import Table
 
+from grader.report.console import Colour, console
 from grader.report.safe import one_line
 from grader.timeline import Span
 
@@ -30,11 +30,9 @@ SHORTEST = 0.05
 MAX_NAME = 70
 
 
-def write_timings(grade: Grade, stream: TextIO) -> None:
+def write_timings(grade: Grade, stream: TextIO, *, colour: Colour = "auto") -> None:
     """One table: when each thing began, how long it took, and how long of that it waited for its turn."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=stream, no_color=True, highlight=False, width=110)
+    out = console(stream, colour)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("began", "seconds", "of that waiting"):
         table.add_column(title, justify="right")
@@ -42,9 +40,9 @@ def write_timings(grade: Grade, stream: TextIO) -> None:
     for kind, title in KINDS.items():
         spans = [span for span in (*grade.spans, *_checks(grade)) if span.kind == kind]
         _add(table, title, spans)
-    console.print()
-    console.print(table)
-    console.print(f"{grade.seconds:.1f} s in all")
+    out.print()
+    out.print(table)
+    out.print(f"{grade.seconds:.1f} s in all")
 
 
 def _checks(grade: Grade) -> Iterable[Span]:

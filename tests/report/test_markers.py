@@ -13,6 +13,7 @@ import pytest
 
 from grader.commands.score import write_file
 from grader.errors import UsageError
+from grader.report.console import console
 from grader.report.progress import Progress
 from grader.report.solution import write_solutions
 from grader.report.text import summary, write_text
@@ -44,7 +45,7 @@ def reports(graded: Grade, tmp_path: Path) -> dict[str, str]:
     brief, full, answers = io.StringIO(), io.StringIO(), io.StringIO()
     write_text(graded, brief)
     write_text(graded, full, verbose=True)
-    write_solutions(graded, answers)
+    write_solutions(graded, console(answers))
     write_file(tmp_path / "grade.json", graded, "json")
     write_file(tmp_path / "grade.txt", graded, "text")
     document = (tmp_path / "grade.json").read_bytes().decode()
