@@ -163,7 +163,12 @@ class _Build:
     """Fills an environment's directory."""
 
     def __init__(
-        self, plan: Plan, python: uv.Interpreter, cache: Cache, bwrap: Wall | None, say: Say
+        self,
+        plan: Plan,
+        python: uv.Interpreter,
+        cache: Cache,
+        bwrap: Wall | None,
+        say: Say = say_nothing,
     ) -> None:
         self._plan = plan
         self._say = say
