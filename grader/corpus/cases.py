@@ -1,7 +1,10 @@
-"""The cases that prove a rubric: known defects and their loss, variants that must lose nothing.
+"""The cases that prove a rubric: known defects and their loss, variants that must lose nothing, people.
 
 A case is a small YAML file below the exam's folder of defects or of variants, in a folder named after the
 task that it is about: `defects/4.2/two-replicas.yaml`. Its schema is `schemas/case.schema.json`.
+
+A person is a whole submission with the flaws of a real one, beside what they cost:
+`people/NAME/submission/` and `people/NAME/losses.yaml`, whose schema is `schemas/person.schema.json`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     from grader.exam.model import Exam
 
+_LOSSES = "losses.yaml"
+_SUBMISSION = "submission"
 _PATHS = ("file", "delete", "move", "to")
 """Keys of an edit that name a place in the submission."""
 
@@ -31,9 +36,9 @@ class Case:
     """A submission made on purpose, and what it must lose."""
 
     name: str
-    """`defects/4.2/two-replicas`, `variants/…`, `submissions/poetry`, or one of those that need no file."""
+    """`defects/4.2/two-replicas`, `submissions/poetry`, `people/beginner`, or one that needs no file."""
     kind: str
-    """`defect`, `variant` or `whole`."""
+    """`defect`, `variant`, `whole` or `person`."""
     why: str = ""
     file: str = ""
     base: Path | None = None
@@ -70,9 +75,10 @@ def load_cases(exam: Exam, only: str = "") -> tuple[Case, ...]:
         if chosen(name := _name(folder, path), only)
         if (case := _read(path, name, kind, exam, complaints)) is not None
     ]
+    people = tuple(_people(exam, only, complaints))
     if complaints:
         raise RubricError("\n".join(map(str, sorted(complaints))))
-    return (*cases, *_whole(exam, only))
+    return (*cases, *_whole(exam, only), *people)
 
 
 def chosen(name: str, only: str) -> bool:
@@ -94,6 +100,48 @@ def _whole(exam: Exam, only: str) -> Iterator[Case]:
             yield Case(name=name, kind="whole", base=path, file=str(path))
 
 
+def _people(exam: Exam, only: str, complaints: list[Complaint]) -> Iterator[Case]:
+    folder = exam.corpus.people
+    for path in sorted(folder.iterdir()) if folder is not None and folder.is_dir() else ():
+        if not path.is_dir() or not chosen(name := f"{folder.name}/{path.name}" if folder else "", only):
+            continue
+        sheet, wrong = read_sheet(path / _LOSSES, "person")
+        if sheet is not None and not wrong:
+            wrong = list(_person_rules(sheet, path, exam))
+        complaints += wrong
+        if sheet is not None and not wrong:
+            yield Case(
+                name=name,
+                kind="person",
+                why=" ".join(sheet.data["who"].split()),
+                file=sheet.file,
+                base=path / _SUBMISSION,
+                loses={criterion: loss["points"] for criterion, loss in sheet.data["loses"].items()},
+            )
+
+
+def _person_rules(sheet: Sheet, path: Path, exam: Exam) -> Iterator[Complaint]:
+    losses = {criterion: loss["points"] for criterion, loss in sheet.data["loses"].items()}
+    wrong = list(_loss_rules(sheet, losses, exam))
+    yield from wrong
+    everything = sum(criterion.points for task in exam.tasks for criterion in task.criteria)
+    # Decimal sums of tenths and twentieths: rounded, as results are.
+    total = round(everything - sum(losses.values()), 4)
+    if not wrong and sheet.data["total"] != total:
+        yield sheet.complain(f"what it loses leaves {total:g} points", "total")
+    if not (path / _SUBMISSION).is_dir():
+        yield sheet.complain(f"there is no folder {_SUBMISSION} beside it")
+
+
+def _loss_rules(sheet: Sheet, losses: Mapping[str, float], exam: Exam) -> Iterator[Complaint]:
+    criteria = {criterion.id: criterion for task in exam.tasks for criterion in task.criteria}
+    for name, points in losses.items():
+        if name not in criteria:
+            yield sheet.complain(unknown("criterion", name, criteria), "loses", name)
+        elif points > criteria[name].points:
+            yield sheet.complain(f"it has only {criteria[name].points:g} points", "loses", name)
+
+
 def _read(path: Path, name: str, kind: str, exam: Exam, complaints: list[Complaint]) -> Case | None:
     sheet, wrong = read_sheet(path, "case")
     if sheet is not None and not wrong:
@@ -103,15 +151,10 @@ def _read(path: Path, name: str, kind: str, exam: Exam, complaints: list[Complai
 
 
 def _rules(sheet: Sheet, kind: str, exam: Exam) -> Iterator[Complaint]:
-    criteria = {criterion.id: criterion for task in exam.tasks for criterion in task.criteria}
     loses = sheet.data.get("loses", {})
     if bool(loses) != (kind == "defect"):
         yield sheet.complain("a defect must say what it loses, and a variant must lose nothing", "loses")
-    for name, points in loses.items():
-        if name not in criteria:
-            yield sheet.complain(unknown("criterion", name, criteria), "loses", name)
-        elif points > criteria[name].points:
-            yield sheet.complain(f"it has only {criteria[name].points:g} points", "loses", name)
+    yield from _loss_rules(sheet, loses, exam)
     tasks = [task.id for task in exam.tasks]
     for index, name in enumerate(sheet.data.get("tasks", ())):
         if name not in tasks:

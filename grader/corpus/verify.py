@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STARTER = "starter"
 """The case that is the starter folder."""
+WHOLE = ("whole", "person")
+"""Kinds of cases that are no edits: every task of them is graded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,7 @@ def _mixed(cases: Iterable[Case]) -> list[Case]:
     for case in cases:
         groups.setdefault(case.name.rpartition("/")[0], []).append(case)
     places = [
-        (case.kind != "whole", number / len(group), case.name, case)
+        (case.kind not in WHOLE, number / len(group), case.name, case)
         for group in groups.values()
         for number, case in enumerate(group)
     ]
@@ -168,7 +170,7 @@ def _scope(case: Case, exam: Exam, *, full: bool) -> tuple[str, ...]:
     wherever it is used.
     """
     every = tuple(task.id for task in exam.tasks)
-    if full or case.everything or case.kind == "whole" or case.base != exam.reference:
+    if full or case.everything or case.kind in WHOLE or case.base != exam.reference:
         return every
     owners = {criterion.id: task.id for task in exam.tasks for criterion in task.criteria}
     wanted = {*case.tasks, *(owners[criterion] for criterion in case.loses)}

@@ -136,6 +136,8 @@ class Corpus:
     variants: Path | None = None
     submissions: Path | None = None
     """A folder of whole submissions, each worth full marks."""
+    people: Path | None = None
+    """A folder of whole, imperfect submissions, each beside what it loses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ EDIT = "edits: [{file: a.txt, append: x}]"
 
 @pytest.fixture
 def exam(tmp_path: Path) -> Exam:
-    folders = {kind: tmp_path / kind for kind in ("defects", "variants", "submissions")}
+    folders = {kind: tmp_path / kind for kind in ("defects", "variants", "submissions", "people")}
     for folder in folders.values():
         folder.mkdir()
     return replace(load_exam(RUBRICS, ALL), corpus=Corpus(**folders))
@@ -110,6 +110,88 @@ def test_whole_submissions_are_cases_too(exam: Exam) -> None:
     assert load_cases(exam) == (Case(name="submissions/poetry", kind="whole", base=whole, file=str(whole)),)
 
 
+def write_person(exam: Exam, text: str) -> Path:
+    assert exam.corpus.people is not None
+    folder = exam.corpus.people / "beginner"
+    (folder / "submission").mkdir(parents=True)
+    (folder / "losses.yaml").write_text(text)
+    return folder
+
+
+def test_people_are_cases_with_losses(exam: Exam) -> None:
+    assert exam.corpus.people is not None
+    (exam.corpus.people / "README.md").touch()
+    folder = write_person(
+        exam,
+        dedent(
+            """\
+            who: >
+              A
+              beginner.
+            loses:
+              4.2.replicas: {points: 1, why: two of them}
+              1.1.lock: {points: 0.5, why: one line has no pin}
+            oddities: [CRLF]
+            total: 108.5
+            """
+        ),
+    )
+    person = Case(
+        name="people/beginner",
+        kind="person",
+        why="A beginner.",
+        file=f"{folder}/losses.yaml",
+        base=folder / "submission",
+        loses={"4.2.replicas": 1, "1.1.lock": 0.5},
+    )
+    assert load_cases(exam) == load_cases(exam, "people/beginner") == (person,)
+    assert load_cases(exam, "4.2") == ()
+
+
+REST = "who: x\noddities: [x]\n"
+WRONG_PERSON = {
+    "loses: {}\ntotal: 110": [
+        ":1: 'oddities' is a required property",
+        ":1: 'who' is a required property",
+        ":1: loses: ",
+    ],
+    f"{REST}loses: {{4.2.replicas: 1}}\ntotal: 109": [":3: loses.4.2.replicas: "],
+    f"{REST}loses: {{4.2.replicas: {{points: 1}}}}\ntotal: 109": [
+        ":3: loses.4.2.replicas: 'why' is a required property"
+    ],
+    f"{REST}loses: {{4.2.replica: {{points: 1, why: x}}}}\ntotal: 109": [
+        ":3: loses.4.2.replica: unknown criterion '4.2.replica'; did you mean '4.2.replicas'?"
+    ],
+    f"{REST}loses: {{4.2.replicas: {{points: 2, why: x}}}}\ntotal: 108": [
+        ":3: loses.4.2.replicas: it has only 1 points"
+    ],
+    f"{REST}loses: {{4.2.replicas: {{points: 1, why: x}}}}\ntotal: 110": [
+        ":4: total: what it loses leaves 109 points"
+    ],
+}
+
+
+@pytest.mark.parametrize("text", WRONG_PERSON)
+def test_what_is_wrong_with_a_person_is_said_with_its_line(exam: Exam, text: str) -> None:
+    file = write_person(exam, text) / "losses.yaml"
+    with pytest.raises(RubricError) as raised:
+        load_cases(exam)
+    found = str(raised.value).splitlines()
+    assert len(found) == len(WRONG_PERSON[text])
+    for line, start in zip(found, WRONG_PERSON[text], strict=True):
+        assert line.startswith(f"{file}{start}")
+
+
+def test_a_person_needs_a_submission_and_losses(exam: Exam) -> None:
+    folder = write_person(exam, f"{REST}loses: {{4.2.replicas: {{points: 1, why: x}}}}\ntotal: 109")
+    (folder / "submission").rmdir()
+    with pytest.raises(RubricError, match="there is no folder submission beside it"):
+        load_cases(exam)
+    (folder / "losses.yaml").unlink()
+    with pytest.raises(RubricError, match="cannot be read"):
+        load_cases(exam)
+
+
 @pytest.mark.parametrize(
     ("only", "meant"),
     [
@@ -172,7 +254,7 @@ def test_an_edit_that_does_not_fit_is_the_authors_fault(
 
 def test_the_bundled_corpus_can_be_built(tmp_path: Path) -> None:
     cases = load_cases(load_exam(RUBRICS, ALL))
-    assert {case.kind for case in cases} >= {"defect", "variant"}
+    assert {case.kind for case in cases} >= {"defect", "variant", "whole", "person"}
     for number, case in enumerate(cases):
         if case.kind != "whole":
             build(case, tmp_path / str(number))

@@ -100,6 +100,14 @@ def test_cases_that_are_only_read_can_be_told_from_others(exam: Exam) -> None:
     assert only_read((read, runs, replace(read, tasks=("4.1",))), exam) == (read,)
 
 
+def test_a_person_is_graded_on_every_task(exam: Exam) -> None:
+    person = case(exam, "replicas: 3", "replicas: 2", {"4.2.replicas": 1}, kind="person")
+    assert only_read((person,), exam) == ()
+    verdict = only(verified(exam, person))
+    assert verdict.tasks == tuple(task.id for task in exam.tasks)
+    assert dict(verdict.lost) == {"4.2.replicas": 1}
+
+
 def test_nothing_handed_in_loses_everything(exam: Exam) -> None:
     cases = [case for case in built_in(exam) if case.everything]
     result = verified(exam, *cases)
