@@ -23,6 +23,7 @@ ENGLISH = frozenset({"prediction", "predictions", "healthy"})
 """Words of findings, and of the parameters of checks, that happen to be names as well."""
 OTHERS = {
     ("checks/dockerfile/image.py", "src"),  # a folder of Debian's, and an option of docker's
+    ("readers/tasks.py", "src"),  # the folder in which Python projects keep their packages
     ("runtime/probes/model_files.py", "model.pkl"),  # MLflow's own name for a pickled model
     ("runtime/services/mlflow.py", "/health"),  # an endpoint of MLflow's
     ("runtime/services/mlflow_server.py", "/health"),

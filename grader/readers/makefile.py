@@ -44,6 +44,14 @@ def recipe(
     return "\n".join(makefile.script(wanted))
 
 
+def _recipe_line(line: str) -> str:
+    """A recipe's line without make's own marks; `-` has make go on where it fails."""
+    bare = line.strip()
+    text = bare.lstrip("@-+ ")
+    ignored = "-" in bare[: len(bare) - len(text)]
+    return f"( {text} ) || true" if ignored and text else text
+
+
 @dataclass(slots=True)
 class _Rule:
     needs: list[str] = field(default_factory=list)
@@ -78,7 +86,7 @@ class _Makefile:
             self._lines_left -= 1
             if line.startswith("\t"):
                 for target in current:
-                    self._rules[target].lines.append(line.strip().lstrip("@-+ "))
+                    self._rules[target].lines.append(_recipe_line(line))
             elif (bare := line.strip()) and not bare.startswith("#"):
                 current = self._statement(bare)
 

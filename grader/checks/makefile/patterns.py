@@ -53,7 +53,7 @@ class Rule:
             absent = "" if problem else self._absent(step, there, script)
             if absent:
                 problem = f"{pattern.name} needs {absent}, which the submission does not have"
-                if not command.forgiven and not inputs.is_guarded(absent, script):
+                if not command.failure_ignored and not inputs.is_guarded(absent, script):
                     return problem  # make stops there
             if not problem:
                 problem = finds_nothing(submission, command, step.folders[0]) if step.folders else ""

@@ -16,14 +16,23 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
-from grader.documents import Problem, SourceFile, parse_ini
+from grader.documents import Problem, SourceFile
 from grader.readers.makefile import recipe
 from grader.readers.precommit import CONFIGURATION, list_hooks
 from grader.readers.python.module import Module
 from grader.readers.shell.containers import contained
-from grader.readers.shell.parser import MAX_CHARACTERS, SHELLS, Command, commands, script_file
+from grader.readers.shell.failure import STOPS_AT_FAILURE, Manner, Trace
+from grader.readers.shell.parser import (
+    MAX_CHARACTERS,
+    SHELLS,
+    Command,
+    commands,
+    script_file,
+    shell_manner,
+)
 from grader.readers.shell.sources import started
 from grader.readers.shell.wrappers import is_assignment
+from grader.readers.tasks import task_script
 
 if TYPE_CHECKING:
     from grader.submission.model import Submission
@@ -36,7 +45,6 @@ MAX_GIVEN = 2_000
 """Characters of a script's arguments that are handed on."""
 _ALL_ARGUMENTS = ('"$@"', '"${@}"', '"$*"', "$@", "${@}", "$*")
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
-_POSITIONAL = re.compile(r"\{posargs(?::([^{}]*))?\}")
 
 
 class Into(StrEnum):
@@ -45,7 +53,7 @@ class Into(StrEnum):
     SCRIPTS = "shell scripts"
     MAKE = "Makefile targets"
     PYTHON = "Python scripts"
-    SESSIONS = "tox and nox sessions, and what coverage runs"
+    SESSIONS = "tasks and sessions of task runners, and what coverage runs"
     HOOKS = "pre-commit hooks"
     CONTAINERS = "commands in containers"
 
@@ -114,7 +122,7 @@ def follow(
     *,
     environment: Mapping[str, str] | None = None,
     folder: str = "",
-    pipefail: bool = True,
+    manner: Manner = STOPS_AT_FAILURE,
     hooks: str = CONFIGURATION,
     scripts: int = MAX_SCRIPTS,
 ) -> Iterator[Followed]:
@@ -126,12 +134,27 @@ def follow(
         into: what is followed.
         environment: variables that are known beforehand.
         folder: where the script runs.
-        pipefail: whether a pipe fails with each of its commands.
+        manner: how the script is run.
         hooks: the path of pre-commit's configuration.
         scripts: how many scripts, targets and the like are read.
     """
     follower = _Follower(files, frozenset(into), hooks, scripts)
-    return follower.read(script, environment or {}, {}, folder, (), pipefail)
+    return follower.read(_Inner(script, manner=manner), environment or {}, folder, (), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Inner:
+    """What a command starts."""
+
+    script: str | Iterable[Command] = ""
+    """Empty where that cannot be read."""
+    given: tuple[str, ...] = ()
+    """The arguments that it is handed."""
+    manner: Manner = STOPS_AT_FAILURE
+
+
+_LINES = Manner(by_line=True)
+_NOTHING = _Inner()
 
 
 class _Follower:
@@ -144,17 +167,17 @@ class _Follower:
 
     def read(
         self,
-        script: str | Iterable[Command],
+        inner: _Inner,
         environment: Mapping[str, str],
-        positional: Mapping[str, str],
         folder: str,
         through: tuple[str, ...],
-        pipefail: bool,
+        around: Trace,
     ) -> Iterator[Followed]:
         root = folder
+        script = inner.script
         if isinstance(script, str):
-            pipefail = pipefail or "pipefail" in script
-            script = commands(script, {**environment, **positional})
+            positional = {str(number): word for number, word in enumerate(inner.given[:9], start=1)}
+            script = commands(script, {**environment, **positional}, inner.manner)
         for command in script:
             self._commands_left -= 1
             if self._commands_left < 0:
@@ -164,11 +187,11 @@ class _Follower:
             found = replace(
                 command,
                 environment={**environment, **command.environment},
-                forgiven=command.forgiven or (command.piped and not pipefail),
+                trace=(*around, *command.trace),
             )
             yield Followed(command=found, folder=folder, through=through)
             if len(through) < MAX_NESTING:
-                yield from self._inside(found, folder, through, pipefail)
+                yield from self._inside(found, folder, through, inner.manner)
 
     def _moved(self, folder: str, root: str, arguments: tuple[str, ...]) -> str:
         """Where `cd` leads; anywhere that the text does not tell is taken for where the script began."""
@@ -176,53 +199,58 @@ class _Follower:
         return root if not target or "$" in target else self._files.join(folder, target)
 
     def _inside(
-        self, command: Command, folder: str, through: tuple[str, ...], pipefail: bool
+        self, command: Command, folder: str, through: tuple[str, ...], manner: Manner
     ) -> Iterator[Followed]:
-        positional: dict[str, str] = {}
-        inner: str | tuple[Command, ...] = ()
+        inner = _NOTHING
         if Into.CONTAINERS in self._into:
-            inner = tuple(each for line in contained(command) for each in _whole(line))
-        if not inner and self._scripts_left > 0:
-            inner, given = self._script(command, folder)
-            positional = {str(number): word for number, word in enumerate(given[:9], start=1)}
-        if not inner:
+            inner = _Inner(tuple(each for line in contained(command) for each in _whole(line)))
+        if not inner.script and self._scripts_left > 0:
+            inner = self._started_by(command, folder, manner)
+        if not inner.script:
             return
         self._scripts_left -= 1
         path = (*through, command.program)
-        for each in self.read(inner, command.environment, positional, folder, path, pipefail):
-            forgiven = each.command.forgiven or command.forgiven
-            yield replace(each, command=replace(each.command, line=command.line, forgiven=forgiven))
+        for each in self.read(inner, command.environment, folder, path, command.trace):
+            yield replace(each, command=replace(each.command, line=command.line))
 
-    def _script(self, command: Command, folder: str) -> tuple[str | tuple[Command, ...], tuple[str, ...]]:
-        """What a command starts, empty where that cannot be read, and the arguments that it hands on."""
+    def _started_by(self, command: Command, folder: str, manner: Manner) -> _Inner:
         match command.program:
             case "make" | "gmake" if Into.MAKE in self._into:
-                return self._made(command, folder), ()
+                return _Inner(self._made(command, folder), manner=_LINES)
             case "coverage" if Into.SESSIONS in self._into and command.arguments[:1] == ("run",):
                 words = command.arguments
-                return shlex.join(words[words.index("-m") + 1 :]) if "-m" in words else "", ()
-            case "tox" if Into.SESSIONS in self._into:
-                return self._toxed(folder), ()
-            case "nox" if Into.SESSIONS in self._into:
-                file = self._files.find(self._files.join(folder, "noxfile.py"))
-                return self._started(file, watched=True), ()
+                return _Inner(shlex.join(words[words.index("-m") + 1 :]) if "-m" in words else "")
             case "pre-commit" if Into.HOOKS in self._into and command.arguments[:1] == ("run",):
-                return self._hooked(command), ()
+                return _Inner(self._hooked(command))
+        if Into.SESSIONS in self._into:
+            find = partial(self._found, folder)
+            if tasks := task_script(command.words, command.program, command.arguments, find):
+                return _Inner(tasks, manner=_LINES)
         name = executable(command)
         if Into.PYTHON in self._into and (command.program == "python" or name.endswith(".py")):
             own = () if name.endswith(".py") else command.arguments
             name = next((word for word in own if word.endswith(".py")), name)
-            return self._started(self._files.find(self._files.join(folder, name))), ()
+            return _Inner(self._started(self._found(folder, name)))
         if not name or Into.SCRIPTS not in self._into:
-            return "", ()
-        path = self._files.join(folder, name)
-        file = self._files.find(path if "/" in name or command.program in _READERS else "")
+            return _NOTHING
+        return self._script(command, name, folder, manner)
+
+    def _found(self, folder: str, name: str) -> SourceFile | None:
+        return self._files.find(self._files.join(folder, name))
+
+    def _script(self, command: Command, name: str, folder: str, manner: Manner) -> _Inner:
+        """A script of the submission."""
+        file = self._found(folder, name) if "/" in name or command.program in _READERS else None
         file = file or self._files.find(self._files.program(name, folder))
         given = command.arguments[1:] if command.arguments[:1] == (name,) else command.arguments
         text = "" if file is None or file.path.suffix == ".py" else _text(file)[:MAX_CHARACTERS]
+        first = text.partition("\n")[0]
+        if command.program not in ("source", "."):  # which are run by the shell at hand
+            called = command.arguments if command.program in SHELLS else first.split()[1:]
+            manner = shell_manner(called if command.program in SHELLS or first.startswith("#!") else ())
         for spelling in _ALL_ARGUMENTS:
             text = text.replace(spelling, shlex.join(given)[:MAX_GIVEN], 3)
-        return text, given
+        return _Inner(text, given, manner)
 
     def _made(self, command: Command, folder: str) -> str:
         chosen = command.option("-C", "--directory") or "."
@@ -244,14 +272,6 @@ class _Follower:
         """The texts of the files that a glob names, as seen from a folder."""
         return [_text(file) for file in self._files.matching(self._files.join(folder, pattern))]
 
-    def _toxed(self, folder: str) -> str:
-        parser = parse_ini(_text(self._files.find(self._files.join(folder, "tox.ini"))), "tox.ini")
-        if isinstance(parser, Problem):
-            return ""
-        sections = [name for name in parser.sections() if name.startswith("testenv")]
-        found = "\n".join(parser.get(name, "commands", fallback="") for name in sections)
-        return _POSITIONAL.sub(r"\1", found)
-
     def _hooked(self, command: Command) -> str:
         """The hooks that `pre-commit run [id]` runs."""
         path = command.option("-c", "--config") or self._hooks
@@ -263,15 +283,15 @@ class _Follower:
         named = [hook for hook in hooks if hook.id in wanted]
         return "\n".join(hook.script for hook in named or ([] if wanted else hooks))
 
-    def _started(self, file: SourceFile | None, *, watched: bool = False) -> tuple[Command, ...]:
+    def _started(self, file: SourceFile | None) -> tuple[Command, ...]:
         """What a Python script starts; a status that nobody looks at fails nothing."""
         if file is None or not isinstance(file.python, ast.Module):
             return ()
-        watched = watched or re.search(r"returncode|exit\s*\(", _text(file)) is not None
+        watched = re.search(r"returncode|exit\s*\(", _text(file)) is not None
         return tuple(
-            replace(command, forgiven=command.forgiven or not (checked or watched))
+            command
             for script, checked in started(Module(file))
-            for command in commands(script)
+            for command in commands(script, manner=Manner(checked=checked or watched))
         )
 
 

@@ -38,6 +38,8 @@ class Word:
     quoted: bool = False
     substitutions: tuple[str, ...] = ()
     """The scripts of its `$(…)`."""
+    place: int = 0
+    """Where it begins in the text."""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ class Lexer:
 
     def _words(self) -> Iterator[Word]:
         """The word at hand: several where an unquoted variable holds several, none for a descriptor."""
-        reading = _Reading(self._line)
+        reading = _Reading(self._line, self._at)
         while self._at < len(self._text):
             character = self._text[self._at]
             if character in _ENDS_WORD:
@@ -239,8 +241,9 @@ def _parted(value: str) -> list[str]:
 class _Reading:
     """The pieces of a word so far."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, place: int) -> None:
         self._line = line
+        self._place = place
         self._done: list[str] = []
         self._pieces: list[str] = []
         self._length = 0
@@ -275,6 +278,6 @@ class _Reading:
         texts = [*self._done, last] if last or self.quoted else self._done
         for index, text in enumerate(texts):
             substitutions = tuple(self.substitutions) if index == 0 else ()
-            yield Word(text, self._line, self.quoted, substitutions)
+            yield Word(text, self._line, self.quoted, substitutions, self._place)
         if not texts and self.substitutions:
-            yield Word("", self._line, self.quoted, tuple(self.substitutions))
+            yield Word("", self._line, self.quoted, tuple(self.substitutions), self._place)

@@ -6,14 +6,17 @@ and takes branches and loops for what stands in them. It never raises, whatever 
 
 from __future__ import annotations
 
+import itertools
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from grader.readers.shell.failure import STOPS_AT_FAILURE, Manner, Script, Spot, Trace, stops
 from grader.readers.shell.lexer import Heredoc, Lexer, Operator, Word
 from grader.readers.shell.wrappers import is_assignment, unwrap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 MAX_CHARACTERS = 100_000
 """The longest script that is read to its end."""
@@ -41,14 +44,19 @@ class Command:
     """Variables set in front of it or exported above it."""
     line: int = 1
     """Counted from the script's first, which is 1."""
-    forgiven: bool = False
-    """Its failure is undone, by `|| true` or by `&`."""
-    piped: bool = False
-    """Its output goes on to another command, so without `pipefail` its status is lost."""
     stdin: str = ""
     """The body of its heredoc."""
+    piped: bool = False
+    """Its output goes on to another command."""
     module: bool = False
     """The program is a Python module, run by `python -m`."""
+    trace: Trace = field(default=(), compare=False, repr=False)
+    """Where it stands, in the scripts that lead to it."""
+
+    @property
+    def failure_ignored(self) -> bool:
+        """Whether the script that it is part of ends well although it fails."""
+        return not stops(self.trace)
 
     @property
     def own_words(self) -> tuple[str, ...]:
@@ -123,18 +131,22 @@ def _ends_with(word: str, name: str) -> bool:
     return cluster and word[1:2] != "-" and word.endswith(name[1])
 
 
-def commands(script: str, environment: Mapping[str, str] | None = None) -> tuple[Command, ...]:
+def commands(
+    script: str, environment: Mapping[str, str] | None = None, manner: Manner = STOPS_AT_FAILURE
+) -> tuple[Command, ...]:
     """Every simple command of a script, in order, those in `sh -c` and `$(…)` before the one around them.
 
     Args:
         environment: values of variables that are known beforehand; unknown ones stay as `$NAME`.
+        manner: how the script is run.
     """
-    return _read(script, dict(environment or {}), 0)
+    return _read(script, dict(environment or {}), manner, 0)
 
 
-def _read(script: str, variables: dict[str, str], depth: int) -> tuple[Command, ...]:
-    parser = _Parser(variables, depth)
-    for token in Lexer(script[:MAX_CHARACTERS], variables):
+def _read(script: str, variables: dict[str, str], manner: Manner, depth: int) -> tuple[Command, ...]:
+    text = script[:MAX_CHARACTERS]
+    parser = _Parser(Script(text, manner), variables, depth)
+    for token in Lexer(text, variables):
         parser.take(token)
     return parser.finish()
 
@@ -145,27 +157,18 @@ class _Draft:
     line: int
     environment: dict[str, str]
     heredocs: list[Heredoc]
+    place: int
     inner: tuple[Command, ...] = ()
-    forgiven: bool = False
     piped: bool = False
 
 
-@dataclass(slots=True)
-class _Chain:
-    """Pipelines joined by `&&` and `||`, as ranges of drafts."""
-
-    start: int
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    operators: list[str] = field(default_factory=list)
-
-
 class _Parser:
-    def __init__(self, variables: dict[str, str], depth: int) -> None:
+    def __init__(self, script: Script, variables: dict[str, str], depth: int) -> None:
+        self._script = script
         self._variables = variables
         self._exported: dict[str, str] = {}
         self._depth = depth
         self._drafts: list[_Draft] = []
-        self._chains = [_Chain(0)]
         self._words: list[Word] = []
         self._heredocs: list[Heredoc] = []
 
@@ -177,19 +180,15 @@ class _Parser:
             case Heredoc():
                 self._heredocs.append(token)
             case Operator(text="("):
-                self._group()
-            case Operator(text=")"):
-                self._close()
-            case Operator(text="&&" | "||"):
-                self._end_pipeline(token.text)
+                self._words.clear()  # `name (` defines a function
             case Operator():
-                self._separator(token.text)
+                self._end_command()
+                if token.text in ("|", "|&") and self._drafts:
+                    self._drafts[-1].piped = True
 
     def finish(self) -> tuple[Command, ...]:
         """What was read."""
-        while len(self._chains) > 1:
-            self._close()
-        self._end_chain()
+        self._end_command()
         found: list[Command] = []
         for draft in self._drafts:
             found += draft.inner
@@ -199,39 +198,12 @@ class _Parser:
 
     def _word(self, word: Word) -> None:
         if not self._words and not word.quoted:
-            if word.text == "{":
-                self._group()
-                return
-            if word.text == "}":
-                self._close()
+            if word.text in ("{", "}"):
+                self._end_command()
                 return
             if word.text in _OPENERS or word.text in _CLOSERS:
                 return
         self._words.append(word)
-
-    def _separator(self, operator: str) -> None:
-        chain = self._chains[-1]
-        if operator == "\n" and not self._words and chain.operators and len(self._drafts) == chain.start:
-            return  # a newline after `&&` goes on
-        if operator in ("|", "|&", "&"):
-            self._end_command()
-            for index in range(len(self._drafts) - 1, chain.start - 1, -1):
-                draft = self._drafts[index]
-                if draft.piped:
-                    break  # those before are marked already
-                draft.piped = operator != "&"
-                draft.forgiven = draft.forgiven or operator == "&"
-        if operator not in ("|", "|&"):
-            self._end_chain()
-
-    def _group(self) -> None:
-        self._words.clear()  # `name (` defines a function
-        self._chains.append(_Chain(len(self._drafts)))
-
-    def _close(self) -> None:
-        self._end_chain()
-        if len(self._chains) > 1:
-            self._chains.pop()
 
     def _end_command(self) -> None:
         words, heredocs = self._words, self._heredocs
@@ -241,7 +213,8 @@ class _Parser:
         while rest and is_assignment(rest[0].text):
             name, _, value = rest.pop(0).text.partition("=")
             environment[name] = value
-        inner = tuple(command for word in words for command in self._substituted(word))
+        place = words[0].place if words else 0
+        inner = tuple(command for word in words for command in self._substituted(word, place))
         if not rest:
             self._variables |= environment
             environment = {}
@@ -252,7 +225,7 @@ class _Parser:
         if rest or inner:
             line = words[0].line
             texts = [word.text for word in rest]
-            self._drafts.append(_Draft(texts, line, self._exported | environment, heredocs, inner))
+            self._drafts.append(_Draft(texts, line, self._exported | environment, heredocs, place, inner))
 
     def _export(self, words: list[Word]) -> None:
         for word in words:
@@ -262,43 +235,15 @@ class _Parser:
             if name in self._variables:
                 self._exported[name] = self._variables[name]
 
-    def _substituted(self, word: Word) -> tuple[Command, ...]:
+    def _substituted(self, word: Word, place: int) -> Iterator[Command]:
         if self._depth >= MAX_NESTING:
-            return ()
-        return tuple(
-            _moved(command, word.line)
-            for script in word.substitutions
-            for command in _read(script, dict(self._variables), self._depth + 1)
-        )
-
-    def _end_pipeline(self, operator: str) -> None:
-        self._end_command()
-        chain = self._chains[-1]
-        chain.ranges.append((chain.start, len(self._drafts)))
-        chain.operators.append(operator)
-        chain.start = len(self._drafts)
-
-    def _end_chain(self) -> None:
-        self._end_pipeline("")
-        chain = self._chains[-1]
-        undoers = (
-            index
-            for index in range(len(chain.operators) - 1, -1, -1)
-            if chain.operators[index] == "||" and self._harmless(*chain.ranges[index + 1])
-        )
-        if (undoer := next(undoers, None)) is not None:
-            for draft in self._drafts[chain.ranges[0][0] : chain.ranges[undoer][1]]:
-                draft.forgiven = True
-        chain.ranges, chain.operators = [], []
-
-    def _harmless(self, start: int, end: int) -> bool:
-        """Whether what stands after `||` ends well whatever happened, and so undoes the failure."""
-        drafts = [draft for draft in self._drafts[start:end] if draft.words]
-        last = drafts[-1].words if drafts else ["false"]
-        leaves = any(draft.words[0] in ("exit", "return", "false") for draft in drafts[:-1])
-        if last[0] in ("exit", "return"):
-            return last[1:2] == ["0"] and not leaves
-        return last[0] in ("true", ":", "echo", "printf") and not leaves
+            return
+        # A shell that reads a `$(…)` forgets about `set -e`.
+        manner = Manner(errexit=False, pipefail=self._script.manner.pipefail)
+        for script in word.substitutions:
+            for command in _read(script, dict(self._variables), manner, self._depth + 1):
+                around = Spot(self._script, place, substituted=True)
+                yield replace(_moved(command, word.line), trace=(around, *command.trace))
 
     def _finished(self, draft: _Draft) -> tuple[Command, ...]:
         found = unwrap(draft.words)
@@ -309,10 +254,10 @@ class _Parser:
             arguments=found.arguments,
             environment=draft.environment | found.environment,
             line=draft.line,
-            forgiven=draft.forgiven,
-            piped=draft.piped,
             stdin=stdin,
+            piped=draft.piped,
             module=found.module,
+            trace=(Spot(self._script, draft.place),),
         )
         return (*self._scripted(command), command)
 
@@ -321,13 +266,13 @@ class _Parser:
         script = _script_of(command)
         if not script or self._depth >= MAX_NESTING:
             return ()
-        inner = _read(script, self._variables | dict(command.environment), self._depth + 1)
+        manner = self._script.manner if command.program == "eval" else shell_manner(command.arguments)
+        inner = _read(script, self._variables | dict(command.environment), manner, self._depth + 1)
         return tuple(
             replace(
                 _moved(each, command.line),
                 environment=dict(command.environment) | dict(each.environment),
-                forgiven=each.forgiven or command.forgiven,
-                piped=each.piped or command.piped,
+                trace=(*command.trace, *each.trace),
             )
             for each in inner
         )
@@ -350,6 +295,14 @@ def _script_of(command: Command) -> str:
         if option.endswith(("o", "-rcfile", "-init-file")) and words:
             words.pop(0)
     return "" if words else command.stdin
+
+
+def shell_manner(words: Sequence[str]) -> Manner:
+    """How a shell runs a script, by the options that it is given: `bash -e`, `sh -euc`, `-o pipefail`."""
+    flags = [word[1:] for word in words if re.fullmatch(r"-[a-z]+", word)]
+    options = [after for word, after in itertools.pairwise(words) if re.fullmatch(r"-[a-z]*o", word)]
+    errexit = any("e" in each for each in flags) or "errexit" in options
+    return Manner(errexit=errexit, pipefail="pipefail" in options)
 
 
 def script_file(command: Command) -> str:

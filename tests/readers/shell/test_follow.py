@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from grader.readers.shell.failure import Manner
 from grader.readers.shell.follow import EVERYTHING, MAX_COMMANDS, Into, SubmissionFiles, follow
 from tests.builders import make_submission
 
@@ -104,7 +105,8 @@ def test_whose_failure_is_ignored(
     tmp_path: Path, script: str, pipefail: bool, ignored: Mapping[str, bool]
 ) -> None:
     files = SubmissionFiles(make_submission(tmp_path, FILES))
-    found = {each.command.program: each.command.forgiven for each in follow(script, files, pipefail=pipefail)}
+    ran = follow(script, files, manner=Manner(pipefail=pipefail))
+    found = {each.command.program: each.command.failure_ignored for each in ran}
     assert {name: found[name] for name in ignored} == ignored
 
 
