@@ -6,17 +6,20 @@ What cannot be known (a secret, a variable of the repository) is `UNKNOWN`, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 MAX_CHARACTERS = 2_000
 MAX_NESTING = 30
 
-_EXPRESSION = re.compile(r"\$\{\{((?>(?:(?!\$\{\{|\}\}).)*))\}\}", re.DOTALL)
+_EXPRESSION = re.compile(r"\$\{\{((?>(?:'[^']*'|(?!\}\})[^'])*))\}\}", re.DOTALL)
+_OPENING = "${{"
 _TOKEN = re.compile(
-    r"\s*(?:'((?:[^']|'')*)'|(-?\d+(?:\.\d+)?)|([A-Za-z_][\w-]*)|(==|!=|<=|>=|&&|\|\||[!<>().,*]|\[|\]))"
+    r"\s*(?:'((?>(?:[^']|'')*))'|([+-]?(?:0x[\da-fA-F]+|0o[0-7]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\.\d+))"
+    r"|([A-Za-z_][\w-]*)|(==|!=|<=|>=|&&|\|\||[!<>().,*]|\[|\]))"
 )
-_TEXT = re.compile(r"'(?:[^']|'')*'")
+_TEXT = re.compile(r"'(?>(?:[^']|'')*)'")
 _FOREIGN = re.compile(r"\"|(?<![=!<>])=(?!=)")
 _STATUS = re.compile(r"\b(?:always|success|failure|cancelled)\s*\(", re.IGNORECASE)
 
@@ -40,18 +43,55 @@ def has_status_function(text: str) -> bool:
     return _STATUS.search(text) is not None
 
 
-def foreign(text: str, *, whole: bool = False) -> str:
-    """What an expression of the text holds that no expression knows (`"`, a single `=`), empty if nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an expression is made of."""
+
+    contexts: tuple[str, ...] = ()
+    """In small letters, as are functions."""
+    functions: tuple[tuple[str, int], ...] = ()
+    """With the number of their arguments."""
+    problem: str = ""
+    """Why GitHub cannot read it."""
+
+
+def read_expressions(text: str, *, whole: bool = False) -> Iterator[tuple[str, Reading]]:
+    """Every expression of a text, and what it is made of.
 
     Args:
         whole: the text is one expression, as in `if:`.
     """
-    found = _EXPRESSION.findall(text)
-    for expression in found or ([text] if whole else []):
-        rest = _TEXT.sub("", expression)
-        if "'" not in rest and (sign := _FOREIGN.search(rest)):
-            return sign[0]
-    return ""
+    if whole and _OPENING not in text:
+        yield text, _reading(text) if text.strip() else Reading()
+        return
+    place = text.find(_OPENING)
+    while place >= 0:
+        found = _EXPRESSION.match(text, place)
+        if found is None:
+            yield text[place:], Reading(problem="an expression that is not closed with }}")
+            return
+        yield found[1].strip(), _reading(found[1])
+        place = text.find(_OPENING, found.end())
+
+
+def _reading(text: str) -> Reading:
+    if len(text) > MAX_CHARACTERS:
+        return Reading()
+    if not text.strip():
+        return Reading(problem="an empty expression")
+    rest = _TEXT.sub("", text)
+    if "'" not in rest and (sign := _FOREIGN.search(rest)):
+        return Reading(problem=f"an expression with {sign[0]}")
+    try:
+        parser = _Parser(_tokens(text), lambda _: UNKNOWN, None)
+        parser.either(0)
+    except _TooDeep:
+        return Reading()
+    except _Unreadable:
+        return Reading(problem="an expression with a syntax error")
+    if not parser.done:
+        return Reading(problem="an expression with a syntax error")
+    return Reading(contexts=tuple(parser.contexts), functions=tuple(parser.functions))
 
 
 def substitute(text: str, lookup: Lookup) -> str:
@@ -106,6 +146,10 @@ class _Unreadable(Exception):  # noqa: N818  (never seen outside)
     """An expression that this reader does not know."""
 
 
+class _TooDeep(_Unreadable):
+    """An expression that is nested more deeply than is read."""
+
+
 def _tokens(text: str) -> list[tuple[str, str]]:
     """Pairs of kind (`text`, `number`, `name`, `sign`) and content."""
     found: list[tuple[str, str]] = []
@@ -134,6 +178,8 @@ class _Parser:
         self._at = 0
         self._lookup = lookup
         self._call = call
+        self.contexts: list[str] = []
+        self.functions: list[tuple[str, int]] = []
 
     @property
     def done(self) -> bool:
@@ -162,14 +208,21 @@ class _Parser:
         return value
 
     def _compared(self, depth: int) -> Any:
+        value = self._ordered(depth)
+        while sign := self._took_one("==", "!="):
+            value = _compare(sign, value, self._ordered(depth))
+        return value
+
+    def _ordered(self, depth: int) -> Any:
         value = self._single(depth)
-        for sign in ("==", "!=", "<=", ">=", "<", ">"):
-            if self._took(sign):
-                return _compare(sign, value, self._single(depth))
+        while sign := self._took_one("<=", ">=", "<", ">"):
+            value = _compare(sign, value, self._single(depth))
         return value
 
     def _single(self, depth: int) -> Any:
-        if depth > MAX_NESTING or self.done:
+        if depth > MAX_NESTING:
+            raise _TooDeep
+        if self.done:
             raise _Unreadable
         kind, content = self._tokens[self._at]
         self._at += 1
@@ -177,7 +230,7 @@ class _Parser:
             case "text", _:
                 return content.replace("''", "'")
             case "number", _:
-                return float(content)
+                return float(content) if "x" not in content and "o" not in content else float(int(content, 0))
             case "name", _:
                 return self._named(content, depth)
             case "sign", "!":
@@ -186,37 +239,47 @@ class _Parser:
             case "sign", "(":
                 value = self.either(depth + 1)
                 self._expect(")")
-                return value
+                return UNKNOWN if self._path(depth) else value
         raise _Unreadable
 
     def _named(self, name: str, depth: int) -> Any:
         if self._took("("):
-            return self._called(name.lower(), depth)
-        if name.lower() in ("true", "false", "null"):
+            value = self._called(name.lower(), depth)
+            return UNKNOWN if self._path(depth) else value
+        if name.lower() in ("true", "false", "null", "nan", "infinity"):
             return {"true": True, "false": False}.get(name.lower())
-        path = [name]
+        self.contexts.append(name.lower())
+        return self._lookup((name, *self._path(depth)))
+
+    def _path(self, depth: int) -> list[str]:
+        """The properties that follow: `.name`, `.*`, `[0]`."""
+        path: list[str] = []
         while True:
             if self._took("."):
-                if self.done:
+                if self.done or not (self._tokens[self._at][0] == "name" or self._tokens[self._at][1] == "*"):
                     raise _Unreadable
                 path.append(self._tokens[self._at][1])
                 self._at += 1
             elif self._took("["):
-                path.append(as_text(self.either(depth + 1)))
+                path.append("*" if self._took("*") else as_text(self.either(depth + 1)))
                 self._expect("]")
             else:
-                return self._lookup(tuple(path))
+                return path
 
     def _called(self, name: str, depth: int) -> Any:
         arguments: list[Any] = []
-        while not self._took(")"):
+        if not self._took(")"):
             arguments.append(self.either(depth + 1))
-            if not self._took(","):
-                self._expect(")")
-                break
+            while self._took(","):
+                arguments.append(self.either(depth + 1))
+            self._expect(")")
+        self.functions.append((name, len(arguments)))
         if name in ("contains", "startswith", "endswith") and len(arguments) == 2:
             return _text_function(name, *arguments)
         return UNKNOWN if self._call is None else self._call(name, arguments)
+
+    def _took_one(self, *signs: str) -> str:
+        return next(filter(self._took, signs), "")
 
     def _took(self, sign: str) -> bool:
         if not self.done and self._tokens[self._at] == ("sign", sign):

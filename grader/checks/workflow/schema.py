@@ -1,16 +1,18 @@
-"""Whether a workflow is one for GitHub: its JSON Schema, as check-jsonschema brings it, and its `needs`."""
+"""What GitHub refuses in a workflow: by its JSON Schema, as check-jsonschema brings it, and beyond that."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.checks.workflow.expressions import foreign
+from grader.checks.workflow.availability import availability
+from grader.checks.workflow.expressions import read_expressions
 from grader.checks.workflow.facts import Workflow, needs_of
 from grader.errors import GraderFault
 from grader.readers.plain_data import as_json
@@ -30,7 +32,7 @@ _SCHEMA = "builtin_schemas/vendor/github-workflows.json"
 def problems(workflow: Workflow) -> Iterator[Finding]:
     """What GitHub refuses."""
     for key, line in workflow.document.duplicates:
-        yield Finding(message=f"{key[:80]} stands twice in one mapping", where=workflow.file.where(line))
+        yield Finding(message=f"duplicate key {key[:80]}", where=workflow.file.where(line))
     errors = _validator().iter_errors(as_json(workflow.data))
     for _, error in zip(range(MAX_ERRORS), errors, strict=False):
         path = tuple(error.absolute_path)
@@ -39,23 +41,73 @@ def problems(workflow: Workflow) -> Iterator[Finding]:
             where=workflow.where(*path),
             detail=".".join(map(str, path)),
         )
-    yield from _expressions(workflow)
-    yield from _needs(workflow)
+    for rule in (_expressions, _references, _step_ids, _filters, _needs):
+        yield from islice(rule(workflow), MAX_ERRORS)
 
 
 def _expressions(workflow: Workflow) -> Iterator[Finding]:
-    """Expressions that GitHub cannot read: they know text in single quotes only, and `==`."""
-    found = (
-        Finding(
-            message=f"an expression of GitHub's has no {sign}",
-            expected="'text' in single quotes, and == to compare",
-            actual=text[:MAX_MESSAGE],
-            where=workflow.where(*path),
-        )
-        for path, text in _texts(workflow.data)
-        if (sign := foreign(text, whole=path[-1] == "if"))
-    )
-    yield from islice(found, MAX_ERRORS)
+    """Expressions that GitHub cannot read, or that use what is not available where they stand."""
+    for path, text in _texts(workflow.data):
+        place = availability(path)
+        if place is None:
+            continue
+        for expression, reading in read_expressions(text, whole=path[-1] == "if"):
+            if message := place.complaint(reading):
+                yield Finding(
+                    message=message,
+                    expected=place.expected(reading),
+                    actual=expression[:MAX_MESSAGE],
+                    where=workflow.where(*path),
+                )
+
+
+_ACTION = re.compile(r"[^/@\s]+/[^@\s]+@\S+")
+_ID = re.compile(r"(?!__)[A-Za-z_][\w-]*", re.ASCII)
+
+
+def _references(workflow: Workflow) -> Iterator[Finding]:
+    """An action, or a workflow of another repository, is used at a reference."""
+    for path, text in _texts(workflow.data):
+        if path[-1] != "uses" or path[0] != "jobs" or len(path) not in (3, 5):
+            continue
+        if not text.startswith(("./", "docker://", "$")) and not _ACTION.fullmatch(text.strip()):
+            yield Finding(
+                message=f"uses: {text[:MAX_MESSAGE]} does not say at which version",
+                expected="owner/repository@reference, ./folder or docker://image",
+                where=workflow.where(*path),
+            )
+
+
+def _step_ids(workflow: Workflow) -> Iterator[Finding]:
+    """The steps of a job have ids that are names, and different ones."""
+    jobs = workflow.data.get("jobs")
+    for name, job in jobs.items() if isinstance(jobs, dict) else ():
+        seen: set[str] = set()
+        steps = job.get("steps") if isinstance(job, dict) else None
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            given = step.get("id") if isinstance(step, dict) else None
+            if not isinstance(given, str) or "${{" in given:
+                continue
+            where = workflow.where("jobs", name, "steps", index, "id")
+            if not _ID.fullmatch(given):
+                expected = "letters, digits, - and _, beginning with a letter or a single _"
+                yield Finding(message=f"invalid step id {given[:80]!r}", expected=expected, where=where)
+            elif given.lower() in seen:
+                yield Finding(message=f"two steps of job {name} have the id {given[:80]}", where=where)
+            seen.add(given.lower())
+
+
+def _filters(workflow: Workflow) -> Iterator[Finding]:
+    """An event is filtered by what is included or by what is not, not by both."""
+    events = workflow.data.get("on")
+    for event, filters in events.items() if isinstance(events, dict) else ():
+        for name in ("branches", "tags", "paths") if isinstance(filters, dict) else ():
+            if name in filters and f"{name}-ignore" in filters:
+                yield Finding(
+                    message=f"on.{event} has both {name} and {name}-ignore",
+                    expected=f"one of them; {name} takes patterns with ! too",
+                    where=workflow.where("on", event),
+                )
 
 
 def _texts(data: Any) -> Iterator[tuple[tuple[Hashable, ...], str]]:
@@ -113,7 +165,7 @@ def _needs(workflow: Workflow) -> Iterator[Finding]:
         for need in needs:
             if need not in graph:
                 yield Finding(
-                    message=f"job {name} needs {need}, which is not a job",
+                    message=f"job {name} needs {need}, which is not a job of the workflow",
                     expected=", ".join(map(str, graph)),
                     where=workflow.where("jobs", name, "needs"),
                 )
@@ -122,6 +174,6 @@ def _needs(workflow: Workflow) -> Iterator[Finding]:
     except CycleError as error:
         cycle = list(reversed(error.args[1]))
         yield Finding(
-            message=f"jobs need one another in a cycle: {' -> '.join(map(str, cycle))}",
+            message=f"the jobs need one another in a circle: {' -> '.join(map(str, cycle))}",
             where=workflow.where("jobs", cycle[0], "needs"),
         )
