@@ -18,6 +18,7 @@ from grader.checks.workflow.checks import job_runs
 from grader.readers.shell.pattern import matches
 from grader.tools import Tools
 from tests.builders import decide, make_context
+from tests.checks.live import parameters
 from tests.checks.makefile.test_checks import BareRuntime
 
 if TYPE_CHECKING:
@@ -98,8 +99,10 @@ def in_a_recipe(root: Path, pattern: str, line: str) -> bool:
 def in_a_workflow(root: Path, pattern: str, line: str) -> bool:
     job = {"runs-on": "x", "steps": [{"run": line}]}
     context = opened(root, ".github/workflows/ci.yml", json.dumps({"on": "push", "jobs": {"a": job}}))
-    given = {"branch": "main", "commands": (pattern,), "actions": (), "idle": NO_OP}
-    return decide(job_runs, context, file="file", **given).verdict == "passed"
+    scenario = parameters("5.1", "workflow.triggered")["scenario"]
+    tests = scenario.tests.changed(commands=(pattern,), no_op_options=NO_OP)
+    scenario = scenario.changed(workflow="file", tests=tests)
+    return decide(job_runs, context, scenario=scenario, work="tests").verdict == "passed"
 
 
 def in_an_image(root: Path, pattern: str, line: str) -> bool:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 from grader.checks.dockerfile.image import quoted
 from grader.readers.shell.containers import image_program
+from grader.readers.shell.failure import Manner, runs_after_failure
 from grader.readers.shell.follow import SubmissionFiles, follow
+from grader.readers.shell.parser import SHELLS, shell_manner
 from grader.readers.shell.pattern import matches
+from grader.readers.shell.wrappers import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 MAX_ACTS = 2_000
+_HOOKS = "pre-commit/action"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +38,29 @@ class Act:
     command: Command | None = None
     through: tuple[str, ...] = ()
     """The programs that run this one, such as `coverage` or `make`."""
-    forgiven: bool = False
-    """Its failure does not fail the step."""
 
     @property
-    def pardoned(self) -> bool:
+    def goes_on(self) -> bool:
+        """Whether its step ends well when it fails."""
+        return self.command is not None and self.command.failure_ignored
+
+    @property
+    def failure_ignored(self) -> bool:
         """Whether the workflow goes on, and ends well, when it fails."""
-        return self.forgiven or self.step.forgiven or self.job.forgiven
+        return self.goes_on or self.step.failure_ignored or self.job.failure_ignored
+
+    @property
+    def text(self) -> str:
+        """Everything that it says: its words and what it is given to read, or its action's inputs."""
+        if self.command is None:
+            return " ".join((self.step.uses, *self.step.inputs.values()))
+        return " ".join((*self.command.words, self.command.stdin))
+
+    def runs_without(self, failed: Act) -> bool:
+        """Whether it runs although another act of the same step failed."""
+        if self.command is None or failed.command is None:
+            return False
+        return runs_after_failure(self.command.trace, failed.command.trace)
 
 
 def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
@@ -55,27 +75,37 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
     files = SubmissionFiles(submission)
     for job in workflow.jobs.values():
         for index, step in enumerate(job.steps):
-            script, pipefail = step.script, step.shell.split()[:1] == ["bash"]
+            script = step.script
             if step.uses.startswith("docker://"):
                 script = f"{quoted([image_program(step.uses)])} {step.inputs.get('args', '')}"
+            elif step.uses.lower() == _HOOKS:
+                script = f"pre-commit run {step.inputs.get('extra_args', '--all-files')}"
             elif step.uses:
                 yield Act(job, step, (index, 0), step.where)
                 continue
             first = (step.line or 1) + ("\n" in step.script) - 1
             ran = follow(
-                script, files, environment=step.environment, folder=step.directory, pipefail=pipefail
+                script, files, environment=step.environment, folder=step.directory, manner=manner(step.shell)
             )
             for number, each in enumerate(ran):
                 where = f"{step.file}:{first + each.command.line}"
-                yield Act(
-                    job, step, (index, number), where, each.command, each.through, each.command.forgiven
-                )
+                yield Act(job, step, (index, number), where, each.command, each.through)
 
 
-def matching(act: Act, wanted: Sequence[str], idle: Sequence[str] = ()) -> Command | None:
+def manner(shell: str) -> Manner:
+    """How GitHub runs the script of a step: `bash -e {0}` by default, `bash -eo pipefail {0}` for `bash`."""
+    words = shell.split()
+    if words[:1] and name_of(words[0]) not in SHELLS:
+        return Manner()
+    if len(words) < 2:
+        return Manner(pipefail=words == ["bash"])
+    return shell_manner(words[1:])
+
+
+def matching(act: Act, wanted: Sequence[str], no_op_options: Sequence[str] = ()) -> Command | None:
     """The command of an act that does what one of the patterns names."""
     line = () if act.command is None else (act.command,)
-    return next((match.command for match in matches(line, wanted, idle)), None)
+    return next((match.command for match in matches(line, wanted, no_op_options)), None)
 
 
 def uses(act: Act, actions: Sequence[str]) -> bool:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from grader.check import Deliverable, check
 from grader.checks.workflow import facts as workflow_facts
 from grader.checks.workflow import schema as workflow_schema
 from grader.checks.workflow import simulation
-from grader.checks.workflow import tools as workflow_tools
 from grader.checks.workflow.actions import Act, acts, matching, uses
-from grader.checks.workflow.deployment import aims_at, deploys
-from grader.checks.workflow.findings import MAX_TRIED, does, let_through, no_job_runs, nowhere, wheres
-from grader.checks.workflow.tools import ImageWords
+from grader.checks.workflow.deployment import Finder
+from grader.checks.workflow.findings import (
+    MAX_TRIED,
+    describe,
+    locations,
+    no_job_runs,
+    not_found,
+    unguarded,
+)
+from grader.checks.workflow.scenarios import Push
+from grader.checks.workflow.tools import configured_options, image_work, measures, released
 from grader.checks.workflow.triggers import runs_on_push
+from grader.checks.workflow.trivy import gates as trivy_gates
+from grader.checks.workflow.trivy import scans_of
 from grader.documents import Problem
 from grader.readers.plain_data import as_json
 from grader.results import Finding, Outcome, failed, passed
@@ -40,18 +47,34 @@ def _decide(
             return judge(workflow)
 
 
-def _running(context: Context, workflow: Workflow, branch: str) -> list[Act]:
-    """What runs on a push to the branch when all goes well, in order."""
-    done = acts(context, workflow)
-    reached = context.memo.once(
-        ("workflow.running", workflow.file.name, branch), lambda: simulation.run(workflow, done, branch)
-    )
-    return [act for act in done if act in reached]
+def _of_a_push(context: Context, scenario: Push, judge: Callable[[Workflow, list[Act]], Outcome]) -> Outcome:
+    """Judge what runs on a push to the branch when all goes well, in order."""
+
+    def running(workflow: Workflow) -> Outcome:
+        done = acts(context, workflow)
+        reached = context.memo.once(
+            ("workflow.running", workflow.file.name, scenario.branch),
+            lambda: simulation.run(workflow, done, scenario.branch),
+        )
+        return judge(workflow, [act for act in done if act in reached])
+
+    return _decide(context, scenario.workflow, running, branch=scenario.branch)
+
+
+def _these(
+    running: Sequence[Act],
+    commands: Sequence[str],
+    actions: Sequence[str] = (),
+    no_op_options: Sequence[str] = (),
+) -> list[Act]:
+    return [
+        act for act in running if uses(act, actions) or matching(act, commands, no_op_options) is not None
+    ]
 
 
 @check("workflow.valid")
 def valid(context: Context, *, file: Deliverable) -> Outcome:
-    """It is a valid GitHub workflow, and every `needs` names a job."""
+    """GitHub accepts the workflow: its keys, types, expressions, actions and `needs`."""
 
     def judge(workflow: Workflow) -> Outcome:
         findings = tuple(workflow_schema.problems(workflow))
@@ -61,327 +84,212 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
 
 
 @check("workflow.triggered")
-def triggered(context: Context, *, file: Deliverable, branch: str) -> Outcome:
-    """It runs on a push to the branch.
-
-    Args:
-        branch: the branch that is pushed to.
-    """
+def triggered(context: Context, *, scenario: Push) -> Outcome:
+    """The workflow runs on a push to the branch."""
 
     def judge(workflow: Workflow) -> Outcome:
         on = workflow.data.get("on")
-        if runs_on_push(on, branch):
+        if runs_on_push(on, scenario.branch):
             return passed()
         return failed(
             Finding(
-                message=f"the workflow does not run on a push to {branch}",
-                expected=f"on: push, for {branch} at least",
+                message=f"the workflow does not run on a push to {scenario.branch}",
+                expected=f"on: push, for {scenario.branch} at least",
                 actual=json.dumps(as_json(on))[:200],
                 where=workflow.where("on"),
             )
         )
 
-    return _decide(context, file, judge, branch=branch)
+    return _decide(context, scenario.workflow, judge, branch=scenario.branch)
 
 
 @check("workflow.job_runs")
-def job_runs(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    commands: tuple[str, ...],
-    actions: tuple[str, ...],
-    idle: tuple[str, ...],
-) -> Outcome:
-    """A job runs one of these commands, or uses one of these actions.
+def job_runs(context: Context, *, scenario: Push, work: Literal["tests", "scans"]) -> Outcome:
+    """A job runs the tests, or scans.
 
     Args:
-        branch: the branch that is pushed to.
-        commands: a program and the words that follow it, options aside; any of them.
-        actions: actions, without their versions; any of them.
-        idle: options with which a command does not do its work, such as `--version`.
+        work: what a job has to run.
     """
+    tests, scans = scenario.tests, scenario.scans
+    commands, actions, options = {
+        "tests": (tests.commands, (), tests.no_op_options),
+        "scans": (scans.commands, scans.actions, scans.no_op_options),
+    }[work]
 
-    def judge(workflow: Workflow) -> Outcome:
-        running = _running(context, workflow, branch)
-        if _these(running, commands, actions, idle):
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        if _these(running, commands, actions, options):
             return passed()
-        return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
+        return not_found(workflow, running, no_job_runs(commands, actions), commands, actions)
 
-    return _decide(context, file, judge, branch=branch)
-
-
-def _these(
-    done: Sequence[Act], commands: Sequence[str], actions: Sequence[str], idle: Sequence[str] = ()
-) -> list[Act]:
-    return [act for act in done if uses(act, actions) or matching(act, commands, idle) is not None]
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.measures_coverage")
-def measures_coverage(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    commands: tuple[str, ...],
-    idle: tuple[str, ...],
-    option: str,
-    measuring: tuple[str, ...],
-) -> Outcome:
-    """A job runs the tests with this option, given or configured, or under one of the measuring programs.
+def measures_coverage(context: Context, *, scenario: Push) -> Outcome:
+    """A job measures the coverage of the tests, by an option, a configuration or a program that runs them."""
+    tests = scenario.tests
 
-    Args:
-        branch: the branch that is pushed to.
-        commands: a program and the words that follow it, options aside; any of them.
-        idle: options with which a command does not do its work, such as `--version`.
-        option: the option of the test command.
-        measuring: programs that measure whatever they run.
-    """
-
-    def judge(workflow: Workflow) -> Outcome:
-        running = _running(context, workflow, branch)
-        found = _these(running, commands, (), idle)
-        configured = workflow_tools.configured_options(context.submission)
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        found = _these(running, tests.commands, (), tests.no_op_options)
+        configured = configured_options(context.submission)
         for act in found:
-            if workflow_tools.measures(act, matching(act, commands, idle), option, measuring, configured):
+            command = matching(act, tests.commands, tests.no_op_options)
+            if measures(act, command, tests.coverage_option, tests.coverage_programs, configured):
                 return passed()
         if not found:
-            return nowhere(workflow, running, no_job_runs(commands), commands)
+            return not_found(workflow, running, no_job_runs(tests.commands), tests.commands)
         message = "the tests run without measuring coverage"
-        return failed(Finding(message=message, actual=does(found[0]), where=wheres(found)))
+        return failed(Finding(message=message, actual=describe(found[0]), where=locations(found)))
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.scan_fails")
-def scan_fails(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    commands: tuple[str, ...],
-    actions: tuple[str, ...],
-    idle: tuple[str, ...],
-    severities: Annotated[
-        tuple[Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"], ...], Field(min_length=1)
-    ],
-) -> Outcome:
-    """A Trivy scan fails the workflow on each of these severities, and nothing undoes it.
+def scan_fails(context: Context, *, scenario: Push) -> Outcome:
+    """The scans fail the workflow on each of the severities, in one step or in several that together do."""
+    scans = scenario.scans
 
-    Args:
-        branch: the branch that is pushed to.
-        commands: a program and the words that follow it, options aside; any of them.
-        actions: actions, without their versions; any of them.
-        idle: options with which a command does not do its work, such as `--version`.
-        severities: every severity that has to stop the workflow.
-    """
-
-    def judge(workflow: Workflow) -> Outcome:
-        running = _running(context, workflow, branch)
-        found = _these(running, commands, actions, idle)
-        findings = []
-        for act in found:
-            scan = workflow_tools.scan(act, matching(act, commands, idle), context.submission)
-            if (complaint := scan.complaint(severities)) is None:
-                return passed()
-            findings.append(
-                Finding(message=complaint, expected=f"a failure on {', '.join(severities)}", where=act.where)
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        found = _these(running, scans.commands, scans.actions, scans.no_op_options)
+        if not found:
+            message = no_job_runs(scans.commands, scans.actions)
+            return not_found(workflow, running, message, scans.commands, scans.actions)
+        gates = trivy_gates(
+            workflow,
+            acts(context, workflow),
+            running,
+            scenario.branch,
+            scans_of(found, scans.commands, scans.no_op_options, context.submission),
+            context.submission,
+        )
+        stopped = frozenset[str]().union(*(gate.severities for gate in gates))
+        missing = [severity for severity in scans.severities if severity not in stopped]
+        if not missing:
+            return passed()
+        expected = f"a failure on {', '.join(scans.severities)}"
+        return failed(
+            *(
+                Finding(
+                    message=gate.problem or f"the scan does not fail on {', '.join(missing)}",
+                    expected=expected,
+                    where=gate.act.where,
+                )
+                for gate in gates
             )
-        if findings:
-            return failed(*findings)
-        return nowhere(workflow, running, no_job_runs(commands, actions), commands, actions)
+        )
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.builds_image")
-def builds_image(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    build: tuple[str, ...],
-    push: tuple[str, ...],
-    both: tuple[str, ...],
-    actions: tuple[str, ...],
-    pushing_actions: tuple[str, ...],
-) -> Outcome:
-    """A job builds an image and pushes it.
+def builds_image(context: Context, *, scenario: Push) -> Outcome:
+    """A job builds an image and pushes it."""
+    images = scenario.images
 
-    Args:
-        branch: the branch that is pushed to.
-        build: commands that build an image.
-        push: commands that push one.
-        both: commands that do both.
-        actions: actions that build, and push where their inputs say so.
-        pushing_actions: actions that always build and push.
-    """
-    words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
-
-    def judge(workflow: Workflow) -> Outcome:
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         made: dict[str, frozenset[str]] = {}
-        running = _running(context, workflow, branch)
         for act in running:
-            made[act.job.id] = made.get(act.job.id, frozenset()) | words.done_by(act)
+            made[act.job.id] = made.get(act.job.id, frozenset()) | image_work(act, images)
         if any(did == {"build", "push"} for did in made.values()):
             return passed()
         builders = [workflow.jobs[job].where for job, did in made.items() if "build" in did]
         if not builders:
-            return nowhere(workflow, running, "no job builds an image", [*build, *both], actions)
+            message = "no job builds an image"
+            return not_found(workflow, running, message, [*images.build, *images.both], images.actions)
         message = "the image is built and not pushed"
         return failed(Finding(message=message, expected="a push in the same job", where=", ".join(builders)))
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.gated")
-def gated(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    tests: tuple[str, ...],
-    idle: tuple[str, ...],
-    build: tuple[str, ...],
-    push: tuple[str, ...],
-    both: tuple[str, ...],
-    actions: tuple[str, ...],
-    pushing_actions: tuple[str, ...],
-) -> Outcome:
-    """Where the tests fail, no image is pushed (or built, where none is pushed).
+def gated(context: Context, *, scenario: Push) -> Outcome:
+    """When the tests fail, no image is pushed (or built, if none is pushed)."""
+    tests, images = scenario.tests, scenario.images
 
-    Args:
-        branch: the branch that is pushed to.
-        tests: commands that run the tests.
-        idle: options with which a command does not do its work, such as `--version`.
-        build: commands that build an image.
-        push: commands that push one.
-        both: commands that do both.
-        actions: actions that build, and push where their inputs say so.
-        pushing_actions: actions that always build and push.
-    """
-    words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
-
-    def judge(workflow: Workflow) -> Outcome:
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        gates = _these(running, (*tests.commands, *tests.other_commands), (), tests.no_op_options)
+        held = released(running, images)
+        if not gates:
+            return not_found(workflow, running, no_job_runs(tests.commands), tests.commands)
+        if not held:
+            message = "no job builds an image"
+            return not_found(workflow, running, message, [*images.build, *images.both], images.actions)
         done = acts(context, workflow)
-        running = _running(context, workflow, branch)
-        gates = _these(running, tests, (), idle)
-        held = words.released(running)
-        if not gates or not held:
-            message = "no job builds an image" if gates else no_job_runs(tests)
-            return nowhere(
-                workflow, running, message, [*build, *both] if gates else tests, actions if gates else ()
-            )
         # One gate is enough: other tests may well run beside or after.
         for gate in gates[:MAX_TRIED]:
-            reached = simulation.run(workflow, done, branch, gate)
+            reached = simulation.run(workflow, done, scenario.branch, gate)
             if not any(act in reached for act in held):
                 return passed()
-        return failed(let_through(workflow, gates, held))
+        return failed(unguarded(workflow, gates, held))
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.deploys")
-def deploys_to(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    commands: tuple[str, ...],
-    actions: tuple[str, ...],
-    idle: tuple[str, ...],
-    target: str,
-    naming: tuple[str, ...],
-    setup: tuple[str, ...],
-) -> Outcome:
-    """A job deploys, and its environment, namespace, overlay, cluster or host matches the target.
+def deploys(context: Context, *, scenario: Push) -> Outcome:
+    """A job deploys, and its environment, runner, namespace, overlay, cluster or host is the target."""
+    wanted = scenario.deployments
 
-    Args:
-        branch: the branch that is pushed to.
-        commands: a program and the words that follow it, options aside; any of them.
-        actions: actions, without their versions; any of them.
-        idle: options with which a command does not do its work, such as `--version`.
-        target: the environment that is deployed to.
-        naming: more programs whose arguments tell where a job deploys to.
-        setup: prefixes of actions whose inputs do not tell where a job deploys to.
-    """
-
-    def judge(workflow: Workflow) -> Outcome:
-        running = _running(context, workflow, branch)
-        found = [act for act in running if deploys(act, commands, actions, idle)]
-        programs = frozenset(command.split()[0] for command in commands if command.strip()) | set(naming)
-        if any(aims_at(act, running, context.submission, target, programs, setup) for act in found):
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        found = Finder(wanted, running, context.submission).found
+        aimed = [each for each in found if each.aimed]
+        if any(each.known for each in aimed):
             return passed()
+        if aimed:
+            first = aimed[0].act
+            return passed(
+                Finding(
+                    message="taken for a deployment, as it is not known to be anything else",
+                    actual=describe(first),
+                    where=first.where,
+                )
+            )
         if not found:
-            return nowhere(workflow, running, "no job deploys", commands, actions)
-        first = found[0]
+            return not_found(workflow, running, "no job deploys", wanted.commands, wanted.actions)
+        first = found[0].act
+        target = f"environment {first.job.target}: " if first.job.target else ""
         return failed(
             Finding(
                 message="nothing says that the deployment goes to the environment that is asked for",
                 expected="an environment, namespace, overlay, cluster or host of that name",
-                actual=f"environment {first.job.target}: {does(first)}" if first.job.target else does(first),
-                where=wheres(found),
+                actual=f"{target}{describe(first)}",
+                where=locations([each.act for each in found]),
             )
         )
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 @check("workflow.follows")
-def follows(
-    context: Context,
-    *,
-    file: Deliverable,
-    branch: str,
-    commands: tuple[str, ...],
-    deploy_actions: tuple[str, ...],
-    idle: tuple[str, ...],
-    build: tuple[str, ...],
-    push: tuple[str, ...],
-    both: tuple[str, ...],
-    actions: tuple[str, ...],
-    pushing_actions: tuple[str, ...],
-) -> Outcome:
-    """A deployment (`commands`, `deploy_actions`) waits for the build of the image.
+def follows(context: Context, *, scenario: Push) -> Outcome:
+    """A deployment waits for the image to be pushed."""
+    wanted, images = scenario.deployments, scenario.images
 
-    Args:
-        branch: the branch that is pushed to.
-        commands: commands that deploy.
-        deploy_actions: actions that deploy.
-        idle: options with which a command does not do its work, such as `--version`.
-        build: commands that build an image.
-        push: commands that push one.
-        both: commands that do both.
-        actions: actions that build, and push where their inputs say so.
-        pushing_actions: actions that always build and push.
-    """
-    words = ImageWords(build=build, push=push, both=both, actions=actions, pushing_actions=pushing_actions)
-
-    def judge(workflow: Workflow) -> Outcome:
-        running = _running(context, workflow, branch)
-        first = words.released(running)
-        later = [act for act in running if deploys(act, commands, deploy_actions, idle)]
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        found = Finder(wanted, running, context.submission).found
+        later = [each.act for each in found if each.aimed] or [each.act for each in found]
+        first = released(running, images)
         if any(
             simulation.comes_after(workflow, act, one)
             for act in later[:MAX_TRIED]
             for one in first[:MAX_TRIED]
         ):
             return passed()
-        if not later or not first:
-            message = "no job deploys" if not later else "no job builds an image"
-            wanted = ([*build, *both], actions) if later else (commands, deploy_actions)
-            return nowhere(workflow, running, message, *wanted)
+        if not later:
+            return not_found(workflow, running, "no job deploys", wanted.commands, wanted.actions)
+        if not first:
+            message = "no job builds an image"
+            return not_found(workflow, running, message, [*images.build, *images.both], images.actions)
         return failed(
             Finding(
                 message="the deployment does not wait for the image",
                 expected="a deployment that comes after the push of the image",
-                where=wheres(later),
+                where=locations(later),
             )
         )
 
-    return _decide(context, file, judge, branch=branch)
+    return _of_a_push(context, scenario, judge)
 
 
 CHECKS = (
@@ -392,6 +300,6 @@ CHECKS = (
     scan_fails,
     builds_image,
     gated,
-    deploys_to,
+    deploys,
     follows,
 )

@@ -1,9 +1,12 @@
-"""Where a workflow deploys to."""
+"""What a workflow deploys, and where to."""
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import re
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from grader.checks.workflow.actions import Act, matching, uses
@@ -13,36 +16,155 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from grader.checks.workflow.facts import Job
+    from grader.checks.workflow.scenarios import Deployments
     from grader.submission.model import Submission
 
 MAX_MANIFESTS = 50
+_SENDING = ("-X", "--request", "-d", "--data", "--data-raw", "--data-binary", "--json", "-F", "--form", "-T")
+_READING_METHODS = ("GET", "HEAD", "OPTIONS")
+_REMOTE = ("--host", "--context", "-H", "-c")
+_IN_CONTAINERS = (("docker",), ("podman",), ("nerdctl",), ("docker-compose",))
+"""What a container runs is only guessed, so it has to be known to deploy."""
+_HOSTED = re.compile(r"(?:ubuntu|windows|macos)-[\w.-]+(?:\s|$)", re.IGNORECASE)
+"""GitHub's own machines, which are gone after the job."""
 
 
-def deploys(act: Act, commands: Sequence[str], actions: Sequence[str], idle: Sequence[str]) -> bool:
-    """Whether an act is a deployment, wherever to."""
-    return uses(act, actions) or matching(act, commands, idle) is not None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """An act that deploys."""
+
+    act: Act
+    known: bool
+    """It is one of those that the rubric lists."""
+    aimed: bool
+    """It is aimed at the target."""
 
 
-def aims_at(
-    act: Act,
-    done: Sequence[Act],
-    submission: Submission,
-    target: str,
-    programs: frozenset[str],
-    setup: Sequence[str],
-) -> bool:
-    """Whether a deployment's environment, namespace, overlay, cluster or host is the target.
+@dataclass(frozen=True)
+class Finder:
+    """Finds the deployments among the acts of a push."""
 
-    Args:
-        target: a pattern that is looked for in what names one of these.
-        programs: those whose words and variables may name it.
-        setup: prefixes of actions whose inputs say nothing of it.
-    """
-    wanted = re.compile(target, re.IGNORECASE)
-    if wanted.search(act.job.target) or any(map(wanted.search, _references(act.job))):
+    wanted: Deployments
+    running: Sequence[Act]
+    submission: Submission
+    _target: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_target", re.compile(self.wanted.target, re.IGNORECASE))
+
+    @cached_property
+    def found(self) -> list[Deployment]:
+        """Every deployment of a known kind, and whatever else a job that is aimed at the target does."""
+        found: list[Deployment] = []
+        for act in self.running:
+            known = self._is_known(act)
+            if not known and not self._may_deploy(act):
+                continue
+            aimed = self._aims(act)
+            if known or aimed:
+                found.append(Deployment(act=act, known=known, aimed=aimed))
+        return found
+
+    def _is_known(self, act: Act) -> bool:
+        if self._is_local(act):
+            return False
+        return uses(act, self.wanted.actions) or (
+            matching(act, self.wanted.commands, self.wanted.no_op_options) is not None
+        )
+
+    def _is_local(self, act: Act) -> bool:
+        """Whether it starts something on a machine that GitHub lends for the job."""
+        command = act.command
+        if command is None or matching(act, self.wanted.local_commands) is None:
+            return False
+        remote = "DOCKER_HOST" in command.environment or any(command.is_given(name) for name in _REMOTE)
+        return not remote and "ssh" not in act.through and _HOSTED.search(act.job.runner + " ") is not None
+
+    def _may_deploy(self, act: Act) -> bool:
+        """Whether it is not known to deploy nothing."""
+        if re.search(self.wanted.notice, act.text, re.IGNORECASE) or self._is_local(act):
+            return False
+        command = act.command
+        if command is None:
+            name = act.step.uses.lower()
+            return not any(
+                fnmatch.fnmatchcase(name, pattern.lower()) for pattern in self.wanted.no_op_actions
+            )
+        if (
+            not command.program
+            or command.program.startswith(("$", "-"))
+            or command.has(*self.wanted.no_op_options)
+        ):
+            return False
+        if self._leads_on(act) or self._is_missing(act) or act.through[-1:] in _IN_CONTAINERS:
+            return False
+        if matching(act, self.wanted.no_op_commands) is not None:
+            return False
+        if matching(act, self.wanted.commands) is not None:
+            return False  # with an option that keeps it from deploying
+        if command.program in self.wanted.requests:
+            return self._sends(act)
         return True
-    near = [each for each in done if each.job.id == act.job.id and each.position <= act.position]
-    return any(wanted.search(text) for each in near for text in _named_by(each, submission, programs, setup))
+
+    def _leads_on(self, act: Act) -> bool:
+        """Whether it is a script of the submission, which does what its own commands do."""
+        trace = () if act.command is None else act.command.trace
+        inner = (
+            each.command.trace for each in self.running if each.command is not None and each.step is act.step
+        )
+        return any(len(each) > len(trace) and each[: len(trace)] == trace for each in inner)
+
+    def _is_missing(self, act: Act) -> bool:
+        """Whether it is a script that the submission does not have."""
+        words = () if act.command is None else act.command.words
+        script = next((word for word in words if word.endswith((".sh", ".py"))), "")
+        path = posixpath.normpath(script).lstrip("./")
+        return bool(script) and not any(f"/{name}".endswith(f"/{path}") for name in self.submission.files)
+
+    def _sends(self, act: Act) -> bool:
+        """Whether a request changes something: it carries something, or asks for a hook."""
+        command = act.command
+        if command is None:
+            return False
+        method = command.option("-X", "--request")
+        if method is not None and method.upper() in _READING_METHODS:
+            return False
+        named = " ".join((*command.arguments, *re.findall(r"\$\{?(\w+)", " ".join(command.arguments))))
+        return any(command.is_given(name) for name in _SENDING) or bool(
+            re.search(self.wanted.hook, named, re.IGNORECASE)
+        )
+
+    def _aims(self, act: Act) -> bool:
+        """Whether its environment, runner, namespace, overlay, cluster, host or variable is the target."""
+        job = act.job
+        if any(map(self._target.search, (job.target, job.runner, *_references(job)))):
+            return True
+        near = [each for each in self.running if each.job.id == job.id and each.position <= act.position]
+        return any(self._target.search(text) for each in near for text in self._named_by(each))
+
+    def _named_by(self, act: Act) -> Iterator[str]:
+        """What an act says of where it works; what deploys nothing says nothing, unless it sets the place."""
+        if act.command is None:
+            if self._is_known(act) or self._may_deploy(act) or self._sets_context(act):
+                yield from act.step.inputs.values()
+                yield from _own_variables(act)
+            return
+        line = act.command
+        if not (self._sets_context(act) or self._is_known(act) or self._may_deploy(act)):
+            return
+        yield " ".join(word for word in line.words if not word.startswith("/dev/"))
+        yield line.stdin
+        yield act.step.directory
+        yield from _own_variables(act)
+        for option in ("-f", "--filename", "-k", "--kustomize"):
+            if (path := line.option(option)) is not None:
+                yield from _namespaces(self.submission, posixpath.join(act.step.directory, path))
+
+    def _sets_context(self, act: Act) -> bool:
+        """Whether it says where the acts after it work: `kubectl config use-context dev`."""
+        if act.command is None:
+            return not act.step.uses.lower().startswith(("actions/", "docker/"))
+        return act.command.program in self.wanted.context_commands
 
 
 def _references(job: Job) -> Iterator[str]:
@@ -50,26 +172,6 @@ def _references(job: Job) -> Iterator[str]:
     for step in job.steps:
         for text in (step.script, *step.inputs.values(), *step.environment.values()):
             yield from re.findall(r"\b(?:secrets|vars)\.([\w-]+)", text)
-
-
-def _named_by(
-    act: Act, submission: Submission, programs: frozenset[str], setup: Sequence[str]
-) -> Iterator[str]:
-    if act.command is None:
-        if not act.step.uses.lower().startswith(tuple(prefix.lower() for prefix in setup)):
-            yield from act.step.inputs.values()
-            yield from _own_variables(act)
-        return
-    line = act.command
-    if line.program not in programs:
-        return
-    yield " ".join(word for word in line.words if not word.startswith("/dev/"))
-    yield line.stdin
-    yield act.step.directory
-    yield from _own_variables(act)
-    for option in ("-f", "--filename", "-k", "--kustomize"):
-        if (path := line.option(option)) is not None:
-            yield from _namespaces(submission, posixpath.join(act.step.directory, path))
 
 
 def _own_variables(act: Act) -> Iterator[str]:

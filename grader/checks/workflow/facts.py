@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import posixpath
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -36,7 +37,7 @@ class Step:
     directory: str
     """Where it runs, from the submission's root."""
     shell: str
-    forgiven: bool
+    failure_ignored: bool
     """Its failure does not fail the job."""
     line: int | None = None
     file: str = ""
@@ -55,8 +56,10 @@ class Job:
     environment: Mapping[str, str]
     target: str
     """The deployment environment's name."""
+    runner: str
+    """The labels of the machine that it runs on."""
     steps: tuple[Step, ...]
-    forgiven: bool
+    failure_ignored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,22 @@ def parse(file: SourceFile, submission: Submission, branch: str | None) -> Workf
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
         return Problem(file.name, "a workflow is one YAML mapping")
     reader = _Reader(submission)
-    jobs = reader.jobs(file, documents[0], Scope(branch=branch), "", (), ())
-    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in jobs}, branch)
+    jobs = tuple(reader.jobs(file, documents[0], Scope(branch=branch), "", (), ()))
+    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in _resolved(jobs)}, branch)
+
+
+def _resolved(jobs: tuple[Job, ...]) -> Iterator[Job]:
+    """The jobs, a need that names none of them taken for the one that comes nearest, else for all above.
+
+    The file is not valid then, which costs what it costs; who waits for whom is judged as it is meant.
+    """
+    names = [job.id for job in jobs]
+    for index, job in enumerate(jobs):
+        needs: list[str] = []
+        for need in job.needs:
+            near = [need] if need in names else difflib.get_close_matches(need, names, n=1)
+            needs += near or names[:index]
+        yield replace(job, needs=tuple(dict.fromkeys(needs)))
 
 
 def needs_of(data: Any) -> tuple[str, ...]:
@@ -175,11 +192,26 @@ class _Reader:
             conditions=own,
             environment=inside.environment,
             target=_target(job, inside),
-            steps=tuple(
-                self._steps(file, document, ("jobs", key, "steps"), job.get("steps"), inside, defaults, 0)
-            ),
-            forgiven=_is_true(job.get("continue-on-error"), inside),
+            runner=_runner(job.get("runs-on"), inside),
+            steps=tuple(self._work(file, document, key, job, inside, defaults)),
+            failure_ignored=_is_true(job.get("continue-on-error"), inside),
         )
+
+    def _work(
+        self,
+        file: SourceFile,
+        document: YamlDocument,
+        key: str,
+        job: dict[Any, Any],
+        scope: Scope,
+        defaults: Mapping[str, str],
+    ) -> Iterator[Step]:
+        """A job's steps; a workflow of another repository that it calls is one step that uses it."""
+        if isinstance(job.get("uses"), str):
+            called = {"uses": job["uses"], "with": job.get("with")}
+            yield _step(file, document.line("jobs", key, "uses"), called, scope, defaults)
+            return
+        yield from self._steps(file, document, ("jobs", key, "steps"), job.get("steps"), scope, defaults, 0)
 
     def _workflow(self, uses: Any) -> tuple[SourceFile, YamlDocument] | None:
         """A reusable workflow of the submission."""
@@ -254,16 +286,20 @@ def _step(
         environment=inner.environment,
         directory=inner.text(directory) or ".",
         shell=inner.text(data.get("shell")) or defaults.get("shell", ""),
-        forgiven=_is_true(data.get("continue-on-error"), inner),
+        failure_ignored=_is_true(data.get("continue-on-error"), inner),
         line=line,
         file=file.name,
     )
 
 
 def _under(inner: Step, outer: Step) -> Step:
-    """A step of a composite action, under the condition and pardon of the step that uses it."""
+    """A step of a composite action, under the conditions of the step that uses it."""
     conditions = {"if": outer.data["if"]} if "if" in outer.data else {}
-    return replace(inner, data={**inner.data, **conditions}, forgiven=inner.forgiven or outer.forgiven)
+    return replace(
+        inner,
+        data={**inner.data, **conditions},
+        failure_ignored=inner.failure_ignored or outer.failure_ignored,
+    )
 
 
 def _inputs(data: Any, given: Mapping[str, str]) -> dict[str, Any]:
@@ -291,6 +327,15 @@ def _target(job: dict[Any, Any], scope: Scope) -> str:
         case {"name": name} | (str() as name):
             return scope.text(name)
     return ""
+
+
+def _runner(labels: Any, scope: Scope) -> str:
+    match labels:
+        case {"labels": inner} | {"group": inner}:
+            return _runner(inner, scope)
+        case list():
+            return " ".join(scope.text(label) for label in labels)
+    return scope.text(labels)
 
 
 def _is_true(value: Any, scope: Scope) -> bool:

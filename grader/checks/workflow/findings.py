@@ -1,4 +1,4 @@
-"""What is said of a workflow that does not do what was asked."""
+"""Findings about a workflow that does not do what was asked."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from grader.checks.workflow.facts import Workflow
 
 MAX_TRIED = 50
-"""How many acts of a kind are tried out: no honest workflow comes near it."""
+"""How many acts of a kind are tried out, more than an honest workflow has."""
 
 
 def no_job_runs(commands: Sequence[str], actions: Sequence[str] = ()) -> str:
-    """The message for a first command or action that no job has."""
+    """The message for commands and actions that no job has, named after the first."""
     return f"no job runs {[*commands, *actions][0].split()[0]}"
 
 
-def nowhere(
+def not_found(
     workflow: Workflow,
     running: Sequence[Act],
     message: str,
     commands: Sequence[str],
     actions: Sequence[str] = (),
 ) -> Outcome:
-    """That nothing of the kind runs: one example a program, and what does run."""
+    """Nothing of the kind runs: one example for each program, and what runs instead."""
     examples = {name.split()[0]: name for name in reversed([*commands, *actions])}
     ran = dict.fromkeys(act.command.program if act.command else act.step.uses for act in running)
     return failed(
@@ -42,29 +42,31 @@ def nowhere(
     )
 
 
-def let_through(workflow: Workflow, gates: Sequence[Act], held: Sequence[Act]) -> Finding:
-    """Why tests that fail do not keep an image back."""
-    expected = "no image is pushed where a test fails"
+def unguarded(workflow: Workflow, gates: Sequence[Act], held: Sequence[Act]) -> Finding:
+    """Why failing tests do not hold an image back."""
+    expected = "no image is pushed when a test fails"
     before = [
         gate
         for gate in gates[:MAX_TRIED]
         if any(simulation.comes_after(workflow, act, gate) for act in held[:MAX_TRIED])
     ]
     if not before:
-        message = "the image is made without waiting for the tests"
-    elif all(gate.pardoned for gate in before):
-        message = "the tests' failure is undone, so that the image is made all the same"
-        return Finding(message=message, expected=expected, actual=does(before[0]), where=wheres(before))
+        message = "the image is built and pushed without waiting for the tests"
+    elif all(gate.failure_ignored for gate in before):
+        message = "the failure of the tests is ignored, so the image is built and pushed all the same"
+        return Finding(
+            message=message, expected=expected, actual=describe(before[0]), where=locations(before)
+        )
     else:
-        message = "by its condition, the image is made even where the tests fail"
-    return Finding(message=message, expected=expected, where=wheres(held))
+        message = "its condition lets the image be built and pushed even when the tests fail"
+    return Finding(message=message, expected=expected, where=locations(held))
 
 
-def wheres(found: Sequence[Act]) -> str:
-    """Where the first of some acts stand."""
+def locations(found: Sequence[Act]) -> str:
+    """The places of the first acts."""
     return ", ".join(dict.fromkeys(act.where for act in found[:5]))
 
 
-def does(act: Act) -> str:
+def describe(act: Act) -> str:
     """What an act runs or uses."""
     return " ".join(act.command.words)[:200] if act.command else act.step.uses

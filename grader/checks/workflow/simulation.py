@@ -35,7 +35,14 @@ def comes_after(workflow: Workflow, later: Act, earlier: Act) -> bool:
 
 def run(workflow: Workflow, done: Sequence[Act], branch: str, failing: Act | None = None) -> frozenset[Act]:
     """The acts that run, or may run, on a push to a branch, when one of them fails."""
-    return _Simulation(workflow, done, branch, failing).acts()
+    return frozenset(_Simulation(workflow, done, branch, failing).acts())
+
+
+def fails(workflow: Workflow, done: Sequence[Act], branch: str, failing: Act) -> bool:
+    """Whether the workflow fails on a push to a branch when one of the acts does."""
+    simulation = _Simulation(workflow, done, branch, failing)
+    simulation.acts()
+    return simulation.failed
 
 
 class _Simulation:
@@ -48,20 +55,34 @@ class _Simulation:
         for act in done:
             self._by_step.setdefault((act.job.id, act.position[0]), []).append(act)
 
-    def acts(self) -> frozenset[Act]:
+    @property
+    def failed(self) -> bool:
+        """Whether a job failed."""
+        return "failure" in self._results.values()
+
+    def acts(self) -> list[Act]:
+        """What runs, in order."""
         reached: list[Act] = []
         waiting = dict(self._workflow.jobs)
         while waiting:
             ready = [job for job in waiting.values() if not any(need in waiting for need in job.needs)]
-            if not ready:
-                break  # the rest need one another in a circle
-            for job in ready:
+            for job in ready or [self._out_of_a_circle(waiting)]:
                 del waiting[job.id]
                 reached += self._job(job)
-        return frozenset(reached)
+        return reached
+
+    def _out_of_a_circle(self, waiting: Mapping[str, Job]) -> Job:
+        """The job to go on with where the rest need one another, which GitHub refuses."""
+        if self._failing is not None and self._failing.job.id in waiting:
+            return waiting[self._failing.job.id]
+        return next(iter(waiting.values()))
 
     def _job(self, job: Job) -> list[Act]:
-        before = [self._results.get(name, "skipped") for name in ancestors(self._workflow, job.id)]
+        before = [
+            self._results[name]
+            for name in ancestors(self._workflow, job.id)
+            if name in self._results  # in a circle, some have not run yet
+        ]
         succeeded = all(result == "success" for result in before)
         failed = "failure" in before
         conditions: Sequence[Any] = job.conditions or (None,)
@@ -71,7 +92,7 @@ class _Simulation:
             self._results[job.id] = "skipped"
             return []
         reached, well = self._steps(job, scope)
-        self._results[job.id] = "success" if well or job.forgiven else "failure"
+        self._results[job.id] = "success" if well or job.failure_ignored else "failure"
         return reached
 
     def _of_needs(self, job: Job) -> dict[str, str]:
@@ -90,21 +111,29 @@ class _Simulation:
         well = True
         for index, step in enumerate(job.steps):
             lookup = _Lookup(scope, "steps", outcomes)
-            runs = _holds(step.data.get("if"), lookup, succeeded=well, failed=not well) is not False
+            runs = _holds(step.data.get("if"), lookup, succeeded=well, failed=not well)
             outcome = "skipped"
-            if runs:
+            if runs is not False:
                 mine = self._by_step.get((job.id, index), [])
-                outcome = "failure" if self._fails(mine, reached) else "success"
+                fails = self._fails(mine, reached) or (runs and self._always_fails(mine))
+                outcome = "failure" if fails else "success"
             outcomes[str(step.data.get("id", ""))] = outcome
-            well = well and (outcome != "failure" or step.forgiven)
+            well = well and (outcome != "failure" or step.failure_ignored)
         return reached, well
 
     def _fails(self, mine: Sequence[Act], reached: list[Act]) -> bool:
-        for act in mine:
-            reached.append(act)
-            if act is self._failing and not act.forgiven:
-                return True
-        return False
+        failing = next((act for act in mine if act is self._failing), None)
+        if failing is None:
+            reached += mine
+            return False
+        reached += [act for act in mine if act is failing or act.runs_without(failing)]
+        return not failing.goes_on
+
+    def _always_fails(self, mine: Sequence[Act]) -> bool:
+        """A step that is only there to fail, when another has: `if: steps.scan.outcome == 'failure'`."""
+        if self._failing is None or not mine or mine[0].command is None:
+            return False
+        return mine[0].command.trace[0].script.outcome.always_fails
 
 
 class _Lookup:
