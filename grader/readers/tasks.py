@@ -114,6 +114,14 @@ def _operands(arguments: Sequence[str], values: Sequence[str] = ()) -> list[str]
     return found
 
 
+def _after_options(arguments: Sequence[str], values: Sequence[str]) -> list[str]:
+    """The words from the first on that is neither an option nor the value of one of these."""
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in values else 1
+    return list(arguments[index:])
+
+
 def _option(arguments: Sequence[str], *names: str) -> str:
     """The value of an option, `--file x` or `--file=x`."""
     for word, following in itertools.zip_longest(arguments, arguments[1:], fillvalue=""):
@@ -146,9 +154,6 @@ def _python_target(target: str, arguments: Sequence[str], find: Find) -> Iterato
 
 # --- just ---
 
-_JUST_RECIPE = re.compile(
-    r"@?([A-Za-z_][\w-]*)((?:\s+[^:=]*?(?:=\s*(?:'[^']*'|\"[^\"]*\"|[^\s:]+))?)*)\s*:(?!=)(.*)"
-)
 _JUST_SETS = re.compile(r"(?:export\s+)?([A-Za-z_][\w-]*)\s*:=\s*(.*)")
 _JUST_PARAMETER = re.compile(r"[*+]?\$?([A-Za-z_][\w-]*)(?:=('[^']*'|\"[^\"]*\"|\S+))?")
 _JUST_NEED = re.compile(r"\(\s*([\w-]+)([^)]*)\)|([A-Za-z_][\w-]*)")
@@ -184,20 +189,21 @@ class _Justfile:
                 file = self._find(found[1])
                 if file is not None and isinstance(file.text, str):
                     self._read(file.text, depth + 1)
-            elif not bare.startswith(("set ", "mod ")) and (found := _JUST_RECIPE.fullmatch(bare)):
+            elif not bare.startswith(("set ", "mod ")) and (header := _just_header(bare)) is not None:
+                name, declared, needs = header
                 body = []
-                before, _, after = found[3].partition("&&")
+                before, _, after = needs.partition("&&")
                 parameters = [
                     (each[1], None if each[2] is None else _unquoted(each[2]), each[0][0] in "*+")
-                    for each in _JUST_PARAMETER.finditer(found[2])
+                    for each in _JUST_PARAMETER.finditer(declared)
                 ]
-                self._recipes[found[1]] = (
+                self._recipes[name] = (
                     parameters,
                     body,
                     before.partition("#")[0],
                     after.partition("#")[0],
                 )
-                self.first = self.first or found[1]
+                self.first = self.first or ("" if depth else name)
 
     def _fill(self, text: str, own: Mapping[str, str]) -> str:
         values = {**self.values, **own}
@@ -238,6 +244,21 @@ class _Justfile:
             yield from self.lines(need[1] or need[3], given, depth + 1)
 
 
+def _just_header(line: str) -> tuple[str, str, str] | None:
+    """A recipe's name, its parameters and what it needs: `test marks="": lint`."""
+    quote = ""
+    for place, character in enumerate(line[:MAX_EXPANDED]):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character == ":":
+            name, _, declared = line[:place].strip().removeprefix("@").partition(" ")
+            known = re.fullmatch(r"[A-Za-z_][\w-]*", name) is not None and line[place + 1 : place + 2] != "="
+            return (name, declared, line[place + 1 :]) if known else None
+    return None
+
+
 def _unquoted(text: str) -> str:
     text = text.strip()
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
@@ -253,7 +274,7 @@ def _just(arguments: Sequence[str], find: Find) -> Iterator[str]:
     if file is None or not isinstance(file.text, str):
         return
     justfile = _Justfile(file.text, find)
-    words = _operands(arguments, ("-f", "--justfile", "-d", "--working-directory", "--set"))
+    words = _after_options(arguments, ("-f", "--justfile", "-d", "--working-directory"))
     justfile.values |= dict(word.split("=", 1) for word in words if is_assignment(word))
     words = [word for word in words if not is_assignment(word)] or [justfile.first]
     while words:
@@ -562,8 +583,8 @@ def _invoke(arguments: Sequence[str], find: Find) -> Iterator[str]:
         return
     functions = _Functions(Module(file), ("run", "sudo", "local"))
     for word in _operands(arguments, ("-c", "--collection", "-r", "--search-root")):
-        name = word.rpartition(".")[2].replace("-", "_")
-        yield from functions.lines(name, 0)
+        name = word.rpartition(".")[2]
+        yield from functions.lines(name if name in functions.names else name.replace("-", "_"), 0)
 
 
 def _nox(arguments: Sequence[str], find: Find) -> Iterator[str]:
