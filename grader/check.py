@@ -3,6 +3,11 @@
 A check is a function `(context, *, parameters…) -> Outcome`. It decides one thing, carries no points and
 keeps no state. The first line of its docstring says, for rubric authors, what passes.
 
+A check that judges what a file says declares what reads it: `@check(…, reads=pipeline)`. The reader is a
+function `(context, *, parameters…) -> fact | Finding | Outcome`, and the check is called with the fact:
+`(context, fact, *, parameters…)`. A missing file, and a Finding or an Outcome instead of a fact, are answered
+without the check.
+
 What a rubric gives it is validated before any submission is looked at: keywords by their annotations, and
 whatever stands in YAML under a name of its own (a scenario, a world) by the model that describes it.
 """
@@ -11,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import types
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self
@@ -127,12 +133,23 @@ class CheckFunction(Protocol):
         """Decide one thing."""
 
 
+class Reader(Protocol):
+    """Finds what a check judges. Its keywords are parameters of the check as well."""
+
+    __doc__: str | None
+
+    def __call__(self, context: Any, /, *args: Any, **parameters: Any) -> Any:
+        """Read it; a Finding says why it cannot be read, an Outcome what follows from that as well."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """A registered check."""
 
     name: str
     function: CheckFunction
+    reads: Reader | None
+    """Reads what the function judges; every deliverable among its keywords is there when it is called."""
     evidence: Evidence
     tools: tuple[str, ...]
     """Programs (names in `grader.tools`) that it needs in order to decide, or to decide well."""
@@ -141,7 +158,7 @@ class Check:
     needs_runtime: bool
     """Whether it runs candidate code."""
     parameters: type[Parameters]
-    """One field for each keyword of the function."""
+    """One field for each keyword of the reader and of the function."""
 
     @property
     def summary(self) -> str:
@@ -152,6 +169,7 @@ class Check:
 def check(
     name: str,
     *,
+    reads: Reader | None = None,
     evidence: Evidence = Evidence.STATIC,
     tools: tuple[str, ...] = (),
     falls_back: bool = False,
@@ -161,6 +179,7 @@ def check(
     """Turn a function into a check. Rubrics can call it once its module's `CHECKS` lists it.
 
     Args:
+        reads: finds what the function judges.
         needs_runtime: whether it runs candidate code; else, whether its evidence is a run without tools.
         rule: receives all parameters and raises ValueError if they contradict one another.
     """
@@ -169,11 +188,12 @@ def check(
         return Check(
             name=name,
             function=function,
+            reads=reads,
             evidence=evidence,
             tools=tools,
             falls_back=falls_back,
             needs_runtime=evidence is Evidence.RUNS and not tools if needs_runtime is None else needs_runtime,
-            parameters=_parameters(name, function, rule),
+            parameters=_parameters(name, [*filter(None, [reads]), function], rule),
         )
 
     return declare
@@ -190,16 +210,17 @@ def table(*modules: tuple[Check, ...]) -> dict[str, Check]:
     return checks
 
 
-def _parameters(name: str, function: CheckFunction, rule: Callable[[Any], None] | None) -> type[Parameters]:
-    hints = typing.get_type_hints(function, localns={"Context": object}, include_extras=True)
-    fields: dict[str, Any] = {
-        parameter.name: (
-            hints[parameter.name],
-            ... if parameter.default is inspect.Parameter.empty else parameter.default,
-        )
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+def _parameters(
+    name: str, functions: Iterable[Callable[..., Any]], rule: Callable[[Any], None] | None
+) -> type[Parameters]:
+    fields: dict[str, Any] = {}
+    for function in functions:
+        keywords = keywords_of(function)
+        hints = _hints(function, keywords)
+        fields |= {
+            each.name: (hints[each.name], ... if each.default is inspect.Parameter.empty else each.default)
+            for each in keywords
+        }
     if rule is None:
         return create_model(name, __base__=_Keywords, **fields)
 
@@ -209,6 +230,18 @@ def _parameters(name: str, function: CheckFunction, rule: Callable[[Any], None] 
 
     validators: dict[str, Any] = {"rule": model_validator(mode="after")(hold)}
     return create_model(name, __base__=_Keywords, __validators__=validators, **fields)
+
+
+def keywords_of(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    """The keyword-only parameters of a check's function or reader."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(each for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY)
+
+
+def _hints(function: Any, keywords: Iterable[inspect.Parameter]) -> dict[str, Any]:
+    """Of the keywords alone: what else a function takes has types that need not exist when it runs."""
+    annotated = types.SimpleNamespace(__annotations__={each.name: each.annotation for each in keywords})
+    return typing.get_type_hints(annotated, function.__globals__, include_extras=True)
 
 
 def named_models(model: type[Parameters]) -> Iterator[type[Named]]:

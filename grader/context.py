@@ -7,11 +7,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from grader.check import Deliverable
 from grader.errors import GraderFault, NothingRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from grader.documents import SourceFile
     from grader.exam.model import Exam
     from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
@@ -66,6 +68,17 @@ class Context:
     """Whether candidate code may run at all, for checks that run it without the runtime."""
     memo: Memo = field(default_factory=Memo)
 
+    def deliverable(self, name: str) -> SourceFile:
+        """The file that answers a deliverable, for a check that declares that it reads it.
+
+        Raises:
+            GraderFault: there is none.
+        """
+        source = self.submission.deliverable(name)
+        if source is None:
+            raise GraderFault(f"a check reads {name}, which is missing")
+        return source
+
     def given(self, path: str) -> bytes:
         """The content of a file that the exam hands out, as this submission was given it.
 
@@ -86,3 +99,8 @@ class Context:
         if self.runtime is None:
             raise NothingRuns
         return self.runtime
+
+
+def source_file(context: Context, *, file: Deliverable) -> SourceFile:
+    """The reader of checks that need no more than that the file is there."""
+    return context.deliverable(file)

@@ -7,9 +7,11 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from grader.check import keywords_of
 from grader.errors import GraderFault, ToolMissing
+from grader.exam.parameters import needed_deliverables
 from grader.results import (
     CriterionResult,
     Evidence,
@@ -19,6 +21,8 @@ from grader.results import (
     Status,
     TaskResult,
     Verdict,
+    failed,
+    stopped,
 )
 from grader.score import criterion_result
 
@@ -133,10 +137,15 @@ def _not_found(absent: list[Deliverable], unread: int) -> Finding:
 
 
 def _not_handed_in(absent: list[Deliverable], *, whole_task: bool) -> Finding:
-    names = ", ".join(entry.path or entry.id for entry in absent)
+    names = [entry.path or entry.id for entry in absent]
     if whole_task:
-        return Finding(message="nothing was handed in for this task yet", expected=names)
-    return Finding(message=f"{names} is missing", expected=names, actual="no such file")
+        return Finding(message="nothing was handed in for this task yet", expected=", ".join(names))
+    return _missing(names)
+
+
+def _missing(names: list[str]) -> Finding:
+    listed = ", ".join(names)
+    return Finding(message=f"{listed} is missing", expected=listed, actual="no such file")
 
 
 def _undone(part: Part, status: Status, cause: str, findings: tuple[Finding, ...] = ()) -> PartResult:
@@ -230,7 +239,7 @@ def decide(part: Part, context: Context, check: Check) -> PartResult:
     """Run one check; the one ladder on which an exception becomes a status."""
     started, cause = time.perf_counter(), ""
     try:
-        outcome = _with_retry(lambda: check.function(context, **part.parameters))
+        outcome = _with_retry(lambda: outcome_of(check, context, part.parameters))
         status = _STATUSES[outcome.verdict]
         findings, evidence = outcome.findings, outcome.evidence or check.evidence
         cause = outcome.cause
@@ -253,6 +262,31 @@ def decide(part: Part, context: Context, check: Check) -> PartResult:
         cause=cause,
         seconds=time.perf_counter() - started,
     )
+
+
+def outcome_of(check: Check, context: Context, parameters: Mapping[str, Any]) -> Outcome:
+    """What a check says, unless what it reads is missing or unreadable: that is said here, for all of them.
+
+    What is read once serves every check that reads the same.
+    """
+    if check.reads is None:
+        return check.function(context, **parameters)
+    reader, asked = check.reads, _keywords(check.reads, parameters)
+    needed = dict.fromkeys(needed_deliverables(check.parameters, asked))
+    if absent := [name for name in needed if context.submission.deliverable(name) is None]:
+        paths = {entry.id: entry.path for task in context.exam.tasks for entry in task.deliverables}
+        return failed(_missing([paths.get(name) or name for name in absent]), evidence=Evidence.STATIC)
+    fact = context.memo.once((reader, *asked.items()), lambda: reader(context, **asked))
+    if isinstance(fact, Outcome):
+        return fact
+    if isinstance(fact, Finding):
+        return stopped(fact, evidence=Evidence.STATIC)
+    return check.function(context, fact, **_keywords(check.function, parameters))
+
+
+def _keywords(function: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    names = [each.name for each in keywords_of(function)]
+    return {name: parameters[name] for name in names if name in parameters}
 
 
 _STATUSES = {

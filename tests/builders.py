@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from grader.context import Context
 from grader.exam.model import EnvironmentSpec, Exam
+from grader.grading import outcome_of
 from grader.submission.model import Manifest, Submission
 from grader.tools import Tools
 
@@ -72,4 +73,4 @@ def make_context(
 
 def decide(check: Check, context: Context, **parameters: Any) -> Outcome:
     """What a check says."""
-    return check.function(context, **parameters)
+    return outcome_of(check, context, parameters)

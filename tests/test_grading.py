@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from grader.check import Check, check, table
+from grader.check import Deliverable as DeliverableId
 from grader.context import Context, Memo
 from grader.errors import GraderFault, ToolMissing
 from grader.exam.model import Criterion, Deliverable, Part, Task
-from grader.grading import grade_tasks
-from grader.results import Finding, Outcome, PartResult, Status, TaskResult, failed, passed, unverified
+from grader.grading import grade_tasks, outcome_of
+from grader.results import (
+    Evidence,
+    Finding,
+    Outcome,
+    PartResult,
+    Status,
+    TaskResult,
+    failed,
+    passed,
+    unverified,
+)
 from tests.builders import make_context
 
 if TYPE_CHECKING:
@@ -305,3 +316,70 @@ def test_a_costly_look_is_shared(error: Exception | None) -> None:
         thread.join()
     assert got == [7 if error is None else error] * 4
     assert len(calls) == (2 if isinstance(error, GraderFault) else 1)
+
+
+# --- what a check reads ---------------------------------------------------------------------------
+
+
+def words(context: Context, *, file: DeliverableId) -> list[str] | Finding | Outcome:
+    text = context.deliverable(file).text
+    assert isinstance(text, str)
+    if text == "binary":
+        return Finding(message="no words", where="a.txt")
+    return failed(Finding(message="empty"), cause="empty") if not text else text.split()
+
+
+@check("has", reads=words, evidence=Evidence.RUNS)
+def has(_: Context, found: list[str], *, word: str) -> Outcome:
+    return passed() if word in found else failed(Finding(message=f"no {word} in {found}"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one two", passed()),
+        ("two", failed(Finding(message="no one in ['two']"))),
+        (
+            "binary",
+            failed(
+                Finding(message="no words", where="a.txt"),
+                evidence=Evidence.STATIC,
+                cause="a.txt no words",
+            ),
+        ),
+        ("", failed(Finding(message="empty"), cause="empty")),
+        (
+            None,
+            failed(
+                Finding(message="a is missing", expected="a", actual="no such file"), evidence=Evidence.STATIC
+            ),
+        ),
+    ],
+)
+def test_what_a_check_reads(tmp_path: Path, text: str | None, expected: Outcome) -> None:
+    files = {} if text is None else {"a.txt": text}
+    context = make_context(tmp_path, files, deliverables={"a": "a.txt"})
+    assert outcome_of(has, context, {"file": "a", "word": "one"}) == expected
+
+
+def test_what_is_read_is_read_once(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def read(context: Context, *, file: DeliverableId) -> str:
+        asked.append(file)
+        return context.deliverable(file).name
+
+    def judge(_: Context, found: str, *, name: str) -> Outcome:
+        return passed() if found == name else failed(Finding(message="no"))
+
+    both = [check(name, reads=read)(judge) for name in ("one", "two")]
+    assert list(both[0].parameters.model_fields) == ["file", "name"]
+    context = make_context(tmp_path, {"a.txt": ""}, deliverables={"a": "a.txt"})
+    for each in (*both, both[0]):
+        assert outcome_of(each, context, {"file": "a", "name": "a.txt"}) == passed()
+    assert asked == ["a"]
+
+
+def test_a_check_that_does_not_say_what_it_reads_is_our_fault(tmp_path: Path) -> None:
+    with pytest.raises(GraderFault, match="reads a, which is missing"):
+        make_context(tmp_path, {}).deliverable("a")

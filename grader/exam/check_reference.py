@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from grader.exam.model import Exam
 
+_ARGUMENT = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -136,9 +138,12 @@ def _sentence(text: str) -> str:
 
 
 def _arguments(check: Check) -> dict[str, str]:
-    """What the function's docstring says of its keywords."""
-    _, _, text = (inspect.getdoc(check.function) or "").partition("Args:\n")
-    return {found[1]: found[2] for found in re.finditer(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)}
+    """What the docstrings of reader and function say of their keywords."""
+    return {
+        found[1]: found[2]
+        for each in (check.reads, check.function)
+        for found in _ARGUMENT.finditer((inspect.getdoc(each) or "").partition("Args:\n")[2])
+    }
 
 
 def _paragraph(doc: str) -> str:

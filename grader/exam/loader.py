@@ -207,7 +207,9 @@ def _build_criterion(
     whole = "parts" not in data
     parts = [{**data, "id": "", "needs": ()}] if whole else data["parts"]
     siblings = {part["id"] for part in parts}
-    needed = dict.fromkeys(name for each in parameters for name in needed_deliverables(each))
+    needed = dict.fromkeys(
+        name for each in parameters for name in needed_deliverables(type(each), dict(each))
+    )
     return Criterion(
         id=data["id"],
         title=data["title"],

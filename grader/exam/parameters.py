@@ -93,12 +93,12 @@ def named_kinds(checks: Mapping[str, Check]) -> dict[str, dict[str, type[Named]]
     return found
 
 
-def needed_deliverables(parameters: Parameters) -> Iterator[str]:
-    """Ids of deliverables without which nothing is earned."""
-    for name, about in type(parameters).model_fields.items():
-        value, mark = getattr(parameters, name), reference(about)
+def needed_deliverables(model: type[Parameters], values: Mapping[str, Any]) -> Iterator[str]:
+    """Ids of deliverables without which nothing is earned, in the values of some of a model's fields."""
+    for name, value in values.items():
+        mark = reference(model.model_fields[name])
         if isinstance(value, Named):
-            yield from needed_deliverables(value)
+            yield from needed_deliverables(type(value), dict(value))
         elif mark is not None and mark.to == "deliverable" and mark.needed:
             yield from (text for _, text in _texts(value))
 

@@ -12,6 +12,7 @@ from grader.context import Context
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.exam.model import Exam, Part
+from grader.grading import outcome_of
 from grader.results import Outcome, Verdict
 from grader.runtime.shared_runtime import SharedRuntime
 from grader.runtime.submission_runtime import SubmissionRuntime
@@ -54,7 +55,7 @@ def lost(context: Context, task: str) -> dict[str, Outcome]:
     """Every criterion and part of a task that its check does not pass, asked as its rubric asks."""
     found = {}
     for name, part in named_parts(task):
-        outcome = ALL[part.check].function(context, **part.parameters)
+        outcome = outcome_of(ALL[part.check], context, part.parameters)
         if outcome.verdict is not Verdict.PASSED:
             found[name] = outcome
     return found

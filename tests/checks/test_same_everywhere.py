@@ -108,7 +108,7 @@ def in_a_workflow(root: Path, pattern: str, line: str) -> bool:
 def in_an_image(root: Path, pattern: str, line: str) -> bool:
     text = 'FROM a\nWORKDIR /a\nCOPY . .\nCMD ["sh", "entry.sh"]\n'
     context = opened(root, "Dockerfile", text, **{"entry.sh": line + "\n"})
-    dockerfile = dockerfile_facts.read(context, "file")
+    dockerfile = dockerfile_facts.read_dockerfile(context, file="file")
     assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
     builder = Builder(dockerfile, BuildContext(tuple(map(str, context.submission.files))))
     image = builder.image(dockerfile.stages[-1])

@@ -3,42 +3,42 @@
 from __future__ import annotations
 
 import re
+from functools import wraps
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from grader.check import Deliverable, check
+from grader.check import CheckFunction, Deliverable, check
 from grader.checks.dockerfile import build as image_build
-from grader.checks.dockerfile import facts as dockerfile_facts
 from grader.checks.dockerfile import programs as dockerfile_programs
 from grader.checks.dockerfile.build_context import BuildContext, TooMuch, ignore_patterns
+from grader.checks.dockerfile.facts import read_dockerfile
 from grader.checks.dockerfile.image import Builder
-from grader.documents import Problem
 from grader.errors import ToolMissing
-from grader.results import Finding, Outcome, failed, passed, stopped
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from grader.checks.dockerfile.facts import Dockerfile, Stage
     from grader.context import Context
 
 
-def _decide(context: Context, file: str, judge: Callable[[Dockerfile], Outcome]) -> Outcome:
-    match dockerfile_facts.read(context, file):
-        case None:
-            return failed(Finding(message="the Dockerfile is missing"))
-        case Problem() as problem:
-            return stopped(problem.finding("a Dockerfile"))
-        case dockerfile:
-            try:
-                return judge(dockerfile)
-            except TooMuch as problem:
-                return failed(Finding(message=f"the build cannot be followed: {problem}"))
+def _bounded(judge: CheckFunction) -> CheckFunction:
+    """A judge to which a build that cannot be followed to its end is one that fails."""
+
+    @wraps(judge)
+    def judge_bounded(context: Context, dockerfile: Dockerfile, **parameters: Any) -> Outcome:
+        try:
+            return judge(context, dockerfile, **parameters)
+        except TooMuch as problem:
+            return failed(Finding(message=f"the build cannot be followed: {problem}"))
+
+    return judge_bounded
 
 
-@check("dockerfile.base")
+@check("dockerfile.base", reads=read_dockerfile)
 def base(
-    context: Context, *, file: Deliverable, repositories: tuple[str, ...], tag: str, shown: str = ""
+    _: Context, dockerfile: Dockerfile, *, repositories: tuple[str, ...], tag: str, shown: str = ""
 ) -> Outcome:
     """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
 
@@ -47,25 +47,21 @@ def base(
         tag: a glob that the tag matches.
         shown: the image as the exam names it.
     """
-
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        outside = [stage for stage in dockerfile.stages if _from_outside(dockerfile, stage)]
-        wrong = [stage for stage in outside if not _is_image(stage.image, repositories, tag)]
-        expected = shown or f"{repositories[0]} with a tag like {tag}"
-        findings = [
-            Finding(
-                message=f"the base image of stage {stage.name or stage.index} is wrong",
-                expected=expected,
-                actual=stage.image or "no image",
-                where=dockerfile.file.where(stage.line),
-            )
-            for stage in wrong
-        ]
-        if not outside:
-            findings = [Finding(message="no stage has an external base image", expected=expected)]
-        return failed(*findings) if findings else passed()
-
-    return _decide(context, file, judge)
+    outside = [stage for stage in dockerfile.stages if _from_outside(dockerfile, stage)]
+    wrong = [stage for stage in outside if not _is_image(stage.image, repositories, tag)]
+    expected = shown or f"{repositories[0]} with a tag like {tag}"
+    findings = [
+        Finding(
+            message=f"the base image of stage {stage.name or stage.index} is wrong",
+            expected=expected,
+            actual=stage.image or "no image",
+            where=dockerfile.file.where(stage.line),
+        )
+        for stage in wrong
+    ]
+    if not outside:
+        findings = [Finding(message="no stage has an external base image", expected=expected)]
+    return failed(*findings) if findings else passed()
 
 
 def _from_outside(dockerfile: Dockerfile, stage: Stage) -> bool:
@@ -85,31 +81,27 @@ def _is_image(image: str, repositories: Sequence[str], tag: str) -> bool:
     return repository in repositories and re.fullmatch(tag, found) is not None
 
 
-@check("dockerfile.multistage")
-def multistage(context: Context, *, file: Deliverable) -> Outcome:
+@check("dockerfile.multistage", reads=read_dockerfile)
+def multistage(_: Context, dockerfile: Dockerfile) -> Outcome:
     """It has two stages or more, and the final one takes something out of an earlier one."""
-
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        final = dockerfile.stages[-1]
-        if len(dockerfile.stages) < 2:
-            return failed(
-                Finding(
-                    message="there is only one stage",
-                    expected="two stages or more",
-                    where=_at(dockerfile, final),
-                )
-            )
-        if any(taken for stage in dockerfile.lineage(final) for taken in _taken(dockerfile, stage)):
-            return passed()
+    final = dockerfile.stages[-1]
+    if len(dockerfile.stages) < 2:
         return failed(
             Finding(
-                message="the final stage copies nothing from an earlier stage",
-                expected="COPY --from=<an earlier stage>",
+                message="there is only one stage",
+                expected="two stages or more",
                 where=_at(dockerfile, final),
             )
         )
-
-    return _decide(context, file, judge)
+    if any(taken for stage in dockerfile.lineage(final) for taken in _taken(dockerfile, stage)):
+        return passed()
+    return failed(
+        Finding(
+            message="the final stage copies nothing from an earlier stage",
+            expected="COPY --from=<an earlier stage>",
+            where=_at(dockerfile, final),
+        )
+    )
 
 
 def _at(dockerfile: Dockerfile, stage: Stage) -> str:
@@ -143,36 +135,33 @@ def _path_of(context: Context, deliverable: str, path: str) -> str:
     return str(context.submission.deliverables.get(deliverable, path))
 
 
-@check("dockerfile.installs")
-def installs(context: Context, *, file: Deliverable, lock: Deliverable, path: str) -> Outcome:
+@check("dockerfile.installs", reads=read_dockerfile)
+@_bounded
+def installs(context: Context, dockerfile: Dockerfile, *, lock: Deliverable, path: str) -> Outcome:
     """Some stage installs from the lock file, which is there when it does.
 
     Args:
         path: where the exam has the lock file.
     """
-
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        locked = _path_of(context, lock, path)
-        builder = _builder(context, dockerfile, locked)
-        missing: list[Finding] = []
-        for _stage, ran in builder.ran:
-            for wanted in dockerfile_programs.requirement_files(ran.command):
-                there = ran.image.files.get(ran.image.path(wanted, ran.cwd))
-                if there is not None and _leads_to(context, there, locked):
-                    return passed()
-                if there is None and PurePosixPath(wanted).name == PurePosixPath(locked).name:
-                    missing.append(
-                        Finding(
-                            message=f"the command installs from {wanted}, which is not there at that point",
-                            expected=f"{locked} copied or mounted to that path before the command",
-                            where=dockerfile.file.where(ran.line),
-                        )
+    locked = _path_of(context, lock, path)
+    builder = _builder(context, dockerfile, locked)
+    missing: list[Finding] = []
+    for _stage, ran in builder.ran:
+        for wanted in dockerfile_programs.requirement_files(ran.command):
+            there = ran.image.files.get(ran.image.path(wanted, ran.cwd))
+            if there is not None and _leads_to(context, there, locked):
+                return passed()
+            if there is None and PurePosixPath(wanted).name == PurePosixPath(locked).name:
+                missing.append(
+                    Finding(
+                        message=f"the command installs from {wanted}, which is not there at that point",
+                        expected=f"{locked} copied or mounted to that path before the command",
+                        where=dockerfile.file.where(ran.line),
                     )
-        return failed(
-            *missing or [Finding(message=f"no stage installs from {locked}", where=dockerfile.file.where())]
-        )
-
-    return _decide(context, file, judge)
+                )
+    return failed(
+        *missing or [Finding(message=f"no stage installs from {locked}", where=dockerfile.file.where())]
+    )
 
 
 def _leads_to(context: Context, origin: str, locked: str) -> bool:
@@ -190,70 +179,65 @@ def included_files(text: str) -> list[str]:
     return re.findall(r"(?m)^[^\S\n]*+(?:-r|--requirement|-c|--constraint)[ =]?[^\S\n]*+(\S++)", text)
 
 
-@check("dockerfile.copies")
-def copies(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
+@check("dockerfile.copies", reads=read_dockerfile)
+@_bounded
+def copies(context: Context, dockerfile: Dockerfile, *, script: Deliverable, path: str) -> Outcome:
     """The final stage has the script: copied by itself, with its folder, or out of another stage.
 
     Args:
         path: where the exam has the script.
     """
-
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        wanted = _path_of(context, script, path)
-        final = dockerfile.stages[-1]
-        if wanted in _builder(context, dockerfile, wanted).image(final).files.values():
-            return passed()
-        return failed(
-            Finding(
-                message=f"{wanted} is not in the final stage",
-                expected=f"COPY {wanted} …",
-                where=_at(dockerfile, final),
-            )
+    wanted = _path_of(context, script, path)
+    final = dockerfile.stages[-1]
+    if wanted in _builder(context, dockerfile, wanted).image(final).files.values():
+        return passed()
+    return failed(
+        Finding(
+            message=f"{wanted} is not in the final stage",
+            expected=f"COPY {wanted} …",
+            where=_at(dockerfile, final),
         )
+    )
 
-    return _decide(context, file, judge)
 
-
-@check("dockerfile.starts")
-def starts(context: Context, *, file: Deliverable, script: Deliverable, path: str) -> Outcome:
+@check("dockerfile.starts", reads=read_dockerfile)
+@_bounded
+def starts(context: Context, dockerfile: Dockerfile, *, script: Deliverable, path: str) -> Outcome:
     """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to.
 
     Args:
         path: where the exam has the script.
     """
-
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        wanted = _path_of(context, script, path)
-        final = dockerfile.stages[-1]
-        image = _builder(context, dockerfile, wanted).image(final)
-        if not image.argv:
-            return failed(
-                Finding(
-                    message="the final stage has neither CMD nor ENTRYPOINT",
-                    expected=f"a CMD that runs {wanted}",
-                    where=_at(dockerfile, final),
-                )
-            )
-        if wanted in dockerfile_programs.scripts_run(context.submission, image):
-            return passed()
+    wanted = _path_of(context, script, path)
+    final = dockerfile.stages[-1]
+    image = _builder(context, dockerfile, wanted).image(final)
+    if not image.argv:
         return failed(
             Finding(
-                message=f"the image does not run {wanted} at the path where it was copied",
-                expected=", ".join(sorted(at for at, origin in image.files.items() if origin == wanted))
-                or wanted,
-                actual=f"{' '.join(image.argv)} (in {image.workdir})",
-                where=dockerfile.file.where(image.command_line),
+                message="the final stage has neither CMD nor ENTRYPOINT",
+                expected=f"a CMD that runs {wanted}",
+                where=_at(dockerfile, final),
             )
         )
+    if wanted in dockerfile_programs.scripts_run(context.submission, image):
+        return passed()
+    return failed(
+        Finding(
+            message=f"the image does not run {wanted} at the path where it was copied",
+            expected=", ".join(sorted(at for at, origin in image.files.items() if origin == wanted))
+            or wanted,
+            actual=f"{' '.join(image.argv)} (in {image.workdir})",
+            where=dockerfile.file.where(image.command_line),
+        )
+    )
 
-    return _decide(context, file, judge)
 
-
-@check("dockerfile.builds", tools=("docker",), falls_back=True)
+@check("dockerfile.builds", reads=read_dockerfile, tools=("docker",), falls_back=True)
+@_bounded
 def builds(
     context: Context,
+    dockerfile: Dockerfile,
     *,
-    file: Deliverable,
     images: tuple[str, ...],
     keep: tuple[str, ...],
     control: tuple[str, ...],
@@ -265,24 +249,20 @@ def builds(
         keep: repositories whose images stay on the engine once they were pulled.
         control: a command that works in the base image if builds have the network that they need.
     """
+    by_reading = _read(context, dockerfile, images)
+    if not context.runs:
+        return image_build.read_instead(by_reading, "--static builds no image")
+    try:
+        engine = context.tools.engine()
+    except ToolMissing as missing:
+        return image_build.read_instead(by_reading, str(missing))
+    from grader.runtime.image_build.request import build
 
-    def judge(dockerfile: Dockerfile) -> Outcome:
-        by_reading = _read(context, dockerfile, images)
-        if not context.runs:
-            return image_build.read_instead(by_reading, "--static builds no image")
-        try:
-            engine = context.tools.engine()
-        except ToolMissing as missing:
-            return image_build.read_instead(by_reading, str(missing))
-        from grader.runtime.image_build.request import build
-
-        if new := image_build.too_new(dockerfile, engine):
-            return image_build.read_instead(by_reading, f"this engine's BuildKit is too old for {new}")
-        files = _build_context(context, dockerfile)
-        request = image_build.request(context, dockerfile, files, keep=keep, control=control)
-        return image_build.verdict(build(request, engine), dockerfile, by_reading)
-
-    return _decide(context, file, judge)
+    if new := image_build.too_new(dockerfile, engine):
+        return image_build.read_instead(by_reading, f"this engine's BuildKit is too old for {new}")
+    files = _build_context(context, dockerfile)
+    request = image_build.request(context, dockerfile, files, keep=keep, control=control)
+    return image_build.verdict(build(request, engine), dockerfile, by_reading)
 
 
 def _read(context: Context, dockerfile: Dockerfile, images: Sequence[str]) -> Outcome:

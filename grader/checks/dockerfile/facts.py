@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from grader import command as process
+from grader.check import Deliverable
 from grader.documents import Problem, SourceFile
 from grader.errors import GraderFault
+from grader.results import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,12 +125,10 @@ class Dockerfile:
         return tuple(chain)
 
 
-def read(context: Context, file: str) -> Dockerfile | Problem | None:
-    """A deliverable as a Dockerfile, parsed once; None where it is missing."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return None
-    return context.memo.once(("dockerfile", source.name), lambda: parse(source))
+def read_dockerfile(context: Context, *, file: Deliverable) -> Dockerfile | Finding:
+    """A deliverable as a Dockerfile."""
+    dockerfile = parse(context.deliverable(file))
+    return dockerfile.finding("a Dockerfile") if isinstance(dockerfile, Problem) else dockerfile
 
 
 def parse(file: SourceFile) -> Dockerfile | Problem:

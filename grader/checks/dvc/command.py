@@ -113,7 +113,7 @@ def settings_files(
     from configobj import ConfigObj, ConfigObjError
 
     source = context.submission.deliverable(config)
-    readable = source is not None and not isinstance(configuration(context, config), Finding)
+    readable = source is not None and not isinstance(configuration(context, file=config), Finding)
     sections: dict[str, dict[str, str]] = {
         "core": {"check_update": "false", "autostage": "false"},
         "cache": {"dir": _CACHE, "type": "copy"},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from grader.check import Deliverable, GivenFile, check
 from grader.checks.dvc.filesystem import MAX_CHARACTERS, SubmissionFiles, reading, refusal
 from grader.documents import Problem, SourceFile
-from grader.results import Finding, Outcome, failed, passed, stopped
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,115 +21,13 @@ if TYPE_CHECKING:
 
 _ANOTHER_REMOTE = "remote://"
 
-
-@check("dvc.config_valid")
-def config_valid(context: Context, *, file: Deliverable) -> Outcome:
-    """The DVC directory has a configuration that DVC can read."""
-    config = configuration(context, file)
-    return stopped(config) if isinstance(config, Finding) else passed()
+_Outputs = dict[str, dict[str, Any]]
+"""What a DVC file says of each output, by path from the submission's root."""
 
 
-@check("dvc.remote_url")
-def remote_url(context: Context, *, file: Deliverable, url: str) -> Outcome:
-    """A remote in the configuration has this URL.
-
-    Args:
-        url: the URL; a slash at its end does not matter.
-    """
-    config = configuration(context, file)
-    if isinstance(config, Finding):
-        return stopped(config)
-    remotes = remotes_of(config)
-    urls = {name: url_of(remotes, name) for name in remotes}
-    if any(each.rstrip("/") == url.rstrip("/") for each in urls.values()):
-        return passed()
-    return failed(
-        Finding(
-            message="no remote has the required URL",
-            expected=url,
-            actual=", ".join(f"{name}: {each}" for name, each in urls.items())[:300] or "no remotes",
-            where=_name(context, file),
-        )
-    )
-
-
-@check("dvc.default_remote")
-def default_remote(context: Context, *, file: Deliverable) -> Outcome:
-    """The configuration names a default remote that exists."""
-    config = configuration(context, file)
-    if isinstance(config, Finding):
-        return stopped(config)
-    core = config.get("core")
-    default = core.get("remote") if isinstance(core, dict) else None
-    if isinstance(default, str) and default in remotes_of(config):
-        return passed()
-    message = f"the default remote {default!r} does not exist" if default else "no default remote is set"
-    return failed(
-        Finding(
-            message=message,
-            expected="core.remote set to one of the remotes",
-            actual=", ".join(remotes_of(config)) or "no remotes",
-            where=_name(context, file),
-        )
-    )
-
-
-@check("dvc.tracks")
-def tracks(context: Context, *, file: Deliverable, path: str) -> Outcome:
-    """The DVC file is valid and tracks the data file.
-
-    Args:
-        path: the data file.
-    """
-    outputs = tracked_outputs(context, file)
-    if isinstance(outputs, Finding):
-        return stopped(outputs)
-    if path in outputs:
-        return passed()
-    return failed(
-        Finding(
-            message=f"this DVC file does not track {path}",
-            expected=path,
-            actual=", ".join(outputs)[:300] or "no outputs",
-            where=_name(context, file),
-        )
-    )
-
-
-@check("dvc.tracked_hash")
-def tracked_hash(context: Context, *, file: Deliverable, path: GivenFile) -> Outcome:
-    """The DVC file has the hash of the exam's own version of the data file.
-
-    Args:
-        path: the data file.
-    """
-    outputs = tracked_outputs(context, file)
-    if isinstance(outputs, Finding):
-        return stopped(outputs)
-    output = outputs.get(path, {})
-    hashes = _hashes(context, path, modern="hash" in output)
-    if output.get("md5") in hashes:
-        return passed()
-    return failed(
-        Finding(
-            message="the hash is not that of the file from the exam",
-            expected=hashes[0],
-            actual=str(output.get("md5", "no md5")),
-            where=_name(context, file),
-        )
-    )
-
-
-def _name(context: Context, file: str) -> str:
-    source = context.submission.deliverable(file)
-    return source.name if source is not None else file
-
-
-def configuration(context: Context, file: str) -> Mapping[str, Any] | Finding:
+def configuration(context: Context, *, file: Deliverable) -> Mapping[str, Any] | Finding:
     """The repository's DVC configuration, without the machine's and without `config.local`."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return Finding(message="the submission has no DVC configuration", expected="made by `dvc init`")
+    source = context.deliverable(file)
     return context.memo.once(("dvc config", source.name), lambda: _read_config(source))
 
 
@@ -171,6 +69,112 @@ def _repository_config() -> Callable[[str], Config]:
     return RepositoryConfig
 
 
+@check("dvc.config_valid", reads=configuration)
+def config_valid(_: Context, _config: Mapping[str, Any]) -> Outcome:
+    """The DVC directory has a configuration that DVC can read."""
+    return passed()
+
+
+@check("dvc.remote_url", reads=configuration)
+def remote_url(context: Context, config: Mapping[str, Any], *, file: Deliverable, url: str) -> Outcome:
+    """A remote in the configuration has this URL.
+
+    Args:
+        url: the URL; a slash at its end does not matter.
+    """
+    remotes = remotes_of(config)
+    urls = {name: url_of(remotes, name) for name in remotes}
+    if any(each.rstrip("/") == url.rstrip("/") for each in urls.values()):
+        return passed()
+    return failed(
+        Finding(
+            message="no remote has the required URL",
+            expected=url,
+            actual=", ".join(f"{name}: {each}" for name, each in urls.items())[:300] or "no remotes",
+            where=context.deliverable(file).name,
+        )
+    )
+
+
+@check("dvc.default_remote", reads=configuration)
+def default_remote(context: Context, config: Mapping[str, Any], *, file: Deliverable) -> Outcome:
+    """The configuration names a default remote that exists."""
+    core = config.get("core")
+    default = core.get("remote") if isinstance(core, dict) else None
+    if isinstance(default, str) and default in remotes_of(config):
+        return passed()
+    message = f"the default remote {default!r} does not exist" if default else "no default remote is set"
+    return failed(
+        Finding(
+            message=message,
+            expected="core.remote set to one of the remotes",
+            actual=", ".join(remotes_of(config)) or "no remotes",
+            where=context.deliverable(file).name,
+        )
+    )
+
+
+def tracked_outputs(context: Context, *, file: Deliverable) -> _Outputs | Finding:
+    """The outputs of a `.dvc` file, by path from the submission's root."""
+    source = context.deliverable(file)
+    return context.memo.once(("dvc file", source.name), lambda: _read_outputs(context, source))
+
+
+def _read_outputs(context: Context, source: SourceFile) -> _Outputs | Finding:
+    def read() -> _Outputs:
+        from dvc.schema import COMPILED_SINGLE_STAGE_SCHEMA
+        from dvc.utils.strictyaml import load
+
+        stage, _ = load(source.name, COMPILED_SINGLE_STAGE_SCHEMA, SubmissionFiles(context.submission))
+        base = posixpath.join(posixpath.dirname(source.name), stage.get("wdir") or "")
+        # The schema lets an output without a path through; DVC stumbles over it later, as this does.
+        listed = stage.get("outs") or ()
+        return {posixpath.normpath(posixpath.join(base, output["path"])): output for output in listed}
+
+    answer: _Outputs | Finding = reading(source, read)
+    return answer
+
+
+@check("dvc.tracks", reads=tracked_outputs)
+def tracks(context: Context, outputs: _Outputs, *, file: Deliverable, path: str) -> Outcome:
+    """The DVC file is valid and tracks the data file.
+
+    Args:
+        path: the data file.
+    """
+    if path in outputs:
+        return passed()
+    return failed(
+        Finding(
+            message=f"this DVC file does not track {path}",
+            expected=path,
+            actual=", ".join(outputs)[:300] or "no outputs",
+            where=context.deliverable(file).name,
+        )
+    )
+
+
+@check("dvc.tracked_hash", reads=tracked_outputs)
+def tracked_hash(context: Context, outputs: _Outputs, *, file: Deliverable, path: GivenFile) -> Outcome:
+    """The DVC file has the hash of the exam's own version of the data file.
+
+    Args:
+        path: the data file.
+    """
+    output = outputs.get(path, {})
+    hashes = _hashes(context, path, modern="hash" in output)
+    if output.get("md5") in hashes:
+        return passed()
+    return failed(
+        Finding(
+            message="the hash is not that of the file from the exam",
+            expected=hashes[0],
+            actual=str(output.get("md5", "no md5")),
+            where=context.deliverable(file).name,
+        )
+    )
+
+
 def remotes_of(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The remotes by name."""
     remotes = config.get("remote")
@@ -188,29 +192,6 @@ def url_of(remotes: dict[str, dict[str, Any]], name: str) -> str:
         other, _, path = url.removeprefix(_ANOTHER_REMOTE).partition("/")
         url = str(remotes.get(other, {}).get("url", "")).rstrip("/") + "/" + path
     return url
-
-
-def tracked_outputs(context: Context, file: str) -> dict[str, dict[str, Any]] | Finding:
-    """The outputs of a `.dvc` file, by path from the submission's root."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return Finding(message="the submission has no DVC file for the data", expected="made by `dvc add`")
-    return context.memo.once(("dvc file", source.name), lambda: _read_outputs(context, source))
-
-
-def _read_outputs(context: Context, source: SourceFile) -> dict[str, dict[str, Any]] | Finding:
-    def read() -> dict[str, dict[str, Any]]:
-        from dvc.schema import COMPILED_SINGLE_STAGE_SCHEMA
-        from dvc.utils.strictyaml import load
-
-        stage, _ = load(source.name, COMPILED_SINGLE_STAGE_SCHEMA, SubmissionFiles(context.submission))
-        base = posixpath.join(posixpath.dirname(source.name), stage.get("wdir") or "")
-        # The schema lets an output without a path through; DVC stumbles over it later, as this does.
-        listed = stage.get("outs") or ()
-        return {posixpath.normpath(posixpath.join(base, output["path"])): output for output in listed}
-
-    answer: dict[str, dict[str, Any]] | Finding = reading(source, read)
-    return answer
 
 
 def _hashes(context: Context, path: str, *, modern: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.dvc.filesystem import SubmissionFiles, filling_in, reading, refusal
 from grader.documents import Problem, SourceFile
-from grader.results import Finding, Outcome, failed, passed, stopped
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -51,130 +51,157 @@ class Pipeline:
         return self.file.where(line)
 
 
-@check("dvc_pipeline.depends")
-def depends(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
-    """A stage depends on a file, or on a folder that contains it.
+@dataclass(frozen=True, slots=True)
+class _Params:
+    """A file of parameters."""
+
+    name: str
+    data: dict[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """One definition of a pipeline, and the stages that it stands for."""
+
+    name: str
+    pipeline: Pipeline
+    members: tuple[Stage, ...]
+
+
+def resolved_pipeline(context: Context, *, file: Deliverable) -> Pipeline | Finding:
+    """The pipeline as DVC resolves it, or why it cannot."""
+    source = context.deliverable(file)
+    return context.memo.once(("dvc pipeline", source.name), lambda: _read(context, source))
+
+
+def _stage(context: Context, *, file: Deliverable, stage: str) -> _Members | Finding:
+    """One stage of the pipeline.
 
     Args:
         stage: the stage's name.
+    """
+    pipeline = resolved_pipeline(context, file=file)
+    if isinstance(pipeline, Finding):
+        return pipeline
+    if stage in pipeline.broken:
+        return pipeline.broken[stage]
+    if stage not in pipeline.stages:
+        return Finding(
+            message=f"there is no stage {stage}",
+            expected=stage,
+            actual=", ".join([*pipeline.stages, *pipeline.broken])[:300] or "no stages",
+            where=pipeline.where("stages"),
+        )
+    return _Members(stage, pipeline, pipeline.stages[stage])
+
+
+@check("dvc_pipeline.depends", reads=_stage)
+def depends(_: Context, found: _Members, *, path: str) -> Outcome:
+    """A stage depends on a file, or on a folder that contains it.
+
+    Args:
         path: the file.
     """
-    found = _stage(context, file, stage)
-    if isinstance(found, Finding):
-        return stopped(found)
-    pipeline, members = found
-    deps = [dep for member in members for dep in member.deps]
+    deps = [dep for member in found.members for dep in member.deps]
     if any(dep == path or (path.startswith(dep + "/") and dep != ".") for dep in deps):
         return passed()
     return failed(
         Finding(
-            message=f"stage {stage} does not depend on {path}",
+            message=f"stage {found.name} does not depend on {path}",
             expected=path,
             actual=", ".join(deps)[:300] or "no dependencies",
-            where=pipeline.where("stages", stage, "deps"),
+            where=found.pipeline.where("stages", found.name, "deps"),
         )
     )
 
 
-@check("dvc_pipeline.outputs")
-def outputs(context: Context, *, file: Deliverable, stage: str, path: str) -> Outcome:
+@check("dvc_pipeline.outputs", reads=_stage)
+def outputs(_: Context, found: _Members, *, path: str) -> Outcome:
     """A stage lists a file among its outputs, metrics or plots.
 
     Args:
-        stage: the stage's name.
         path: the file.
     """
-    found = _stage(context, file, stage)
-    if isinstance(found, Finding):
-        return stopped(found)
-    pipeline, members = found
-    outs = [out for member in members for out in member.outs]
+    outs = [out for member in found.members for out in member.outs]
     if path in outs:
         return passed()
     return failed(
         Finding(
-            message=f"stage {stage} does not output {path}",
+            message=f"stage {found.name} does not output {path}",
             expected=path,
             actual=", ".join(outs)[:300] or "no outputs",
-            where=pipeline.where("stages", stage, "outs"),
+            where=found.pipeline.where("stages", found.name, "outs"),
         )
     )
 
 
-@check("dvc_pipeline.params_hold")
-def params_hold(context: Context, *, file: DeliverableIfAny, names: tuple[str, ...]) -> Outcome:
+def _params(context: Context, *, file: DeliverableIfAny) -> _Params | Finding:
+    """The parameters file."""
+    source = context.submission.deliverable(file)
+    if source is None:
+        message = f"the submission has no {DEFAULT_PARAMS}"
+        return Finding(message=message, expected="the pipeline's parameters")
+    if isinstance(source.yaml, Problem):
+        return source.yaml.finding("a file of parameters")
+    data = source.yaml[0].data if source.yaml else {}
+    if len(source.yaml) > 1 or not isinstance(data, dict):
+        return Finding(message="the top level is not a mapping", where=source.name)
+    return _Params(source.name, data)
+
+
+@check("dvc_pipeline.params_hold", reads=_params)
+def params_hold(_: Context, params: _Params, *, names: tuple[str, ...]) -> Outcome:
     """The parameters file has a value for each name, at any depth.
 
     Args:
         names: the names of the parameters, all required.
     """
-    data = _params(context, file)
-    if isinstance(data, Finding):
-        return stopped(data)
-    source = context.submission.deliverable(file)
-    where = source.name if source is not None else file
     missing = [
-        Finding(message=f"no value for {name}", expected=f"a value for {name}", where=where)
+        Finding(message=f"no value for {name}", expected=f"a value for {name}", where=params.name)
         for name in names
-        if not _holds(data, name)
+        if not _holds(params.data, name)
     ]
     return failed(*missing) if missing else passed()
 
 
-@check("dvc_pipeline.params_taken")
-def params_taken(
-    context: Context, *, file: DeliverableIfAny, params: DeliverableIfAny, names: tuple[str, ...]
-) -> Outcome:
+def _pipeline_with_params(
+    context: Context, *, file: DeliverableIfAny, params: DeliverableIfAny
+) -> tuple[Pipeline, _Params] | Finding:
+    """The pipeline, and the parameters file that its stages may take from."""
+    found = _params(context, file=params)
+    if isinstance(found, Finding):
+        return found
+    if context.submission.deliverable(file) is None:
+        return Finding(message="the submission has no dvc.yaml", expected="a DVC pipeline")
+    pipeline = resolved_pipeline(context, file=file)
+    return pipeline if isinstance(pipeline, Finding) else (pipeline, found)
+
+
+@check("dvc_pipeline.params_taken", reads=_pipeline_with_params)
+def params_taken(_: Context, found: tuple[Pipeline, _Params], *, names: tuple[str, ...]) -> Outcome:
     """Some stage takes each name as a parameter from the parameters file.
 
     Args:
         names: the names of the parameters, all required.
     """
-    data, pipeline = _params(context, params), resolved_pipeline(context, file)
-    if isinstance(data, Finding):
-        return stopped(data)
-    if isinstance(pipeline, Finding):
-        return stopped(pipeline)
-    source = context.submission.deliverable(params)
-    path = source.name if source is not None else DEFAULT_PARAMS
+    pipeline, params = found
     taken = [
-        member.params[path] for each in pipeline.stages.values() for member in each if path in member.params
+        member.params[params.name]
+        for each in pipeline.stages.values()
+        for member in each
+        if params.name in member.params
     ]
-    missing = [name for name in names if not any(_takes(keys, name, data) for keys in taken)]
+    missing = [name for name in names if not any(_takes(keys, name, params.data) for keys in taken)]
     findings = [
         Finding(
-            message=f"no stage takes {name} as a parameter from {path}",
-            expected=f"a key of {path} that includes {name}, under a stage's params",
+            message=f"no stage takes {name} as a parameter from {params.name}",
+            expected=f"a key of {params.name} that includes {name}, under a stage's params",
             actual=", ".join(key for keys in taken for key in keys or ())[:300] or "none from that file",
             where=pipeline.where("stages"),
         )
         for name in missing
     ]
     return failed(*findings, *pipeline.broken.values()) if findings else passed()
-
-
-def _stage(context: Context, file: str, name: str) -> tuple[Pipeline, tuple[Stage, ...]] | Finding:
-    pipeline = resolved_pipeline(context, file)
-    if isinstance(pipeline, Finding):
-        return pipeline
-    if name in pipeline.broken:
-        return pipeline.broken[name]
-    if name not in pipeline.stages:
-        return Finding(
-            message=f"there is no stage {name}",
-            expected=name,
-            actual=", ".join([*pipeline.stages, *pipeline.broken])[:300] or "no stages",
-            where=pipeline.where("stages"),
-        )
-    return pipeline, pipeline.stages[name]
-
-
-def resolved_pipeline(context: Context, file: str) -> Pipeline | Finding:
-    """The pipeline as DVC resolves it, or why it cannot."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return Finding(message="the submission has no dvc.yaml", expected="a DVC pipeline")
-    return context.memo.once(("dvc pipeline", source.name), lambda: _read(context, source))
 
 
 def _read(context: Context, source: SourceFile) -> Pipeline | Finding:
@@ -263,20 +290,6 @@ def _listed_params(listed: object) -> Iterator[tuple[str, tuple[str, ...] | None
             if keys and not isinstance(keys, list):
                 raise ValueError(f"expected a list of parameters for {path}")  # DVC refuses it as well
             yield str(path), tuple(map(str, keys)) if keys else None
-
-
-def _params(context: Context, file: str) -> Any:
-    """The data of the parameters file, or what is wrong with it."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        message = f"the submission has no {DEFAULT_PARAMS}"
-        return Finding(message=message, expected="the pipeline's parameters")
-    if isinstance(source.yaml, Problem):
-        return source.yaml.finding("a file of parameters")
-    data = source.yaml[0].data if source.yaml else {}
-    if len(source.yaml) > 1 or not isinstance(data, dict):
-        return Finding(message="the top level is not a mapping", where=source.name)
-    return data
 
 
 def _holds(data: object, name: str) -> bool:

@@ -24,7 +24,7 @@ from grader.checks.dvc.judgement import (
 )
 from grader.checks.dvc.pipeline import DEFAULT_PARAMS, Pipeline, Stage, resolved_pipeline
 from grader.errors import GraderFault
-from grader.results import Evidence, Finding, Outcome, failed, stopped
+from grader.results import Evidence, Finding, Outcome, failed
 
 if TYPE_CHECKING:
     from grader.context import Context
@@ -80,16 +80,28 @@ class Reproducing(Limited):
     """The stage that takes it."""
 
 
-@check("dvc.push_round_trip", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
-def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
-    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` restores the same bytes."""
-    settings, outputs = configuration(context, scenario.config), tracked_outputs(context, scenario.tracked)
-    path, url = scenario.path, scenario.url
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a submission says of where its data are."""
+
+    settings: Mapping[str, Any]
+    outputs: Mapping[str, Mapping[str, Any]]
+
+
+def _declared(context: Context, *, scenario: Push) -> _Declared | Finding:
+    """What the configuration and the DVC file say."""
+    settings = configuration(context, file=scenario.config)
     if isinstance(settings, Finding):
-        return stopped(settings, evidence=Evidence.STATIC)
-    if isinstance(outputs, Finding):
-        return stopped(outputs, evidence=Evidence.STATIC)
-    remote = _remote(settings, outputs.get(path, {}), url)
+        return settings
+    outputs = tracked_outputs(context, file=scenario.tracked)
+    return outputs if isinstance(outputs, Finding) else _Declared(settings, outputs)
+
+
+@check("dvc.push_round_trip", reads=_declared, evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
+def push_round_trip(context: Context, declared: _Declared, *, scenario: Push) -> Outcome:
+    """`dvc push` stores the data on a live S3 endpoint, and `dvc pull` restores the same bytes."""
+    outputs, path, url = declared.outputs, scenario.path, scenario.url
+    remote = _remote(declared.settings, outputs.get(path, {}), url)
     impossible = _impossible(path, outputs, remote, url)
     if impossible is not None or remote is None:
         return failed(impossible or Finding(message="there is no remote"), evidence=Evidence.STATIC)
@@ -98,26 +110,25 @@ def push_round_trip(context: Context, *, scenario: Push) -> Outcome:
     return failed(seen) if isinstance(seen, Finding) else judge_push(seen, path)
 
 
-@check("dvc.repro", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
-def repro(context: Context, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
+def _pipeline(context: Context, *, scenario: Reproducing) -> Pipeline | Finding:
+    """The pipeline that is reproduced."""
+    return resolved_pipeline(context, file=scenario.pipeline)
+
+
+@check("dvc.repro", reads=_pipeline, evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
+def repro(context: Context, pipeline: Pipeline, *, scenario: Reproducing, filled: tuple[str, ...]) -> Outcome:
     """`dvc repro` on the given raw data creates every declared output.
 
     Args:
         filled: outputs that must not be empty.
     """
-    pipeline = resolved_pipeline(context, scenario.pipeline)
-    if isinstance(pipeline, Finding):
-        return stopped(pipeline, evidence=Evidence.STATIC)
     require(context, scenario)
     return judge_outputs(_reproduced(context, pipeline, scenario), _outs(pipeline.stages), filled)
 
 
-@check("dvc.repro_again", evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
-def repro_again(context: Context, *, scenario: Reproducing) -> Outcome:
+@check("dvc.repro_again", reads=_pipeline, evidence=Evidence.RUNS, tools=("git",), needs_runtime=True)
+def repro_again(context: Context, pipeline: Pipeline, *, scenario: Reproducing) -> Outcome:
     """A second `dvc repro` runs nothing; after a parameter changes, it reruns only the affected stages."""
-    pipeline = resolved_pipeline(context, scenario.pipeline)
-    if isinstance(pipeline, Finding):
-        return stopped(pipeline, evidence=Evidence.STATIC)
     require(context, scenario)
     seen = _reproduced(context, pipeline, scenario)
     return judge_again(

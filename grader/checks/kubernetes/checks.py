@@ -15,10 +15,10 @@ from grader.checks.kubernetes.selector import selects
 from grader.documents import Problem, SourceFile, YamlDocument
 from grader.errors import GraderFault
 from grader.readers.plain_data import as_json
-from grader.results import Finding, Outcome, failed, passed, stopped
+from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Hashable, Iterator
 
     from grader.context import Context
 
@@ -77,79 +77,71 @@ def _resources(file: SourceFile, documents: tuple[YamlDocument, ...]) -> Iterato
                 yield _Resource(file, document, (), data)
 
 
-def _find(context: Context, file: str, name: str) -> _Resource | Outcome:
-    """The Deployment of that name, else any Deployment, else a finding."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return failed(Finding(message="the manifest is missing"))
+def _deployment(context: Context, *, file: Deliverable, name: str) -> _Resource | Finding:
+    """The Deployment of that name, else any Deployment.
+
+    Args:
+        name: the Deployment's name.
+    """
+    source = context.deliverable(file)
     documents = source.yaml
     if isinstance(documents, Problem):
-        return stopped(documents.finding("a Kubernetes manifest"))
+        return documents.finding("a Kubernetes manifest")
     found = [each for each in _resources(source, documents) if each.data.get("kind") == "Deployment"]
     named = [each for each in found if each.get("metadata", "name") == name]
     for each in named or found:
         return each
-    return stopped(Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name))
+    return Finding(message="there is no Deployment", expected="kind: Deployment", where=source.name)
 
 
-def _in_deployment(context: Context, file: str, name: str, judge: Callable[[_Resource], Outcome]) -> Outcome:
-    found = _find(context, file, name)
-    return found if isinstance(found, Outcome) else judge(found)
-
-
-def _in_container(
-    context: Context, file: str, name: str, image: str, judge: Callable[[_Container], Outcome]
-) -> Outcome:
-    """Judge the container with the image, or the first one if no container has it."""
-
-    def choose(deployment: _Resource) -> Outcome:
-        place = ("spec", "template", "spec", "containers")
-        found = deployment.get(*place)
-        containers = [
-            _Container(deployment, (*place, index), data)
-            for index, data in enumerate(found if isinstance(found, list) else [])
-            if isinstance(data, dict)
-        ]
-        wanted = [each for each in containers if _same_image(each.get("image"), image)]
-        for container in wanted or containers:
-            return judge(container)
-        return stopped(
-            Finding(message="the Deployment's pods have no containers", where=deployment.where(*place))
-        )
-
-    return _in_deployment(context, file, name, choose)
-
-
-@check("kubernetes.deployment")
-def deployment(context: Context, *, file: Deliverable, name: str, api_version: str) -> Outcome:
-    """A Deployment has this name, is valid against Kubernetes' schemas, and selects its own pods.
+def _container(context: Context, *, file: Deliverable, name: str, image: str) -> _Container | Finding:
+    """The Deployment's container with this image, or its first one if none has it.
 
     Args:
         name: the Deployment's name.
+        image: the container's image.
+    """
+    deployment = _deployment(context, file=file, name=name)
+    if isinstance(deployment, Finding):
+        return deployment
+    place = ("spec", "template", "spec", "containers")
+    found = deployment.get(*place)
+    containers = [
+        _Container(deployment, (*place, index), data)
+        for index, data in enumerate(found if isinstance(found, list) else [])
+        if isinstance(data, dict)
+    ]
+    wanted = [each for each in containers if _same_image(each.get("image"), image)]
+    for container in wanted or containers:
+        return container
+    return Finding(message="the Deployment's pods have no containers", where=deployment.where(*place))
+
+
+@check("kubernetes.deployment", reads=_deployment)
+def deployment(_: Context, found: _Resource, *, name: str, api_version: str) -> Outcome:
+    """A Deployment has this name, is valid against Kubernetes' schemas, and selects its own pods.
+
+    Args:
         api_version: its apiVersion.
     """
-
-    def judge(found: _Resource) -> Outcome:
-        findings = list(_invalid(found))
-        if (actual := found.get("metadata", "name")) != name:
-            findings.append(_differs("metadata.name", name, actual, found.where("metadata", "name")))
-        if (actual := found.get("apiVersion")) != api_version:
-            findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
-        labels = found.get("spec", "template", "metadata", "labels")
-        if not findings and not selects(
-            found.get("spec", "selector"), labels if isinstance(labels, dict) else {}
-        ):
-            findings.append(
-                Finding(
-                    message="the selector does not match the labels of the pod template",
-                    expected=_shown(found.get("spec", "selector")),
-                    actual=_shown(labels),
-                    where=found.where("spec", "selector"),
-                )
+    findings = list(_invalid(found))
+    if (actual := found.get("metadata", "name")) != name:
+        findings.append(_differs("metadata.name", name, actual, found.where("metadata", "name")))
+    if (actual := found.get("apiVersion")) != api_version:
+        findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
+    labels = found.get("spec", "template", "metadata", "labels")
+    if not findings and not selects(
+        found.get("spec", "selector"), labels if isinstance(labels, dict) else {}
+    ):
+        findings.append(
+            Finding(
+                message="the selector does not match the labels of the pod template",
+                expected=_shown(found.get("spec", "selector")),
+                actual=_shown(labels),
+                where=found.where("spec", "selector"),
             )
-        return failed(*findings) if findings else passed()
-
-    return _in_deployment(context, file, name, judge)
+        )
+    return failed(*findings) if findings else passed()
 
 
 def _differs(what: str, expected: object, actual: object, where: str) -> Finding:
@@ -211,22 +203,13 @@ def _schema_errors(found: _Resource) -> Iterator[Finding]:
         raise GraderFault(f"the Kubernetes schemas cannot be used: {error}") from error
 
 
-@check("kubernetes.image")
-def image(context: Context, *, file: Deliverable, name: str, image: str) -> Outcome:
-    """A container of the Deployment uses this image. No tag means `latest`; a digest may follow.
-
-    Args:
-        name: the Deployment's name.
-        image: the container's image.
-    """
-
-    def judge(container: _Container) -> Outcome:
-        actual = container.get("image")
-        if _same_image(actual, image):
-            return passed()
-        return failed(_differs("image", image, actual, container.where("image")))
-
-    return _in_container(context, file, name, image, judge)
+@check("kubernetes.image", reads=_container)
+def image(_: Context, container: _Container, *, image: str) -> Outcome:
+    """A container of the Deployment uses this image. No tag means `latest`; a digest may follow."""
+    actual = container.get("image")
+    if _same_image(actual, image):
+        return passed()
+    return failed(_differs("image", image, actual, container.where("image")))
 
 
 def _same_image(actual: object, wanted: str) -> bool:
@@ -238,25 +221,18 @@ def _normal(image: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-@check("kubernetes.replicas")
-def replicas(
-    context: Context, *, file: Deliverable, name: str, replicas: Annotated[int, Field(ge=0)]
-) -> Outcome:
+@check("kubernetes.replicas", reads=_deployment)
+def replicas(_: Context, found: _Resource, *, replicas: Annotated[int, Field(ge=0)]) -> Outcome:
     """The Deployment has this number of replicas.
 
     Args:
-        name: the Deployment's name.
         replicas: the number of replicas.
     """
-
-    def judge(found: _Resource) -> Outcome:
-        actual = found.get("spec", "replicas")
-        # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
-        if parse_quantity(actual) == replicas:
-            return passed()
-        return failed(_differs("spec.replicas", replicas, actual, found.where("spec", "replicas")))
-
-    return _in_deployment(context, file, name, judge)
+    actual = found.get("spec", "replicas")
+    # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
+    if parse_quantity(actual) == replicas:
+        return passed()
+    return failed(_differs("spec.replicas", replicas, actual, found.where("spec", "replicas")))
 
 
 def _is_a_quantity(text: str) -> str:
@@ -268,13 +244,11 @@ def _is_a_quantity(text: str) -> str:
 Quantity = Annotated[str, AfterValidator(_is_a_quantity)]
 
 
-@check("kubernetes.quantity")
+@check("kubernetes.quantity", reads=_container)
 def quantity(
-    context: Context,
+    _: Context,
+    container: _Container,
     *,
-    file: Deliverable,
-    name: str,
-    image: str,
     kind: Literal["requests", "limits"],
     resource: str,
     quantity: Quantity,
@@ -282,67 +256,54 @@ def quantity(
     """The container's `requests` or `limits` for a resource equal this quantity, however written.
 
     Args:
-        name: the Deployment's name.
-        image: the container's image.
         kind: `requests` or `limits`.
         resource: `cpu`, `memory` or an extended resource.
         quantity: a Kubernetes quantity: `100m`, `256Mi`.
     """
     wanted = parse_quantity(quantity)
 
-    def judge(container: _Container) -> Outcome:
-        path = ("resources", kind, resource)
-        actual = container.get(*path)
-        if actual is not None and parse_quantity(actual) == wanted:
-            return passed()
-        return failed(_differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
-
-    return _in_container(context, file, name, image, judge)
+    path = ("resources", kind, resource)
+    actual = container.get(*path)
+    if actual is not None and parse_quantity(actual) == wanted:
+        return passed()
+    return failed(_differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
 
 
-@check("kubernetes.probe")
+@check("kubernetes.probe", reads=_container)
 def probe(
-    context: Context,
+    _: Context,
+    container: _Container,
     *,
-    file: Deliverable,
-    name: str,
-    image: str,
     probe: Literal["livenessProbe", "readinessProbe", "startupProbe"],
     path: UrlPath,
 ) -> Outcome:
     """The container's probe is an HTTP GET for this path, on one of the container's ports.
 
     Args:
-        name: the Deployment's name.
-        image: the container's image.
         probe: the kind of probe.
         path: the path that it requests.
     """
-
-    def judge(container: _Container) -> Outcome:
-        match container.get(probe):
-            case {"httpGet": dict(get)}:
-                pass
-            case actual:
-                return failed(_differs(probe, f"httpGet for {path}", actual, container.where(probe)))
-        place = (probe, "httpGet")
-        if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
-            return failed(
-                _differs(f"{probe}.httpGet.path", path, get.get("path"), container.where(*place, "path"))
-            )
-        if isinstance(host := get.get("host"), str) and host not in ("", "127.0.0.1", "localhost"):
-            return failed(
-                _differs(f"{probe}.httpGet.host", "the pod itself", host, container.where(*place, "host"))
-            )
-        numbers, names = _ports(container)
-        if _has_port(get.get("port"), numbers, names):
-            return passed()
-        expected = ", ".join(map(str, [*sorted(numbers), *sorted(names)])) or "a number from 1 to 65535"
+    match container.get(probe):
+        case {"httpGet": dict(get)}:
+            pass
+        case actual:
+            return failed(_differs(probe, f"httpGet for {path}", actual, container.where(probe)))
+    place = (probe, "httpGet")
+    if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
         return failed(
-            _differs(f"{probe}.httpGet.port", expected, get.get("port"), container.where(*place, "port"))
+            _differs(f"{probe}.httpGet.path", path, get.get("path"), container.where(*place, "path"))
         )
-
-    return _in_container(context, file, name, image, judge)
+    if isinstance(host := get.get("host"), str) and host not in ("", "127.0.0.1", "localhost"):
+        return failed(
+            _differs(f"{probe}.httpGet.host", "the pod itself", host, container.where(*place, "host"))
+        )
+    numbers, names = _ports(container)
+    if _has_port(get.get("port"), numbers, names):
+        return passed()
+    expected = ", ".join(map(str, [*sorted(numbers), *sorted(names)])) or "a number from 1 to 65535"
+    return failed(
+        _differs(f"{probe}.httpGet.port", expected, get.get("port"), container.where(*place, "port"))
+    )
 
 
 def _path(path: str) -> str:
@@ -365,42 +326,34 @@ def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
     return port in numbers if numbers else 0 < port < 65536
 
 
-@check("kubernetes.env")
-def env(context: Context, *, file: Deliverable, name: str, image: str, variable: str) -> Outcome:
+@check("kubernetes.env", reads=_container)
+def env(_: Context, container: _Container, *, variable: str) -> Outcome:
     """The container sets an environment variable, to a value or a reference.
 
     Args:
-        name: the Deployment's name.
-        image: the container's image.
         variable: the variable's name.
     """
-
-    def judge(container: _Container) -> Outcome:
-        found_entries = container.get("env")
-        entries = found_entries if isinstance(found_entries, list) else []
-        for index, entry in enumerate(entries):
-            match entry:
-                case {"name": found, "value": str(value)} if found == variable and value.strip():
-                    return passed()
-                case {"name": found, "valueFrom": dict(reference)} if found == variable and reference:
-                    return passed()
-                case {"name": found} if found == variable:
-                    where = container.where("env", index)
-                    return failed(
-                        _differs(
-                            f"the value of {variable}", "a value or a reference", entry.get("value"), where
-                        )
-                    )
-        names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
-        return failed(
-            Finding(
-                message=f"the container does not set {variable}",
-                actual=", ".join(names)[:MAX_MESSAGE] or "no environment variables",
-                where=container.where("env"),
-            )
+    found_entries = container.get("env")
+    entries = found_entries if isinstance(found_entries, list) else []
+    for index, entry in enumerate(entries):
+        match entry:
+            case {"name": found, "value": str(value)} if found == variable and value.strip():
+                return passed()
+            case {"name": found, "valueFrom": dict(reference)} if found == variable and reference:
+                return passed()
+            case {"name": found} if found == variable:
+                where = container.where("env", index)
+                return failed(
+                    _differs(f"the value of {variable}", "a value or a reference", entry.get("value"), where)
+                )
+    names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
+    return failed(
+        Finding(
+            message=f"the container does not set {variable}",
+            actual=", ".join(names)[:MAX_MESSAGE] or "no environment variables",
+            where=container.where("env"),
         )
-
-    return _in_container(context, file, name, image, judge)
+    )
 
 
 CHECKS = (deployment, image, replicas, quantity, probe, env)

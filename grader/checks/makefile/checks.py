@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.makefile import dry_run, inputs, patterns, steps
+from grader.context import source_file
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
 
     from grader.checks.makefile.dry_run import Plan
     from grader.context import Context
+    from grader.documents import SourceFile
 
 _USUAL = ("GNUmakefile", "makefile", "Makefile")
 _PLACE = re.compile(r"([^\s:]+:\d+): \*\*\* (.*?)(?:\s+Stop\.)?")
 
 
-@check("makefile.runs", evidence=Evidence.RUNS, tools=("make",), needs_runtime=True)
+@check("makefile.runs", reads=source_file, evidence=Evidence.RUNS, tools=("make",), needs_runtime=True)
 def runs(
     context: Context,
+    _: SourceFile,
     *,
     file: Deliverable,
     target: str,
@@ -54,8 +57,6 @@ def runs(
         tools: programs that a Makefile may look for and that need not be on this machine:
             they never run, and end well.
     """
-    if context.submission.deliverable(file) is None:
-        return failed(Finding(message="the Makefile is missing"))
     plan = plan_of(context, file, target, tools)
     if plan.refused:
         unreadable = _PLACE.fullmatch(plan.refused) is not None
@@ -123,9 +124,7 @@ def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan
 
 def _named(context: Context, file: str) -> str:
     """The Makefile's name, where make would not take it by itself."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return ""
+    source = context.deliverable(file)
     usual = (name for name in _USUAL if context.submission.file(PurePosixPath(name)) is not None)
     return "" if source.name == next(usual, "") else source.name
 

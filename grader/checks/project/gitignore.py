@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.check import Deliverable, check
+from grader.check import check
 from grader.command import Completed, run
+from grader.context import source_file
 from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed, passed
 from grader.runtime.temporary import temporary_directory
@@ -50,8 +51,8 @@ class Rule:
         return f"{self.source}:{self.line}"
 
 
-@check("gitignore.ignores", evidence=Evidence.RUNS, tools=("git",))
-def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
+@check("gitignore.ignores", reads=source_file, evidence=Evidence.RUNS, tools=("git",))
+def ignores(context: Context, file: SourceFile, *, paths: tuple[str, ...]) -> Outcome:
     """Git ignores all of these files.
 
     Args:
@@ -60,12 +61,12 @@ def ignores(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> O
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
         return failed(rules)
-    findings = _tracked(rules, paths, _name(context, file))
+    findings = _tracked(rules, paths, file.name)
     return failed(*findings) if findings else passed()
 
 
-@check("gitignore.ignores_any", evidence=Evidence.RUNS, tools=("git",))
-def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) -> Outcome:
+@check("gitignore.ignores_any", reads=source_file, evidence=Evidence.RUNS, tools=("git",))
+def ignores_any(context: Context, file: SourceFile, *, paths: tuple[str, ...]) -> Outcome:
     """Git ignores at least one of these files.
 
     Args:
@@ -77,15 +78,16 @@ def ignores_any(context: Context, *, file: Deliverable, paths: tuple[str, ...]) 
     if any(_ignored(rules, path) for path in paths):
         return passed()
     some = ", ".join(paths[:MAX_NAMED]) + (" or another" if len(paths) > MAX_NAMED else "")
-    where = _name(context, file)
-    return failed(Finding(message=f"none of {some} is ignored", expected="at least one of them", where=where))
+    return failed(
+        Finding(message=f"none of {some} is ignored", expected="at least one of them", where=file.name)
+    )
 
 
-@check("gitignore.tracks", evidence=Evidence.RUNS, tools=("git",))
+@check("gitignore.tracks", reads=source_file, evidence=Evidence.RUNS, tools=("git",))
 def tracks(
     context: Context,
+    file: SourceFile,
     *,
-    file: Deliverable,
     paths: tuple[str, ...],
     while_ignoring: tuple[str, ...],
     submitted: tuple[str, ...] = (),
@@ -102,7 +104,7 @@ def tracks(
     rules = _rules(context, [*while_ignoring, *paths])
     if isinstance(rules, Finding):
         return failed(rules)
-    findings = _tracked(rules, while_ignoring, _name(context, file))
+    findings = _tracked(rules, while_ignoring, file.name)
     for path in paths:
         rule = rules[path]
         if rule is not None and rule.ignores:
@@ -127,11 +129,6 @@ def _foreign(source: SourceFile) -> bool:
 def _ignored(rules: Mapping[str, Rule | None], path: str) -> bool:
     rule = rules[path]
     return rule is not None and rule.ignores
-
-
-def _name(context: Context, deliverable: str) -> str:
-    source = context.submission.deliverable(deliverable)
-    return "" if source is None else source.name
 
 
 def _tracked(rules: Mapping[str, Rule | None], paths: Sequence[str], file: str) -> list[Finding]:

@@ -8,9 +8,10 @@ from packaging.utils import canonicalize_name
 
 from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.project.pyproject import Needed, runtime, target_environment
+from grader.context import source_file
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
-from grader.results import Evidence, Finding, Outcome, failed, passed, stopped, unverified
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,14 +22,16 @@ MAX_SHOWN = 5
 """How many findings of one kind are shown: the sixth unpinned line teaches nothing new."""
 
 
-@check("lockfile.pinned")
-def pinned(context: Context, *, file: Deliverable) -> Outcome:
+def _lines(context: Context, *, file: Deliverable) -> tuple[Line, ...] | Finding:
+    """The lines of the lock file."""
+    text = context.deliverable(file).text
+    return text.finding("a requirements file") if isinstance(text, Problem) else parse_requirements(text)
+
+
+@check("lockfile.pinned", reads=_lines)
+def pinned(context: Context, lines: tuple[Line, ...], *, file: Deliverable) -> Outcome:
     """Every requirement of the lock file is pinned with `==`."""
-    lines = _lines(context, file)
-    if isinstance(lines, Finding):
-        return stopped(lines)
-    source = context.submission.deliverable(file)
-    assert source is not None  # noqa: S101
+    source = context.deliverable(file)
     asked = (line for line in lines if line.option is None or line.reference is not None)
     wanted = [line for line in asked if not line.itself]
     if not wanted:
@@ -43,20 +46,21 @@ def pinned(context: Context, *, file: Deliverable) -> Outcome:
     return failed(*_some(loose)) if loose else passed()
 
 
-@check("lockfile.agrees")
+@check("lockfile.agrees", reads=_lines)
 def agrees(
-    context: Context, *, file: Deliverable, project: DeliverableIfAny, packages: tuple[str, ...]
+    context: Context,
+    lines: tuple[Line, ...],
+    *,
+    file: Deliverable,
+    project: DeliverableIfAny,
+    packages: tuple[str, ...],
 ) -> Outcome:
     """The named packages are in the lock file, at versions that the project file allows.
 
     Args:
         packages: the packages' names on PyPI.
     """
-    lines = _lines(context, file)
-    if isinstance(lines, Finding):
-        return stopped(lines)
-    source = context.submission.deliverable(file)
-    assert source is not None  # noqa: S101
+    source = context.deliverable(file)
     described = context.submission.deliverable(project)
     needed = runtime(context, described) if described is not None else ()
     complaints = [
@@ -67,12 +71,9 @@ def agrees(
     return failed(*complaints) if complaints else passed()
 
 
-@check("lockfile.complete", evidence=Evidence.RUNS)
-def complete(context: Context, *, file: Deliverable) -> Outcome:
+@check("lockfile.complete", reads=source_file, evidence=Evidence.RUNS)
+def complete(context: Context, source: SourceFile) -> Outcome:
     """The lock file installs, and includes every package that its packages need."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return failed(Finding(message=f"{file} is missing"))
     if context.runtime is None:
         return unverified("--static does not install the lock file")
     environment = context.runtime.environment
@@ -92,16 +93,6 @@ def complete(context: Context, *, file: Deliverable) -> Outcome:
         )
     missing = [Finding(message=f"{needed} is missing", where=source.name) for needed in environment.missing]
     return failed(*_some(missing)) if missing else passed()
-
-
-def _lines(context: Context, file: str) -> tuple[Line, ...] | Finding:
-    source = context.submission.deliverable(file)
-    if source is None:
-        return Finding(message=f"{file} is missing")
-    text = source.text
-    if isinstance(text, Problem):
-        return text.finding("a requirements file")
-    return context.memo.once(("lock lines", source.name), lambda: parse_requirements(text))
 
 
 def _loose(line: Line, source: SourceFile) -> Finding:

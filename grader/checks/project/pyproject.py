@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator
 
 from grader.check import Deliverable, check
+from grader.context import source_file
 from grader.documents import Problem, SourceFile
 from grader.readers.requirements import Line, parse_requirements
 from grader.readers.version_ranges import MAX_CHARACTERS, Range, pep440, poetry
@@ -44,16 +45,17 @@ class Needed:
     where: str
 
 
-@check("pyproject.metadata")
-def metadata(context: Context, *, file: Deliverable) -> Outcome:
+def _document(context: Context, *, file: Deliverable) -> dict[str, Any] | Finding:
+    """The whole file."""
+    document = context.deliverable(file).toml
+    return document.finding("valid TOML") if isinstance(document, Problem) else document
+
+
+@check("pyproject.metadata", reads=_document)
+def metadata(context: Context, document: dict[str, Any], *, file: Deliverable) -> Outcome:
     """The file is valid TOML with valid metadata, a name and a version (PEP 621 or Poetry)."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return failed(Finding(message=f"{file} is missing"))
-    if isinstance(source.toml, Problem):
-        return stopped(source.toml.finding("valid TOML"))
-    complaint = _complaint(source.toml)
-    return passed() if complaint is None else failed(_at(complaint, source))
+    complaint = _complaint(document)
+    return passed() if complaint is None else failed(_at(complaint, context.deliverable(file)))
 
 
 def _is_a_version(text: str) -> str:
@@ -64,11 +66,11 @@ def _is_a_version(text: str) -> str:
     return text
 
 
-@check("pyproject.requires")
+@check("pyproject.requires", reads=source_file)
 def requires(
     context: Context,
+    source: SourceFile,
     *,
-    file: Deliverable,
     package: str,
     at_least: Annotated[str, AfterValidator(_is_a_version)],
 ) -> Outcome:
@@ -78,10 +80,7 @@ def requires(
         package: the package's name on PyPI.
         at_least: the minimum version.
     """
-    source = context.submission.deliverable(file)
     expected = f"{package}>={at_least}"
-    if source is None:
-        return failed(Finding(message=f"{file} is missing", expected=expected))
     if isinstance(source.toml, Problem):
         return stopped(source.toml.finding(expected))
     floor = Version(at_least)

@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 _READ = Finding(message="promtool is not installed on this machine, so the rules were read but not tested")
 
 
-@check("prometheus.valid", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
-def valid(context: Context, *, file: Deliverable) -> Outcome:
+def _rules(context: Context, *, file: Deliverable) -> RuleFile | Outcome:
+    """The rules of the file, however broken the rest of it is."""
+    rules = alert_rules.read(context.deliverable(file))
+    return _unreadable(rules) if isinstance(rules, Problem) else rules
+
+
+@check("prometheus.valid", reads=_rules, evidence=Evidence.RUNS, tools=("promtool",), falls_back=True)
+def valid(context: Context, rules: RuleFile, *, file: Deliverable) -> Outcome:
     """Prometheus loads the rule file, which has at least one alert."""
-    source = context.submission.deliverable(file)
-    if source is None:
-        return failed(Finding(message="the alert rules file is missing"))
-    rules = _rules(context, source)
-    if isinstance(rules, Problem):
-        return _unreadable(rules)
+    source = context.deliverable(file)
     if not any(rule.alert for rule in rules.rules):
         return failed(Finding(message="the file has no alert", where=source.name))
     if not rules.grouped:
@@ -56,8 +57,38 @@ def _has_a_quantile(given: Any) -> None:
         raise ValueError(f"an alert on a {given.scenario.watches} has no quantile; only one on a latency has")
 
 
-@check("prometheus.alert", evidence=Evidence.RUNS, tools=("promtool",), falls_back=True, rule=_has_a_quantile)
-def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "quiet", "quantile"]) -> Outcome:
+def _verdict(context: Context, *, scenario: Alert) -> Verdict | Outcome:
+    """What trying or reading the alert came to; the best of several with its name."""
+    rules = _rules(context, file=scenario.file)
+    if isinstance(rules, Outcome):
+        return rules
+    source, alerts = context.deliverable(scenario.file), rules.alerts(scenario.alert)
+    if not alerts:
+        names = ", ".join(sorted({rule.alert for rule in rules.rules if rule.alert})[:10]) or "no alert"
+        return failed(
+            Finding(
+                message=f"there is no alert {scenario.alert}",
+                expected=scenario.alert,
+                actual=names[:300],
+                where=source.name,
+            ),
+            cause=f"no alert {scenario.alert}",
+        )
+    promtool = context.tools.find("promtool")
+    accepted = promtool is not None and _checked(context, source)[0]
+    found = [verdict(rule, rules, scenario, promtool, valid=accepted) for rule in alerts]
+    return max(found, key=lambda each: each.worth)
+
+
+@check(
+    "prometheus.alert",
+    reads=_verdict,
+    evidence=Evidence.RUNS,
+    tools=("promtool",),
+    falls_back=True,
+    rule=_has_a_quantile,
+)
+def alert_does(_: Context, found: Verdict, *, shows: Literal["fires", "quiet", "quantile"]) -> Outcome:
     """An alert `fires` when it should, stays `quiet` when it should, or uses the required `quantile`.
 
     It fires well over the threshold once that has lasted its time; it stays quiet well under it and until
@@ -66,37 +97,6 @@ def alert_does(context: Context, *, scenario: Alert, shows: Literal["fires", "qu
     Args:
         shows: which of these to check.
     """
-    key = ("prometheus.verdict", scenario)
-    found = context.memo.once(key, lambda: _verdict(context, scenario))
-    return found if isinstance(found, Outcome) else _outcome(found, shows)
-
-
-def _verdict(context: Context, spec: Alert) -> Verdict | Outcome:
-    source = context.submission.deliverable(spec.file)
-    if source is None:
-        return failed(Finding(message="the alert rules file is missing"))
-    rules = _rules(context, source)
-    if isinstance(rules, Problem):
-        return _unreadable(rules)
-    alerts = rules.alerts(spec.alert)
-    if not alerts:
-        names = ", ".join(sorted({rule.alert for rule in rules.rules if rule.alert})[:10]) or "no alert"
-        return failed(
-            Finding(
-                message=f"there is no alert {spec.alert}",
-                expected=spec.alert,
-                actual=names[:300],
-                where=source.name,
-            ),
-            cause=f"no alert {spec.alert}",
-        )
-    promtool = context.tools.find("promtool")
-    accepted = promtool is not None and _checked(context, source)[0]
-    found = [verdict(rule, rules, spec, promtool, valid=accepted) for rule in alerts]
-    return max(found, key=lambda each: each.worth)
-
-
-def _outcome(found: Verdict, shows: str) -> Outcome:
     answer = {"fires": found.fires, "quiet": found.quiet, "quantile": found.quantile}[shows]
     evidence = Evidence.RUNS if found.tried else Evidence.STATIC
     remarks = () if found.tried else (_READ,)
@@ -112,10 +112,6 @@ def _outcome(found: Verdict, shows: str) -> Outcome:
 
 def _unreadable(problem: Problem) -> Outcome:
     return failed(problem.finding(expected="a Prometheus rule file"), cause=f"{problem.path} is unreadable")
-
-
-def _rules(context: Context, source: SourceFile) -> RuleFile | Problem:
-    return context.memo.once(("prometheus.rules", source.name), lambda: alert_rules.read(source))
 
 
 def _checked(context: Context, source: SourceFile) -> tuple[bool, str]:

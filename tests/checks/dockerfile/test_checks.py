@@ -96,7 +96,7 @@ def test_no_dockerfile_breaks_a_check(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_or_unreadable_dockerfile_fails(tmp_path: Path) -> None:
     missing = decide(checks.base, make_context(tmp_path, {}), **BASE)
-    assert missing.findings[0].message == "the Dockerfile is missing"
+    assert missing.findings[0].message == "dockerfile is missing"
     latin = make_context(tmp_path, {"D": b"FROM a # \xe9"}, deliverables={"dockerfile": "D"})
     assert decide(checks.builds, latin, **BUILDS).verdict is Verdict.FAILED
 
@@ -432,7 +432,7 @@ def test_expansion(text: str, expected: str) -> None:
 def _request(root: Path, text: str) -> Request:
     files: dict[str, str | bytes] = {"Dockerfile.train": text, "a": "", "b": "", ".dockerignore": "b\n"}
     context = make_context(root, files, deliverables={"dockerfile": "Dockerfile.train"})
-    dockerfile = dockerfile_facts.read(context, "dockerfile")
+    dockerfile = dockerfile_facts.read_dockerfile(context, file="dockerfile")
     assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
     ignoring = BuildContext((".dockerignore", "Dockerfile.train", "a", "b"), ("b",))
     return image_build.request(context, dockerfile, ignoring, keep=["python"], control=["true"])
@@ -497,7 +497,7 @@ def test_an_engine_may_be_too_old(tmp_path: Path) -> None:
         context = make_context(
             tmp_path, {"Dockerfile.train": syntax + text}, deliverables={"dockerfile": "Dockerfile.train"}
         )
-        dockerfile = dockerfile_facts.read(context, "dockerfile")
+        dockerfile = dockerfile_facts.read_dockerfile(context, file="dockerfile")
         assert isinstance(dockerfile, dockerfile_facts.Dockerfile)
         assert image_build.too_new(dockerfile, Engine(address="", version=version)) == wanted
 

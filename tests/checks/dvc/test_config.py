@@ -9,7 +9,7 @@ import pytest
 
 from grader.checks.dvc.config import config_valid, default_remote, remote_url, tracked_hash, tracks
 from grader.checks.dvc.pipeline import depends, outputs, params_hold, params_taken
-from grader.results import Finding, Outcome, Verdict, failed, passed
+from grader.results import Evidence, Finding, Outcome, Verdict, failed, passed, stopped
 from tests.builders import decide, make_context
 
 if TYPE_CHECKING:
@@ -217,11 +217,12 @@ def test_not_tracked(tmp_path: Path, text: str | bytes) -> None:
 
 def test_dvc_says_what_is_wrong_and_where(tmp_path: Path) -> None:
     context = tracked(tmp_path / "s", f"outs:\n- md5: {MD5}\n  path: train.csv\n  colour: red\n")
-    assert follows(context) == failed(
+    assert follows(context) == stopped(
         Finding(
             message="DVC cannot read it: extra keys not allowed at outs.0.colour",
             where="data/train.csv.dvc:4",
-        )
+        ),
+        evidence=Evidence.STATIC,
     )
 
 
@@ -412,11 +413,12 @@ def test_a_configuration_without_end(tmp_path: Path) -> None:
 def test_dvc_says_what_is_wrong_with_a_pipeline(tmp_path: Path) -> None:
     context = pipeline(tmp_path, one("depends: [data/raw/train.csv]"))
     outcome = decide(depends, context, file="dvc_pipeline", stage="preprocess", path="x")
-    assert outcome == failed(
+    assert outcome == stopped(
         Finding(
             message="DVC cannot read it: extra keys not allowed at stages.preprocess.depends",
             where="dvc.yaml:4",
-        )
+        ),
+        evidence=Evidence.STATIC,
     )
 
 

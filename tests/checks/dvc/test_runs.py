@@ -51,8 +51,8 @@ def message(outcome: Outcome) -> str:
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, "no DVC configuration"),
-        ({".dvc/config": CONFIG}, "no DVC file"),
+        ({}, "dvc_track, dvc_config is missing"),
+        ({".dvc/config": CONFIG}, "dvc_track is missing"),
         ({**PUSHED, ".dvc/config": "[core"}, "DVC cannot read it"),
         ({**PUSHED, ".dvc/config": ""}, "there is no remote"),
         ({**PUSHED, ".dvc/config": CONFIG.replace("s3://mlops-exam", "/tmp")}, "storage is not on S3"),

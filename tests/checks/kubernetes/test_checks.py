@@ -103,11 +103,6 @@ def test_no_manifest_breaks_a_check(tmp_path: Path, text: str) -> None:
     assert _lost(tmp_path, text) == set(range(len(ALL)))
 
 
-def test_a_missing_manifest_fails(tmp_path: Path) -> None:
-    outcome = decide(checks.image, make_context(tmp_path, {}), **POD)
-    assert outcome.findings[0].message == "the manifest is missing"
-
-
 SAME = {
     "as it is": [HONEST],
     "several documents": [{"apiVersion": "v1", "kind": "Service"}, HONEST],

@@ -10,9 +10,10 @@ from grader.errors import GraderFault, ToolMissing
 from grader.results import Finding, Outcome, Verdict, failed, passed
 from grader.tools import Tools
 from tests.builders import decide as decide_check
-from tests.builders import make_context
+from tests.builders import make_context as make_any_context
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from grader.check import Check
@@ -26,6 +27,10 @@ DVC = ["data/train.csv.dvc", ".dvc/config", "dvc.yaml"]
 
 def decide(check: Check, context: Context, **parameters: Any) -> Outcome:
     return decide_check(check, context, file="gitignore", **parameters)
+
+
+def make_context(root: Path, files: Mapping[str, str | bytes], **fields: Any) -> Context:
+    return make_any_context(root, files, deliverables={"gitignore": ".gitignore"}, **fields)
 
 
 def ask(root: Path, text: str | bytes, paths: list[str], **nested: str) -> Outcome:
@@ -82,7 +87,7 @@ def test_the_finding_names_the_pattern_that_decided(tmp_path: Path) -> None:
         )
     )
     assert ask(tmp_path / "b", "", ["data/train.csv"]) == failed(
-        Finding(message="data/train.csv is not ignored", actual="no pattern matches it")
+        Finding(message="data/train.csv is not ignored", actual="no pattern matches it", where=".gitignore")
     )
 
 
@@ -95,7 +100,7 @@ def test_what_has_one_cause_is_one_finding(tmp_path: Path) -> None:
             actual="re-included by the pattern '!other*.csv'",
             where=".gitignore:2",
         ),
-        Finding(message="not ignored: b.txt, a/b.txt", actual="no pattern matches"),
+        Finding(message="not ignored: b.txt, a/b.txt", actual="no pattern matches", where=".gitignore"),
     )
 
 
@@ -230,7 +235,7 @@ def test_a_git_that_breaks_by_itself_is_ours(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "work").mkdir()
     context = make_context(tmp_path / "work", {".gitignore": "*.csv"})
     with pytest.raises(GraderFault, match="git failed to list the ignored files"):
-        ignores.function(context, file="gitignore", paths=tuple(DATA))
+        decide(ignores, context, paths=tuple(DATA))
 
 
 def test_ignore_files_without_end(tmp_path: Path) -> None:
