@@ -177,6 +177,8 @@ def select(exam: Exam, tasks: Iterable[str], sections: Iterable[str]) -> Selecti
     wanted: set[str] = set()
     names = _split(tasks)
     for name in names:
+        if name in by_section and name not in by_task:
+            raise UsageError(f"no task {name!r} in this exam; did you mean --section {name}?")
         _refuse_unknown("task", name, {**by_task, **by_criterion}, listed=by_task)
         wanted |= {row.id for row in by_task[name].criteria} if name in by_task else {name}
     section_names = _split(sections)

@@ -41,7 +41,7 @@ def grader(
         (("score", "no/such/folder"), "grader: there is nothing at no/such/folder\n"),
         (("score", "README.md"), "README.md"),
         (("score", ""), "grader: there is no submission: its path is empty\n"),
-        (("score", ".", "--task", "4"), "grader: no task '4' in this exam; did you mean 4.1 or 4.2?\n"),
+        (("score", ".", "--task", "4."), "grader: no task '4.' in this exam; did you mean 4.1 or 4.2?\n"),
         (("score", ".", "--task", "4.2,4.2.req"), "grader: no task '4.2.req' in this exam; did you mean"),
         (("score", ".", "--task", "4.2,"), "grader: no task '' in this exam (it has 1.1, "),
         (("score", ".", "--task", "4.7"), "grader: no task '4.7' in this exam"),

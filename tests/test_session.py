@@ -55,7 +55,8 @@ def test_all_is_the_exams_own_tasks() -> None:
 @pytest.mark.parametrize(
     ("task", "complaint"),
     [
-        ("4", "no task '4' in this exam; did you mean 4.1 or 4.2?"),
+        ("4", "no task '4' in this exam; did you mean --section 4?"),
+        ("4.", "no task '4.' in this exam; did you mean 4.1 or 4.2?"),
         ("4.2.re", "no task '4.2.re' in this exam; did you mean 4.2.replicas or 4.2.resources"),
         ("4.2.replica", "no task '4.2.replica' in this exam; did you mean 4.2.replicas?"),
         ("4.1.helth", "no task '4.1.helth' in this exam; did you mean 4.1.health?"),

@@ -298,7 +298,7 @@ class SubmissionRuntime:
                 self._exam.environment,
                 self._shared.cache,
                 self._shared.bwrap,
-                say=lambda text: say(f"environment: {text}"),
+                lambda text: say(f"environment: {text}"),
             )
 
     def _preload(self, future: Future[Environment]) -> None:
