@@ -1,4 +1,4 @@
-"""The one door through which the grader runs trusted programs (git, promtool, make -n, uv).
+"""The only way in which the grader runs trusted programs (git, promtool, make -n, uv).
 
 Candidate code never runs here: that is `grader.runtime.sandbox`.
 """

@@ -1,4 +1,4 @@
-"""The one door to directories in which candidate code has run: workspaces, answers of probes, stores.
+"""The only way to read directories in which candidate code has run: workspaces, answers of probes, stores.
 
 Whatever stands there may be hostile, and may change while it is looked at: links, hard links, pipes, sockets,
 devices, directories that are renamed in the middle of a walk, names that are no text, sizes that no disk has.

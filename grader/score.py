@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def add(points: Iterable[float]) -> float:
-    """The sum without the dust of binary fractions (0.4 + 0.4 + 0.4 is 1.2)."""
+    """Sum without rounding errors of binary fractions (0.4 + 0.4 + 0.4 is 1.2)."""
     return round(math.fsum(points), 6)
 
 
 def criterion_result(criterion: Criterion, parts: tuple[PartResult, ...]) -> CriterionResult:
-    """What a criterion's parts add up to."""
+    """Combine the results of a criterion's parts."""
     earned = add(part.points for part in parts if part.status is Status.EARNED)
     still_open = add(part.points for part in parts if part.status.open)
     return CriterionResult(

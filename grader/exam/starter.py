@@ -38,7 +38,7 @@ def write_starter(exam: Exam, folder: Path) -> tuple[str, ...]:
     """Write the starter folder.
 
     Args:
-        folder: is made where it does not exist; files in it stay, and none of ours may be among them.
+        folder: created if it does not exist; other files in it stay, but the starter's own must not exist.
 
     Returns:
         The paths written, relative to `folder`.

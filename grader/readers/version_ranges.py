@@ -1,4 +1,4 @@
-"""Which versions a requirement admits, in PEP 440's words and in Poetry's."""
+"""Which versions a requirement admits, in the notation of PEP 440 or Poetry."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def pep440(specifiers: SpecifierSet) -> Range | None:
 
 
 def poetry(text: str) -> Range | None:
-    """A constraint as Poetry reads it (`^2.1`, `~2.1`, `>=2.1 <3`, `1.0 || 2.0`); None if it is none."""
+    """A constraint as Poetry reads it (`^2.1`, `~2.1`, `>=2.1 <3`, `1.0 || 2.0`); None if it is invalid."""
     if len(text) > MAX_CHARACTERS:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One scenario's private world: a workspace, an environment, services that it reaches, and runs in there."""
+"""One scenario's private place: its workspace, environment, services and runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many runs go on at a time, and the second chance of one that a busy machine made too slow."""
+"""How many runs go on at once, and the second attempt of one that a busy machine made too slow."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Queued:
         """Queue for a sandbox.
 
         Args:
-            before: waits for what a job had better wait for, outside of the queue.
+            before: called with each job before it queues; may wait for something that the job needs.
         """
         self._inner = inner
         self._before = before or _no_wait

@@ -1,4 +1,4 @@
-"""The secret of a machine's grades, without which nobody can foretell what a seed gives.
+"""The secret of a machine, without which nobody can predict the data that a seed gives.
 
 Seeds and the code that draws from them are public; whoever ran them at home would know the names of the runs,
 their metrics and the rows to predict. The secret stays with the cache, whose seeds derive from it, so that

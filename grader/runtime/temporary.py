@@ -186,7 +186,7 @@ def _make(parent: Path) -> tuple[Path, int]:
 
 
 def _take(directory: Path) -> int | None:
-    """The lock of a scratch directory, unless its owner lives; a directory without one is none of ours."""
+    """The lock of a scratch directory, unless its owner lives; one without a lock is not the grader's."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         lock = os.open(directory / LOCK, flags)

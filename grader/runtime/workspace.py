@@ -1,4 +1,4 @@
-"""The directory that a scenario runs in: a submission, the given data, and what the scenario changes."""
+"""The directory in which a scenario runs: a submission, the given data, and the scenario's changes."""
 
 from __future__ import annotations
 

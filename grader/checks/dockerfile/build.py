@@ -1,4 +1,4 @@
-"""Whether an image builds, tried on an engine: what the engine is given, and what its answer means."""
+"""Whether an image builds: the request to the engine, and the outcome that follows from its answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SYNTAX = re.compile(r"#\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
 
 
 def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcome:
-    """What a build says; where the engine could not try, what reading says, and why it had to."""
+    """Turn a build's result into an outcome: `by_reading`, with a reason, if the engine could not build."""
     from grader.runtime.image_build import worker as build_work
 
     reason = plain(built.reason).strip()[:MAX_REASON]
@@ -54,7 +54,7 @@ def verdict(built: Built, dockerfile: Dockerfile, by_reading: Outcome) -> Outcom
 
 
 def read_instead(by_reading: Outcome, reason: str) -> Outcome:
-    """What reading says, with the reason why nothing was built."""
+    """Return the outcome of reading, with a remark why nothing was built."""
     remark = Finding(message=f"the Dockerfile was only read, not built: {reason}")
     return Outcome(by_reading.verdict, (*by_reading.findings, remark), Evidence.STATIC)
 
@@ -67,7 +67,7 @@ def request(
     keep: Sequence[str],
     control: Sequence[str],
 ) -> Request:
-    """What the engine is given. Stages that the image does not depend on are left out, as BuildKit does."""
+    """Make the request to the engine. Stages that the image does not need are left out, as BuildKit does."""
     from grader.runtime.image_build.request import Request
 
     needed = needed_stages(dockerfile)
@@ -87,7 +87,7 @@ def request(
 
 
 def too_new(dockerfile: Dockerfile, engine: Engine) -> str:
-    """What the file uses that the engine's own BuildKit does not know yet, if it names no other."""
+    """List features that the engine's BuildKit is too old for; empty if the file names its own frontend."""
     if _frontend(_text(dockerfile)):
         return ""
     major = int(engine.version.partition(".")[0]) if engine.version[:1].isdigit() else 0
@@ -98,7 +98,7 @@ def too_new(dockerfile: Dockerfile, engine: Engine) -> str:
 
 
 def needed_stages(dockerfile: Dockerfile) -> tuple[Stage, ...]:
-    """The final stage and all that it takes something from, in order."""
+    """List the final stage and every stage that it needs, in order."""
     found: dict[int, Stage] = {}
     waiting = [dockerfile.stages[-1]]
     while waiting:
@@ -157,7 +157,7 @@ def _text(dockerfile: Dockerfile) -> str:
 
 
 def _files(context: Context, dockerfile: Dockerfile, files: BuildContext) -> dict[str, Path]:
-    """The context's files, given data before the candidate's own copy of them."""
+    """The files of the context; given data replaces the candidate's copies of it."""
     submission = context.submission
     kept = (path for path in files.files if path != dockerfile.file.name)
     found = {path: submission.given.get(path) or submission.root / path for path in kept}

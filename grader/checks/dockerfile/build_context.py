@@ -19,7 +19,7 @@ LONG_NAME = 32
 
 
 class TooMuch(Exception):  # noqa: N818  (carries what is said of it)
-    """The patterns and files are so many that following them would not come to an end."""
+    """Matching the patterns against the files would take too many steps."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -49,23 +49,23 @@ class BuildContext:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """What the builder is sent.
+        """The files that are sent to the builder.
 
         Raises:
-            TooMuch: that takes too long to tell.
+            TooMuch: matching takes too many steps.
         """
         ignore = _Ignore(self.ignore, self._steps)
         return tuple(path for path in self.paths if not ignore.covers(path))
 
     def source(self, pattern: str) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What a COPY source stands for.
+        """Find the files that a COPY source matches.
 
         Returns:
             `file`, `directory`, `glob` or `` (not there), and its files as (path in the context, path
             below the thing copied: the name itself for a file).
 
         Raises:
-            TooMuch: that takes too long to tell.
+            TooMuch: matching takes too many steps.
         """
         wanted = _clean(pattern)
         self._steps.take(len(self.files) // LONG_NAME)

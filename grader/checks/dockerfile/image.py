@@ -1,4 +1,4 @@
-"""What the files of an image would be: where each COPY puts what, followed from stage to stage.
+"""The files that an image would contain: every COPY followed from stage to stage.
 
 Only files that come from the build context are followed; what a RUN makes is not known.
 """
@@ -44,7 +44,7 @@ class Image:
     shell: tuple[str, ...] = ("/bin/sh", "-c")
 
     def path(self, text: str, start: str | None = None) -> str:
-        """A path made absolute and plain."""
+        """Make a path absolute and normalize it."""
         base = self.workdir if start is None else start
         parts: list[str] = []
         for part in PurePosixPath(base, text or ".").parts[1:]:
@@ -229,7 +229,7 @@ class Builder:
 
 
 def _joined(directory: str, rest: str) -> str:
-    """A plain path below a directory; PurePosixPath would do, ten times as slowly."""
+    """Join paths as PurePosixPath does, but ten times as fast."""
     return directory.rstrip("/") + "/" + rest if rest else directory
 
 

@@ -108,7 +108,7 @@ _filled = _Filled()
 
 @contextmanager
 def filling_in(file: str) -> Iterator[None]:
-    """Bound what DVC makes of templates meanwhile: values in values grow without end."""
+    """Bound the size of DVC's templates within the block: values within values can grow without end."""
     _watch_templates()
     _filled.left, _filled.file = MAX_FILLED, file
     yield

@@ -71,7 +71,7 @@ class Reproduced:
 
 
 def judge_push(seen: Pushed, path: str) -> Outcome:
-    """The data are stored, and restored unchanged."""
+    """Judge whether the data was stored and restored unchanged."""
     if not seen.committed.run.ok:
         return failed(dvc_finding(seen.committed, f"DVC cannot add {path} to its cache"))
     if seen.pushed is None or not seen.pushed.run.ok:
@@ -101,7 +101,7 @@ def judge_push(seen: Pushed, path: str) -> Outcome:
 
 
 def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]) -> Outcome:
-    """All declared outputs exist, and those that must not be empty are not."""
+    """Judge whether all declared outputs exist, and those in `filled` are not empty."""
     if not seen.first.called.run.ok:
         return failed(repro_finding(seen.first))
     if not outs:
@@ -128,7 +128,7 @@ def judge_outputs(seen: Reproduced, outs: Sequence[str], filled: Collection[str]
 
 
 def judge_again(seen: Reproduced, stages: Stages, reruns: str, params: str, name: str) -> Outcome:
-    """Without a change nothing runs; with one, only the stages that it affects."""
+    """Judge whether nothing runs without a change, and with one only the stages that it affects."""
     if not seen.first.called.run.ok:
         return failed(repro_finding(seen.first))
     if seen.again is None:

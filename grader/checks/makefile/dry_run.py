@@ -1,9 +1,9 @@
-"""What the recipes of a Makefile would run, as make itself hands them to its shell.
+"""What the recipes of a Makefile run, as make passes them to its shell.
 
-Make runs as in life, observed by `runtime/inside/watch_make.py`: nothing that a Makefile can see of its
-flags, its shell and its folder tells a grade from life, so that it cannot hold other recipes then. Recipes
-run for real, but for the tools that they call, which do nothing and end well. Where one stops all the same,
-because it checks for what this machine lacks, make is asked again, with no recipe running at all.
+Make runs as usual, observed by `runtime/inside/watch_make.py`: a Makefile cannot tell a grade from any other
+run by its flags, shell or folder, so it cannot show other recipes then. Recipes really run, except for the
+tools that they call, which do nothing and succeed. If a recipe still stops, because it checks for something
+that this machine lacks, make is asked again without running any recipe.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ _INLINE = re.compile(r"-[a-z]*c")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a target would run."""
+    """What a target runs."""
 
     lines: tuple[tuple[Command, ...], ...] = ()
     """The commands of each line, which has a shell of its own."""
     printed: str = ""
     refused: str = ""
-    """What make says where it cannot make the target at all."""
+    """Make's error if it cannot build the target."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +136,13 @@ def _watch(
 
 
 def _lacking(err: str) -> str:
-    """The program for want of which a recipe stopped, as make or its shell says."""
+    """The missing program that stopped a recipe, as make or its shell reports it."""
     found = [match[1] for line in err.splitlines()[-5:] if (match := _LACKING.fullmatch(line))]
     return next(reversed(found), "")
 
 
 def _printed(line: Sequence[str]) -> str:
-    """A line of a recipe as it stands in the Makefile, without the shell that make puts before it."""
+    """A line of a recipe as written in the Makefile, without the shell that make adds."""
     *before, last = line
     inline = before and _INLINE.fullmatch(before[-1])
     names = {word.rpartition("/")[2].rstrip("0123456789.") for word in before}

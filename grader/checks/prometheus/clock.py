@@ -3,7 +3,7 @@
 An expression that asks for the time (`time()`, `timestamp(…)`, `hour()` and the like) is given that of a
 Wednesday's noon hour in one of the coming years, drawn anew for each grade: a rule that knows when it is
 tested fires in no other week, and one that minds working hours is within them. Samples come at whole quarters
-of a minute there no more than in life.
+of a minute there no more than on a real server.
 """
 
 from __future__ import annotations

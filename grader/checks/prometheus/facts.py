@@ -156,7 +156,7 @@ def _rule(data: Any, place: tuple[int, int], where: str) -> Rule | None:
 
 
 def _text(value: Any) -> str:
-    """A scalar as Prometheus reads it into a string; what is none counts as absent."""
+    """A scalar as Prometheus reads it into a string; anything that is not a scalar counts as absent."""
     if isinstance(value, bool) or value is None:
         return ""
     return str(value) if isinstance(value, (str, int, float)) else ""

@@ -105,7 +105,7 @@ def read(text: str) -> Expression | Unreadable:
 
 
 def seconds(duration: str) -> float | None:
-    """A Prometheus duration in seconds, or None where it is none."""
+    """A Prometheus duration in seconds, or None if it is not a duration."""
     import promql_parser
 
     if duration == "0":

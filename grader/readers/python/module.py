@@ -65,7 +65,7 @@ class Call:
         return None
 
     def value(self, name: str, position: int | None = None) -> Any:
-        """The constant that a parameter is given; None where it is not given, UNKNOWN where it is none."""
+        """The constant given to a parameter; None if it is not given, UNKNOWN if it is not a constant."""
         node = self.argument(name, position)
         if node is None:
             return UNKNOWN if self.open else None

@@ -270,7 +270,7 @@ def started(module: Module) -> Iterator[tuple[str, bool]]:
 
 
 def _text(module: Module, node: ast.expr) -> str:
-    """A text as far as the file tells; empty where it is none."""
+    """The text that an expression makes, as far as the file tells; empty if it makes none."""
     if isinstance(node, ast.JoinedStr):
         return "".join(_text(module, part) or _UNTOLD for part in node.values)
     value = module.constant(node.value if isinstance(node, ast.FormattedValue) else node)

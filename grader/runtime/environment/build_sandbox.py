@@ -1,4 +1,4 @@
-"""A sandbox for a moment: for packages of a lock, which run as they are built and as they are tried."""
+"""A short-lived sandbox for packages of a lock file: building and importing them runs their code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wheels of packages that have none, built behind a wall: building runs the package's own code."""
+"""Wheels for packages that have none, built in a sandbox: building runs the package's own code."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Programs of the grader's own, held in as candidates' are."""
+"""The grader's own helper programs, sandboxed as candidate code is."""

@@ -1,4 +1,4 @@
-"""A wall of containers for the grader's own helpers, where those of candidate code are containers too.
+"""Containers for the grader's own helpers, used where candidate code runs in containers too.
 
     python -m grader.runtime.helpers.container REQUEST
 

@@ -1,4 +1,4 @@
-"""Building an image from files, on an engine: what is asked and what came of it.
+"""Building an image on an engine: the request and its result.
 
 The work is done by processes of their own (`watcher.py`), which outlive the grader for as long as it
 takes to remove what they made.

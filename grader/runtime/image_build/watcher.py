@@ -1,4 +1,4 @@
-"""A process that watches over one image build, and leaves nothing of it, whatever ends the grader.
+"""A process that watches one image build and removes all that it made, however the grader ends.
 
 The grader's end closes our standard input, at which we end the build. What runs in a build is a candidate's:
 it may compute for ever, fork, fill the disk. What it has made carries a label, by which we remove it.

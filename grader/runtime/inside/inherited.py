@@ -1,4 +1,4 @@
-"""What a fork takes over from a process that other runs are forked from too, made its own.
+"""Resources that a fork inherits and would share with other runs, made private.
 
 Whoever owns a descriptor or a place in memory goes on owning it, but nothing that is written there reaches
 another fork. For `warm.py`; standard library only; runs in the candidate's Python, so also an older one.

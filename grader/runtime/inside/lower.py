@@ -1,4 +1,4 @@
-"""Where root runs the grader, candidate code is to be nobody in the kernel's eyes: this starts a program so.
+"""Start a program without any privilege in the kernel's eyes, where root runs the grader.
 
     lower.py UID COUNT SOURCE... PROGRAM ARGUMENT...
 

@@ -203,7 +203,7 @@ class _Loop:
         self._events.register(self._server.fileno(), 0)
         self._listens = False
         self._rest = 0.0
-        """Until when nothing is accepted, for want of descriptors."""
+        """Until when nothing is accepted, because descriptors ran out."""
 
     def run(self) -> None:
         """Carry, until the listening socket is shut."""

@@ -1,4 +1,4 @@
-"""What no program of a run may ask of the kernel, as a filter that the kernel keeps. Standard library only.
+"""The system calls that no program of a run may make, as a filter in the kernel. Standard library only.
 
 Denied are ways to another process's memory and descriptors, to what the kernel keeps outside of namespaces
 and limits (keyrings, segments of memory that no process need hold, rings of requests), and to mounts, modules

@@ -1,4 +1,4 @@
-"""Run make as in life, and learn from the kernel which recipe lines it hands to a shell.
+"""Run make as usual, and learn from the kernel which recipe lines it passes to a shell.
 
     python -ISc SOURCE '{"words": […], "tools": […], "missing": […], "dry": false, "seconds": 10}'
 

@@ -208,7 +208,7 @@ def estimators(roots: list[Any]) -> Iterator[Any]:
 
 
 def rebuilt(state: Any) -> Any:
-    """The estimator whose state this is, of a class that a script derived from its: None where it is none's.
+    """Rebuild the estimator from whose class a script derived its own; None if the state fits no such class.
 
     It has every parameter of that class, and what it consists of is what that class is made of.
     """

@@ -1,4 +1,4 @@
-"""Run a Python program as it always runs, and have it told how many rows pandas reads at a time.
+"""Run a Python program as usual, and report how many rows pandas reads at a time.
 
 `record_reads.py src/x.py WORDS` or `record_reads.py -m src.x WORDS`, instead of the interpreter. It answers
 a line for each piece of a CSV file: {"path", "rows"}.

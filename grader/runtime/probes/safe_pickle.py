@@ -164,7 +164,7 @@ def known(module: str, name: str) -> Any:  # noqa: PLR0912 - a ladder of cases
     """The object of an allowed name.
 
     Raises:
-        Refused: it is none.
+        Refused: the name is not allowed.
     """
     module = OLD_NAMES.get(module, module)
     if (module, name) == ("_codecs", "encode"):

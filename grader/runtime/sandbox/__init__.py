@@ -1,1 +1,1 @@
-"""Running a program so that it reaches nothing but its own."""
+"""Running untrusted programs in isolation."""

@@ -1,4 +1,4 @@
-"""A control group for each run, where one can be had: the kernel then counts all of its memory and processes.
+"""A control group for each run, where available: the kernel then counts all of its memory and processes.
 
 Version 1 serves where we may write to its hierarchies, as root; version 2 where a group above ours was handed
 to us with its controllers. Elsewhere looks at /proc (`limits.py`) and the kernel's limits for each process

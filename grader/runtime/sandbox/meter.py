@@ -1,4 +1,4 @@
-"""Whether a run keeps within its limits: cheap looks often, dear ones seldom."""
+"""Whether a run stays within its limits: cheap measurements often, expensive ones rarely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running a program that nobody has vouched for: what is asked, and what came of it.
+"""Running an untrusted program: the job, and the result of its run.
 
 A sandbox knows processes; nothing of exams, points or MLflow. What a candidate's program does wrong is a
 `Run`; only a sandbox that failed itself raises.

@@ -1,4 +1,4 @@
-"""What a program wrote: its beginning and its end, or all of an answer that is not too long."""
+"""A program's output: its head and tail, or a whole answer up to a limit."""
 
 from __future__ import annotations
 

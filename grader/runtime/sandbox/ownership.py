@@ -1,4 +1,4 @@
-"""Whose files are they: where root runs the grader, the program that is to write them is another user."""
+"""Ownership of a run's files: where root runs the grader, the program that writes them is another user."""
 
 from __future__ import annotations
 

@@ -335,7 +335,7 @@ _FACTS: Mapping[str, Callable[[object], bool]] = {
 
 
 class _Lines:
-    """Cuts a stream of JSON lines into facts; what is none is passed over, and all that is too much."""
+    """Splits a stream of JSON lines into facts; anything else, and anything beyond the limit, is skipped."""
 
     def __init__(self, learn: Callable[[Mapping[str, Any]], None]) -> None:
         self._learn = learn

@@ -1,4 +1,4 @@
-"""What every sandbox can do."""
+"""The interface of every sandbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Sandbox(Protocol):
-    """One way of keeping a program to itself. Safe to use from several threads."""
+    """One way to isolate a program. Safe to use from several threads."""
 
     name: str
     """`bubblewrap`, `docker` or `none`."""
@@ -25,12 +25,12 @@ class Sandbox(Protocol):
         """Start a job; it runs when this returns.
 
         Raises:
-            GraderFault: the sandbox did not come to run the command.
+            GraderFault: the sandbox failed before the command ran.
             SandboxClosed: it was closed, by an interrupt or at the end of the grade.
         """
 
     def run(self, job: Job) -> Run:
-        """Start a job and wait for its end; whatever interrupts the wait ends the job too."""
+        """Start a job and wait for its end; an interrupt of the wait ends the job too."""
 
     def sees(self, bind: Bind) -> str:
         """The path at which a program finds a bound file: its target, or its own path without isolation."""

@@ -1,4 +1,4 @@
-"""What a program wrote, without what could disturb a terminal."""
+"""A program's output without the characters that could disturb a terminal."""
 
 from __future__ import annotations
 

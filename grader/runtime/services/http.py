@@ -1,4 +1,4 @@
-"""Asking a candidate's server over HTTP, without letting the answer hurt the one who asked.
+"""HTTP requests to a candidate's server, bounded so that no answer can harm the grader.
 
 Time and bytes are counted where the socket is read: whatever an answer is made of (a byte a second, 1xx for
 ever, headers, chunks, trailers without end), it is over after so many seconds and so many bytes.

@@ -1,4 +1,4 @@
-"""What a tracking server knows, asked of its REST interface: the grader itself never imports MLflow."""
+"""A client of a tracking server's REST API: the grader itself never imports MLflow."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Interpreters that have imported much ahead, and fork."""
+"""Interpreters that import common modules in advance and fork for each run."""

@@ -1,4 +1,4 @@
-"""Runs of the candidate's Python that need not import everything anew.
+"""Runs of the candidate's Python with modules that were imported in advance.
 
 One sandboxed Python imports what most scripts will; each run is a fork of it that leaves for namespaces of
 its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; else it is a cold one.

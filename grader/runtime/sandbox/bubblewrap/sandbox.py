@@ -1,4 +1,4 @@
-"""Isolation by bubblewrap: namespaces of its own for each run, a file system put together from little.
+"""Isolation by bubblewrap: new namespaces and a minimal file system for each run.
 
 A run sees the system's programs and libraries, its Python, its workspace, and nothing else of the machine;
 no network but its own loopback; no process but its own. It holds no capability and can make no namespace.

@@ -1,4 +1,4 @@
-"""What a container shows: an image that holds links and empty directories, and what is mounted into it."""
+"""The file system of a container: an image of links and empty directories, and what is mounted into it."""
 
 from __future__ import annotations
 

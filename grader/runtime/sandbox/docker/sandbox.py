@@ -1,4 +1,4 @@
-"""Isolation by a Docker engine: a container for each run, made of the same few things as bubblewrap's view.
+"""Isolation by a Docker engine: a container for each run, with the same file system as under bubblewrap.
 
 The container's image holds links and nothing else; the system's programs and libraries are bound into it,
 read-only. No network but its own loopback, no process but its own, no capability. What runs in there talks to
