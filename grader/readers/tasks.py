@@ -783,3 +783,9 @@ _RUNNERS: Mapping[str, Callable[[Sequence[str], Find], Iterator[str]]] = {
     "nox": _nox,
     "tox": _tox,
 }
+_NAMED = re.compile(rf"(?<![\w.-])(?:{'|'.join((*_RUNNERS, *_SCRIPTS))})\s+[\w:-]")
+
+
+def names_a_runner(text: str) -> bool:
+    """Whether a script calls a task runner: a quick look, to spare reading those that do not."""
+    return _NAMED.search(text) is not None

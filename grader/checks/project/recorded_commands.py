@@ -12,6 +12,7 @@ from grader.check import DeliverableIfAny, check
 from grader.readers.shell.follow import Into, SubmissionFiles, follow
 from grader.readers.shell.pattern import CommandPattern, parse_pattern
 from grader.readers.shell.sources import count_unread, notes, of, scripts
+from grader.readers.tasks import names_a_runner
 from grader.results import Finding, Outcome, failed, passed, unverified
 
 if TYPE_CHECKING:
@@ -86,12 +87,12 @@ def _all(submission: Submission, file: str, program: str) -> tuple[Recorded, ...
     if named is not None and not any(of(named)) and isinstance(named.text, str):
         found += [text for text, _ in notes(named.text)]
     files = SubmissionFiles(submission)
-    # Every file is read by itself, so that nothing but containers need be followed.
+    # Every script and Makefile is read by itself, so that only tasks and containers need be followed.
     return tuple(
         Recorded(each.command, each.folder)
         for text in found
-        if program in text
-        for each in follow(text, files, {Into.CONTAINERS})
+        if program in text or names_a_runner(text)
+        for each in follow(text, files, {Into.CONTAINERS, Into.SESSIONS})
     )
 
 

@@ -33,11 +33,11 @@ def problems(workflow: Workflow) -> Iterator[Finding]:
     """What GitHub refuses."""
     for key, line in workflow.document.duplicates:
         yield Finding(message=f"duplicate key {key[:80]}", where=workflow.file.where(line))
-    errors = _validator().iter_errors(as_json(workflow.data))
+    errors = (each for each in _validator().iter_errors(as_json(workflow.data)) if not _is_a_filter(each))
     for _, error in zip(range(MAX_ERRORS), errors, strict=False):
         path = tuple(error.absolute_path)
         yield Finding(
-            message=f"not a valid workflow: {_deepest(error)[:MAX_MESSAGE]}",
+            message=f"not a valid workflow: {_described(error)[:MAX_MESSAGE]}",
             where=workflow.where(*path),
             detail=".".join(map(str, path)),
         )
@@ -70,7 +70,11 @@ def _references(workflow: Workflow) -> Iterator[Finding]:
     for path, text in _texts(workflow.data):
         if path[-1] != "uses" or path[0] != "jobs" or len(path) not in (3, 5):
             continue
-        if not text.startswith(("./", "docker://", "$")) and not _ACTION.fullmatch(text.strip()):
+        if (
+            "${{" not in text
+            and not text.startswith(("./", "docker://"))
+            and not _ACTION.fullmatch(text.strip())
+        ):
             yield Finding(
                 message=f"uses: {text[:MAX_MESSAGE]} does not say at which version",
                 expected="owner/repository@reference, ./folder or docker://image",
@@ -148,12 +152,23 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _deepest(error: Any) -> str:
-    """Of a choice between forms that all fail, the complaint that went furthest into the file."""
+def _deepest(error: Any) -> Any:
+    """Of a choice between forms that all fail, the error that went furthest into the file."""
     while error.context:
         error = max(error.context, key=lambda each: (len(each.absolute_path), each.validator != "type"))
-    place = ".".join(map(str, error.absolute_path)) or "the workflow"
-    return f"{place}: {error.message}"
+    return error
+
+
+def _described(error: Any) -> str:
+    deepest = _deepest(error)
+    place = ".".join(map(str, deepest.absolute_path)) or "the workflow"
+    return f"{place}: {deepest.message}"
+
+
+def _is_a_filter(error: Any) -> bool:
+    """Whether it is about filters that exclude each other, which the schema cannot say in words."""
+    error = _deepest(error)
+    return error.validator == "not" and tuple(error.absolute_path)[:1] == ("on",)
 
 
 def _needs(workflow: Workflow) -> Iterator[Finding]:

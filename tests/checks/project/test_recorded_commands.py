@@ -33,6 +33,11 @@ def found(root: Path, files: dict[str, str | bytes], **deliverables: str) -> set
 PLAIN = "dvc init\ndvc remote add -d storage s3://b/p\ndvc add data/train.csv\ngit add .\ndvc push\n"
 EVERYTHING = {
     "script": {"setup.sh": "#!/bin/sh\nset -e\n" + PLAIN},
+    "task runner": {
+        "NOTES.md": "Once:\n\n```bash\njust storage\n```\n",
+        "justfile": "storage: tracked\n    dvc push\ntracked:\n    dvc init\n    dvc remote add s s3://b/p\n"
+        "    dvc add data/train.csv\n",
+    },
     "one line": {
         "s.sh": "dvc init && dvc remote add --default s s3://b/p; dvc add data/train.csv || exit 1\ndvc push"
     },

@@ -479,6 +479,76 @@ def test_expressions_that_github_cannot_read(text: str, problems: list[str]) -> 
     assert [reading.problem for _, reading in read_expressions(text, whole=True)] == problems
 
 
+REFUSED = {
+    "the context env is not available in jobs.*.if": _with(
+        "    needs: build\n", "    needs: build\n    if: env.A\n"
+    ),
+    "the context secrets is not available in jobs.*.steps.if": _with(
+        "- run: pytest", "- if: secrets.A != ''\n        run: pytest"
+    ),
+    "unknown context secret; did you mean secrets?": _with(
+        "pytest --cov=src", "pytest --cov=${{ secret.A }}"
+    ),
+    "unknown function startwith; did you mean startswith?": _with(
+        "    needs: build\n", "    needs: build\n    if: startwith(github.ref, 'a')\n"
+    ),
+    "the function always is not available in jobs.*.steps.run": _with(
+        "pytest --cov=src", "pytest --cov=${{ always() }}"
+    ),
+    "the function hashfiles is not available in env": _with("ghcr.io/exam/api", "\"${{ hashFiles('a') }}\""),
+    "the function contains is called with 1 argument": _with(
+        "    needs: build\n", "    needs: build\n    if: contains('a')\n"
+    ),
+    "jobs.*.steps.uses takes no expressions": _with(
+        "actions/checkout@v4", "actions/checkout@${{ github.sha }}"
+    ),
+    "an expression that is not closed with }}": _with("pytest --cov=src", "pytest --cov=${{ github.sha }"),
+    "uses: actions/checkout does not say at which version": _with("actions/checkout@v4", "actions/checkout"),
+    "two steps of job test have the id A": _with(
+        "- uses: actions/checkout@v4\n      - run",
+        "- {id: a, uses: actions/checkout@v4}\n      - id: A\n        run",
+    ),
+    "invalid step id '1'": _with("- run: pytest", "- id: '1'\n        run: pytest"),
+    "on.push has both branches and branches-ignore": _with("[main]}", "[main], branches-ignore: [x]}"),
+    "the jobs need one another in a circle: test -> deploy -> build -> test": _with(
+        "  test:\n", "  test:\n    needs: deploy\n"
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "text"), REFUSED.items(), ids=list(REFUSED))
+def test_what_github_refuses_costs_the_validity_alone(tmp_path: Path, message: str, text: str) -> None:
+    check, parameters = PARTS["valid"]
+    outcome = decide(TABLE[check], _context(tmp_path / "a", text), **parameters)
+    assert [finding.message for finding in outcome.findings] == [message]
+    assert _lost(tmp_path / "b", text) == {"valid"}
+
+
+ACCEPTED = [
+    (
+        "    needs: build\n",
+        "    needs: build\n    if: vars.A && needs.build.result == 'success' && !cancelled()\n",
+    ),
+    (
+        "- run: pytest",
+        "- if: env.A != '' && hashFiles('a', 'b') && steps.x.outputs['y z'].w\n        run: pytest",
+    ),
+    (
+        "- run: pytest",
+        "- env: {A: '${{ fromJSON(secrets.A)[0].b || format(''{0}'', matrix.x) }}'}\n        run: pytest",
+    ),
+    ("runs-on: ubuntu-latest", "runs-on: ${{ vars.RUNNER || 'ubuntu-latest' }}"),
+    ("actions/checkout@v4", "./.github/actions/checkout"),
+    ("actions/checkout@v4", "docker://alpine:3"),
+    ("actions/checkout@v4", "github/codeql-action/init@v3"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), ACCEPTED)
+def test_what_github_accepts(tmp_path: Path, old: str, new: str) -> None:
+    assert _lost(tmp_path, _with(old, new.replace("\\n", "\n"))) == set()
+
+
 def test_only_conditions_are_expressions_as_a_whole(tmp_path: Path) -> None:
     assert _lost(tmp_path, _with("    needs: build\n", '    name: a = "b"\n    needs: build\n')) == set()
     assert _lost(tmp_path, _with("    needs: build\n", '    if: a == "b"\n    needs: build\n')) == {"valid"}
