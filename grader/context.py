@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from grader.documents import SourceFile
     from grader.exam.model import Exam
+    from grader.results import CallRecord
     from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
     from grader.tools import Tools
@@ -67,6 +68,12 @@ class Context:
     runs: bool = False
     """Whether candidate code may run at all, for checks that run it without the runtime."""
     memo: Memo = field(default_factory=Memo)
+    calls: dict[str, CallRecord] = field(default_factory=dict)
+    """Deliverable id -> how it was called."""
+
+    def record_call(self, deliverable: str, record: CallRecord) -> None:
+        """Note how a deliverable was called, for the report."""
+        self.calls[deliverable] = record
 
     def deliverable(self, name: str) -> SourceFile:
         """The file that answers a deliverable, for a check that declares that it reads it.

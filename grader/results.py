@@ -35,6 +35,22 @@ class Evidence(StrEnum):
     RUNS = "runs"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRecord:
+    """How a deliverable was called."""
+
+    path: str
+    """The file."""
+    command: str
+    """The command whose result was judged, as a shell has it."""
+    origin: str = ""
+    """Where the command was found, `dvc.yaml:7`; empty where it is the program's name alone."""
+    variables: tuple[str, ...] = ()
+    """Variables that it was given, and where each was found: `MODEL_NAME (k8s/deployment.yaml:31)`."""
+    trials: tuple[str, ...] = ()
+    """Earlier calls, and how each ended."""
+
+
 class Verdict(StrEnum):
     """What a check decided."""
 
@@ -211,6 +227,8 @@ class Grade:
     tools: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Finding, ...] = ()
     """Findings from collecting and preparing that no criterion covers."""
+    calls: Mapping[str, CallRecord] = field(default_factory=dict)
+    """Deliverable id -> how it was called."""
     comparisons: tuple[Comparison, ...] = ()
     """The reference solution's files for what was lost, if requested."""
     seconds: float = 0.0

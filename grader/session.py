@@ -132,6 +132,7 @@ def score_submission(
             seed=options.seed,
             tools={name: str(tools.version(name)) for name in KNOWN if not tools.lacks(name)},
             remarks=(*submission.remarks, *_runtime_remarks(runtime)),
+            calls=dict(sorted(context.calls.items())),
             comparisons=shown,
             seconds=time.perf_counter() - started,
             spans=timeline.spans,

@@ -10,7 +10,7 @@ from grader.report.console import speaks_unicode
 from grader.report.safe import clean, safe
 
 if TYPE_CHECKING:
-    from grader.results import Comparison, CriterionResult, Finding, Grade, PartResult, Score
+    from grader.results import CallRecord, Comparison, CriterionResult, Finding, Grade, PartResult, Score
 
 VERSION = 1
 """Of the document's form; it rises when a key changes its meaning or goes."""
@@ -46,6 +46,7 @@ def document(grade: Grade) -> dict[str, Any]:
         "seed": grade.seed,
         "tools": dict(grade.tools),
         **({"solutions": list(map(_comparison, grade.comparisons))} if grade.comparisons else {}),
+        "calls": {name: _call(record) for name, record in grade.calls.items()},
         "remarks": [_finding(remark) for remark in grade.remarks],
         "seconds": round(grade.seconds, 2),
     }
@@ -96,6 +97,16 @@ def _criterion(criterion: CriterionResult) -> dict[str, Any]:
         "parts": [_part(part) for part in criterion.parts if part.id],
         "hint": criterion.hint,
         "seconds": round(criterion.seconds, 2),
+    }
+
+
+def _call(record: CallRecord) -> dict[str, Any]:
+    return {
+        "path": record.path,
+        "command": record.command,
+        "origin": record.origin or None,
+        "variables": list(record.variables),
+        "trials": list(record.trials),
     }
 
 

@@ -13,7 +13,7 @@ from grader.errors import NothingRuns
 from grader.report.console import Colour, console
 from grader.report.safe import counted, one_line, points, safe
 from grader.report.solution import write_solutions
-from grader.results import CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
+from grader.results import CallRecord, CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
 from grader.score import add
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: C
     for section in grade.sections:
         for task in section.tasks:
             _print_task(out, task, verbose=verbose, leave_out=not_run)
+    for name, record in grade.calls.items() if verbose else ():
+        out.print(Padding(_called(name, record), (0, 0, 0, 2)))
     for remark in grade.remarks:
         out.print(Padding(_finding(remark, verbose=verbose), (0, 0, 0, 2)))
     write_solutions(grade, out)
@@ -59,6 +61,19 @@ def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: C
     if not_run:
         out.print(_not_run_line(not_run))
     out.print(summary(grade))
+
+
+def _called(name: str, record: CallRecord) -> Text:
+    """`train: src/train.py, called as "python src/train.py --config params.yaml" (dvc.yaml:7)`."""
+    line = Text(f"{one_line(name)}: {one_line(record.path)}, called as ")
+    line.append(one_line(record.command), style="bold")
+    if record.origin:
+        line.append(f" ({one_line(record.origin)})")
+    if record.variables:
+        line.append(f" with {one_line(', '.join(record.variables))}")
+    for trial in record.trials:
+        line.append(f"\n  before: {one_line(trial)}", style="dim")
+    return line
 
 
 def summary(grade: Grade) -> Text:

@@ -156,6 +156,7 @@ def _score(context: Context, scenario: Batch) -> Scored:
         if seen.called.run.ok or better == plan:
             break
         plan, seen = better, _attempt(context, better, scenario)
+    context.record_call(scenario.script, seen.called.record(what.path))
     return seen
 
 
@@ -188,7 +189,13 @@ def _call(cell: Cell, plan: _Plan, made: Seeds, scenario: Batch) -> Scored:
     limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
     before = cell.snapshot()
     recording = _Recording(cell)
-    called = call(recording, plan.what, arguments=scenario.arguments, limits=limits)
+    called = call(
+        recording,
+        plan.what,
+        arguments=scenario.arguments,
+        limits=limits,
+        enough=lambda _: any("__pycache__" not in path for path in cell.changed(before)),
+    )
     wrote = cell.changed(before)
     found, column, comparison = _best_output(cell, wrote, made, scenario)
     return Scored(

@@ -121,10 +121,22 @@ def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
         server = stack.enter_context(runtime.mlflow(situation)) if _tracks(context, scenario.script) else None
         cell = stack.enter_context(runtime.cell(mlflow=server, files=files, without=without))
         before = cell.snapshot()
-        called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
-        changed = [
-            path for path in cell.changed(before) if path.lower().endswith(tuple(scenario.report_files))
-        ]
+
+        def saved() -> list[str]:
+            endings = tuple(scenario.report_files)
+            return [path for path in cell.changed(before) if path.lower().endswith(endings)]
+
+        called = call(
+            cell,
+            what,
+            arguments=scenario.arguments,
+            limits=limits,
+            like=like,
+            enough=lambda _: bool(saved()),
+        )
+        if like is None:
+            context.record_call(scenario.script, called.record(what.path))
+        changed = saved()
         marks = (*scenario.library_marks, *scenario.preset_marks)
         contents = ((path, cell.read(path, MAX_REPORT_BYTES)) for path in changed)
         read = {path: (_marks(data, marks), _digest(data)) for path, data in contents}

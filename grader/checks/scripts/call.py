@@ -4,27 +4,52 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from grader.checks.scripts.variables import documented_variables, documented_wishes
+from grader.checks.scripts.words import config_file, filled
 from grader.documents import Problem
-from grader.readers.python.parameters import Parameter, from_help, parameters, words_for
+from grader.readers.invocations import Invocation, invocations
+from grader.readers.python.module import modules
+from grader.readers.python.parameters import (
+    Parameter,
+    from_help,
+    from_usage,
+    parameters,
+    values_for,
+    words_for,
+)
+from grader.readers.python.subcommands import subcommands
 from grader.readers.python.tracebacks import Traceback, last_traceback
-from grader.results import Finding
+from grader.results import CallRecord, Finding
 from grader.runtime.sandbox.model import Ended
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import PurePosixPath
+    from collections.abc import Callable, Iterator, Mapping
 
+    from grader.documents import SourceFile
     from grader.runtime.cell import Cell
     from grader.runtime.sandbox.limits import Limits
     from grader.runtime.sandbox.model import Run
     from grader.submission.model import Submission
 
 PYTHON = "python"
+MANIFEST = "submission.yaml"
+MAX_DOCUMENTED = 4
+"""Commands of the submission's own that are tried."""
+MAX_COMMANDS = 4
+"""Commands of a program with several that are tried."""
+MAX_TRIALS = 12
 IMPORT_ERRORS = {"ModuleNotFoundError", "ImportError"}
 _USAGE = re.compile(r"(?im)^[^\w\n]*usage\b")
+_SYNOPSIS = re.compile(r"(?m)\ANAME\n[\s\S]{0,2000}?^SYNOPSIS")
+"""What python-fire prints instead of a usage line."""
+_WANTING = (
+    *("IndexError", "FileNotFoundError", "ValueError", "TypeError", "SystemExit", "KeyError"),
+    *("AttributeError", "ValidationError", "RuntimeError", "AssertionError"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +63,11 @@ class Script:
     takes: tuple[Parameter, ...] = ()
     neighbours: frozenset[str] = frozenset()
     """Names under which Python could import something of the submission."""
+    source: SourceFile | None = None
+    submission: Submission | None = None
+    """Where commands that start it are looked for, when it does not do with none."""
+    variables: tuple[str, ...] = ()
+    """Variables that it cannot do without, and where they are set: `MODEL_NAME (k8s/deployment.yaml:31)`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +77,43 @@ class Called:
     argv: tuple[str, ...]
     run: Run
     traceback: Traceback | None
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables that it got besides those of the cell."""
+    origin: str = ""
+    """Where the command was found, `dvc.yaml:7`; empty where it is the program's name alone."""
+    variables: tuple[str, ...] = ()
+    """Where its variables were found."""
+    overridden: Mapping[str, str] = field(default_factory=dict)
+    """What the program would have read by itself -> what it was told to read instead."""
+    trials: tuple[str, ...] = ()
+    """Earlier calls, and how each ended."""
+    wants_more: bool = False
+    """It ended in a way that another call might have mended."""
 
     @property
     def shown(self) -> str:
         """The command as a candidate would type it."""
-        return shlex.join(self.argv)
+        words = self.argv
+        if words[:2] == ("env", "-C"):
+            return f"cd {words[2]} && {shlex.join(words[3:])}"
+        return shlex.join(words)
+
+    @property
+    def how(self) -> str:
+        """The command, and where it and its variables come from."""
+        origin = f", from {self.origin}" if self.origin else ""
+        told = f", with {', '.join(self.variables)}" if self.variables else ""
+        return f"`{self.shown}`{origin}{told}"
+
+    def record(self, path: PurePosixPath) -> CallRecord:
+        """The call as the report has it."""
+        return CallRecord(
+            path=str(path),
+            command=self.shown,
+            origin=self.origin,
+            variables=self.variables,
+            trials=self.trials,
+        )
 
     @property
     def crashed(self) -> bool:
@@ -71,6 +133,9 @@ class Called:
         else:
             said = f"`{self.shown}` {self.run.describe()}"
             where, detail = self.shown, self.run.tail()
+        if self.wants_more and not self.run.ok:
+            tried = "\n".join(f"tried: {trial}" for trial in (*self.trials, f"`{self.shown}`"))
+            detail = f"{detail}\n{tried}\nif it is called otherwise, {MANIFEST} can give the command"
         return Finding(
             message=message or said,
             expected=expected,
@@ -85,14 +150,34 @@ def script(submission: Submission, deliverable: str) -> Script | None:
     file = submission.deliverable(deliverable)
     if file is None:
         return None
-    tree = file.python
+    return script_of(submission, file, tuple(submission.manifest.commands.get(deliverable, ())))
+
+
+def script_of(submission: Submission, file: SourceFile, command: tuple[str, ...] = ()) -> Script:
+    """A file as a script.
+
+    Args:
+        command: the words with which the manifest says that it is called.
+    """
+    trees = [file.python] if file.path.suffix == ".py" else []
+    if trees and not isinstance(trees[0], Problem):
+        trees = [module.tree for module in modules(submission, file)]
+    takes = (parameters(tree) for tree in trees if not isinstance(tree, Problem))
+    found = documented_variables(submission, file)
     return Script(
         path=file.path,
-        command=tuple(submission.manifest.commands.get(deliverable, ())),
-        env=dict(submission.manifest.environment),
-        takes=() if isinstance(tree, Problem) else parameters(tree),
+        command=command,
+        env={**{each.name: each.value for each in found}, **submission.manifest.environment},
+        takes=next((some for some in takes if some), ()),
         neighbours=frozenset(path.parts[0] for path in submission.files if len(path.parts) > 1)
         | frozenset(path.stem for path in submission.files if path.suffix == ".py"),
+        source=file,
+        submission=submission,
+        variables=tuple(
+            f"{each.name} ({each.where})"
+            for each in found
+            if each.name not in submission.manifest.environment
+        ),
     )
 
 
@@ -103,41 +188,242 @@ def call(
     arguments: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     like: Called | None = None,
+    enough: Callable[[Called], bool] | None = None,
+    swaps: bool = True,
 ) -> Called:
     """Call a script the way it was meant to be called.
+
+    As the manifest says; else bare; else as the submission itself says; else as its usage line, its source
+    or its help page suggest. Every call before the last is on record in what comes back.
 
     Args:
         arguments: values for its parameters, by the words that name a parameter of each kind.
         like: an earlier call of the same script whose form is kept: no other is tried.
+        enough: whether what came of a call that ended well is what was asked for; by default it is.
+        swaps: whether data that its own commands name are exchanged for those of `arguments`.
     """
     if like is not None:
-        return _once(cell, what, like.argv, limits)
+        run = _once(cell, replace(what, env={**what.env, **like.env}), like.argv, limits)
+        return replace(run, origin=like.origin, variables=like.variables, overridden=like.overridden)
     if what.command:
-        return _once(cell, what, what.command, limits)
-    called = _once(cell, what, (PYTHON, str(what.path)), limits)
-    if _misses_neighbour(called, what):
-        module = ".".join(what.path.with_suffix("").parts)
-        other = _once(cell, what, (PYTHON, "-m", module), limits)
-        called = called if _misses_neighbour(other, what) else other
-    return _with_arguments(cell, what, called, arguments or {}, limits)
+        return replace(_once(cell, what, what.command, limits), origin=MANIFEST)
+    return _Trials(cell, what, dict(arguments or {}), limits, enough or _always, swaps).find()
 
 
-def _with_arguments(
-    cell: Cell, what: Script, bare: Called, values: Mapping[str, str], limits: Limits | None
-) -> Called:
-    """The same with what it cannot do without, else with all that there is a value for.
+def _always(_: Called) -> bool:
+    return True
 
-    Not all at once: its author's default fits an option better than what its name suggests to us.
-    """
-    if not _wants_arguments(bare, what):
-        return bare
-    takes = what.takes or _ask_for_help(cell, what, bare, limits)
-    called = bare
-    for spare in (False, True):
-        argv = (*bare.argv, *words_for(takes, values, spare=spare))
-        if argv != called.argv and _wants_arguments(called, what):
-            called = _once(cell, what, argv, limits)
-    return called
+
+class _Trials:
+    """The search for a call that works; see `call`."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        what: Script,
+        values: dict[str, str],
+        limits: Limits | None,
+        enough: Callable[[Called], bool],
+        swaps: bool,
+    ) -> None:
+        self._cell = cell
+        self._what = what
+        self._limits = limits
+        self._enough = enough
+        self._swaps = swaps
+        config = config_file(what.submission) if what.submission is not None else ""
+        # First, since `--config-path` is no path of data.
+        self._values = {**({"config cfg conf params settings": config} if config else {}), **values}
+        self._made: list[Called] = []
+
+    def find(self) -> Called:
+        """The first call that is enough; else the one that tells most of what is wrong."""
+        bare = self._bare()
+        if self._is_good(bare):
+            return self._told(bare)
+        for called in self._others(bare):
+            if self._is_good(called):
+                return self._told(called)
+            if len(self._made) >= MAX_TRIALS:
+                break
+        return self._told(self._best(bare))
+
+    def _best(self, bare: Called) -> Called:
+        """Of calls that all failed: the last that was not refused for its form, else the last of all."""
+        if bare.run.ok or not _wants_arguments(bare, self._what):
+            return bare
+        accepted = [called for called in self._made if not _wants_arguments(called, self._what)]
+        return (accepted or self._made)[-1]
+
+    def _told(self, called: Called) -> Called:
+        others = [each for each in self._made if each is not called]
+        said = tuple(f"`{each.shown}` {each.run.describe()}" for each in others)
+        return replace(called, trials=said, wants_more=not self._is_good(called))
+
+    def _is_good(self, called: Called) -> bool:
+        """It was not refused for its form, and what came of it is enough."""
+        if called.run.ended is not Ended.EXITED:
+            return True
+        if called.run.ok:
+            return not _shows_usage(called) and self._enough(called)
+        if called.traceback is not None and called.traceback.last:
+            return False
+        return not _shows_usage(called) and self._enough(called)
+
+    def _others(self, bare: Called) -> Iterator[Called]:
+        """Every other call that may be meant, the most trusted first."""
+        base = bare.argv
+        wished = documented_wishes(self._what.submission, self._what.source) if self._what.source else ()
+        if wished:
+            told = tuple(f"{each.name} ({each.where})" for each in wished)
+            more = {each.name: each.value for each in wished}
+            self._what = replace(
+                self._what,
+                env={**more, **self._what.env},
+                variables=(*self._what.variables, *told),
+            )
+            yield self._try(base)
+        yield from self._documented(base)
+        wanting = next((each for each in reversed(self._made) if _wants_arguments(each, self._what)), None)
+        if wanting is not None and _wants_arguments(bare, self._what):
+            yield from self._guessed(bare)
+
+    # --- bare ---
+
+    def _bare(self) -> Called:
+        called = self._try((PYTHON, str(self._what.path)))
+        if _misses_neighbour(called, self._what):
+            module = ".".join(self._what.path.with_suffix("").parts)
+            other = self._try((PYTHON, "-m", module))
+            if not _misses_neighbour(other, self._what):
+                self._made.remove(called)
+                return other
+            self._made.remove(other)
+        return called
+
+    # --- as the submission says ---
+
+    def _documented(self, base: tuple[str, ...]) -> Iterator[Called]:
+        if self._what.submission is None:
+            return
+        seen = {each.argv for each in self._made}
+        tried = 0
+        for each in invocations(self._what.submission, self._what.path):
+            argv = self._words(each, base)
+            more = {name: value for name, value in each.environment.items() if name not in self._what.env}
+            told = self._allowed(more)
+            if (argv in seen and not told) or tried == MAX_DOCUMENTED:
+                continue
+            seen.add(argv)
+            tried += 1
+            yield self._try(argv, origin=each.where, env=told)
+            if told:
+                yield self._try(argv, origin=each.where)
+
+    def _allowed(self, env: Mapping[str, str]) -> dict[str, str]:
+        """Variables of a command without those by which the cell says where its services are."""
+        held = getattr(self._cell, "variables", {})
+        return {name: value for name, value in env.items() if name not in held}
+
+    def _words(self, said: Invocation, base: tuple[str, ...]) -> tuple[str, ...]:
+        """The words of a documented command, with what is to be filled in and with the exam's data."""
+        given = filled(
+            said.arguments,
+            self._values,
+            self._what.takes,
+            exists=lambda path: (self._cell.workspace / said.folder / path).exists(),
+            swaps=self._swaps,
+        )
+        start: tuple[str, ...]
+        if said.function:
+            start = (PYTHON, "-c", _ENTRY.format(module=said.module, function=said.function))
+        elif said.module:
+            start = (PYTHON, "-m", said.module)
+        elif said.folder:
+            start = (
+                (PYTHON, PurePosixPath(self._what.path).relative_to(said.folder).as_posix())
+                if (self._what.path.is_relative_to(said.folder))
+                else base
+            )
+        else:
+            start = base
+        within = ("env", "-C", said.folder) if said.folder and start is not base and not said.function else ()
+        return (*within, *start, *given)
+
+    # --- guessed ---
+
+    def _guessed(self, bare: Called) -> Iterator[Called]:
+        """With what a usage line asks for, then with what the source says, then with what `--help` says."""
+        yield from self._completed(bare)
+        if not any(self._is_good(each) for each in self._made):
+            for command in self._subcommands():
+                called = self._try((*bare.argv, command), origin="its commands")
+                yield called
+                if _wants_arguments(called, self._what):
+                    yield from self._completed(called)
+
+    def _completed(self, bare: Called) -> Iterator[Called]:
+        asked = from_usage(_said(bare))
+        takes = self._what.takes
+        forms: list[tuple[tuple[Parameter, ...], bool, bool]] = [(asked, False, False)]
+        known = takes or self._ask_for_help(bare)
+        forms += [(known, False, False), (known, True, False), (known, True, True)]
+        seen = {each.argv for each in self._made}
+        for found, spare, overriding in forms:
+            argv = (*bare.argv, *words_for(found, self._values, spare=spare, overriding=overriding))
+            if argv in seen:
+                continue
+            seen.add(argv)
+            called = self._try(argv, origin="its usage line" if found is asked else "its parameters")
+            if overriding:
+                called = self._overriding(called, known)
+            yield called
+            if not _wants_arguments(called, self._what):
+                return
+
+    def _overriding(self, called: Called, takes: tuple[Parameter, ...]) -> Called:
+        """The same, with what it overrides: by itself, the script reads other data than it was told to."""
+        given = values_for(takes, self._values)
+        other = {
+            parameter.default: value
+            for parameter, value in given.items()
+            if parameter.default
+            and PurePosixPath(parameter.default.strip("\"'")) != PurePosixPath(value)
+            and (self._cell.workspace / value).is_file()
+        }
+        told = replace(called, overridden=other)
+        self._made[self._made.index(called)] = told
+        return told
+
+    def _subcommands(self) -> list[str]:
+        """Names of the program's commands, those that sound like its own name first."""
+        file, submission = self._what.source, self._what.submission
+        if file is None or submission is None or file.path.suffix != ".py":
+            return []
+        names = [each.name for module in modules(submission, file) for each in subcommands(module.tree)]
+        own = set(re.split(r"[_\W]+", self._what.path.stem))
+        return sorted(dict.fromkeys(names), key=lambda name: not own & set(re.split(r"[_\W]+", name)))[
+            :MAX_COMMANDS
+        ]
+
+    def _ask_for_help(self, called: Called) -> tuple[Parameter, ...]:
+        return from_help(_once(self._cell, self._what, (*called.argv, "--help"), self._limits).run.stdout)
+
+    def _try(
+        self, argv: tuple[str, ...], *, origin: str = "", env: Mapping[str, str] | None = None
+    ) -> Called:
+        what = replace(self._what, env={**(env or {}), **self._what.env}) if env else self._what
+        called = replace(
+            _once(self._cell, what, argv, self._limits),
+            origin=origin,
+            env=what.env,
+            variables=what.variables,
+        )
+        self._made.append(called)
+        return called
+
+
+_ENTRY = "import sys; from {module} import {function} as main; sys.exit(main())"
 
 
 def _once(cell: Cell, what: Script, argv: tuple[str, ...], limits: Limits | None) -> Called:
@@ -162,18 +448,20 @@ def _misses_neighbour(called: Called, what: Script) -> bool:
 
 def _wants_arguments(called: Called, what: Script) -> bool:
     """It failed for want of arguments, or of a file whose name it would have taken as one."""
-    if called.run.ended is not Ended.EXITED or called.run.returncode == 0:
+    if called.run.ended is not Ended.EXITED:
         return False
+    if called.run.returncode == 0:
+        return _shows_usage(called)
     if called.traceback is None or not called.traceback.last:
-        return bool(_USAGE.search(called.run.stderr) or _USAGE.search(called.run.stdout))
-    return bool(what.takes) and called.traceback.exception in (
-        "IndexError",
-        "FileNotFoundError",
-        "ValueError",
-        "TypeError",
-        "SystemExit",
+        return _shows_usage(called)
+    return bool(what.takes) and called.traceback.exception in _WANTING
+
+
+def _shows_usage(called: Called) -> bool:
+    return any(
+        _USAGE.search(text) or _SYNOPSIS.search(text) for text in (called.run.stderr, called.run.stdout)
     )
 
 
-def _ask_for_help(cell: Cell, what: Script, called: Called, limits: Limits | None) -> tuple[Parameter, ...]:
-    return from_help(_once(cell, what, (*called.argv, "--help"), limits).run.stdout)
+def _said(called: Called) -> str:
+    return called.run.stderr if _USAGE.search(called.run.stderr) else called.run.stdout

@@ -6,8 +6,7 @@ import ast
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from grader.checks.scripts.call import PYTHON, Called, Script, call, script
-from grader.errors import GraderFault
+from grader.checks.scripts.call import PYTHON, Called, Script, call, script_of
 from grader.readers.python.subcommands import Subcommand, subcommands
 from grader.readers.python.tracebacks import last_traceback
 from grader.runtime.sandbox.model import WORKSPACE
@@ -57,7 +56,7 @@ def answer(
     functions = uncalled(file, frozenset(wanted), what.neighbours)
     called = None
     if what.command or not functions or acts(file):
-        called = call(cell, what, arguments=arguments, limits=limits)
+        called = call(cell, what, arguments=arguments, limits=limits, enough=enough)
         for command in () if enough(called) else _commands(file, what, called, wanted, unwanted):
             attempt = call(cell, command, limits=limits)
             if enough(attempt):
@@ -79,13 +78,8 @@ def answer(
 def _script(submission: Submission, file: SourceFile, deliverable: str) -> Script:
     """The file as a script, which need not be the deliverable's first candidate."""
     first = submission.deliverable(deliverable)
-    chosen = submission
-    if first is None or first.path != file.path:
-        chosen = replace(submission, deliverables={deliverable: file.path})
-        chosen = replace(chosen, manifest=replace(submission.manifest, commands={}))
-    what = script(chosen, deliverable)
-    if what is None:
-        raise GraderFault(f"there is no {file.name} to run")
+    told = submission.manifest.commands.get(deliverable, ()) if first is file else ()
+    what = script_of(submission, file, tuple(told))
     shell = _SHELLS.get(file.path.suffix)
     return replace(what, command=(shell, str(file.path))) if shell and not what.command else what
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from grader.checks.scripts.call import IMPORT_ERRORS, PYTHON, Called, Script
+from grader.checks.scripts.call import IMPORT_ERRORS, MANIFEST, MAX_DOCUMENTED, PYTHON, Called, Script
+from grader.checks.scripts.variables import SERVICES, documented_wishes
 from grader.documents import parse_json
+from grader.readers.invocations import Service, services
 from grader.readers.python.tracebacks import last_traceback
+from grader.runtime.sandbox.model import Ended, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import httpx
 
@@ -118,43 +121,120 @@ def serve(
     port: int,
     seconds: float,
     limits: Limits,
-    use: Callable[[Server, str], T],
+    use: Callable[[Server, Called], T],
 ) -> T | Called:
     """Start the application and `use` it, or return how it ended if it never answers.
 
     Args:
         seconds: how long it may take until its first answer.
     """
-    first: Called | None = None
-    for argv in commands(what, target, host=host, port=port):
+    failed: list[Called] = []
+    for start in starts(what, target, host=host, port=port):
+        env = {**start.env, **what.env}
         with ExitStack() as stack:
-            server = stack.enter_context(cell.serve(argv, port=port, env=what.env, limits=limits))
+            server = stack.enter_context(cell.serve(start.argv, port=port, env=env, limits=limits))
             if _answers(server, seconds):
-                return use(server, " ".join(argv))
+                called = Called(
+                    argv=start.argv,
+                    run=_SERVED,
+                    traceback=None,
+                    env=env,
+                    origin=start.origin,
+                    variables=(*what.variables, *start.variables),
+                    trials=tuple(f"`{each.shown}` {each.run.describe()}" for each in failed),
+                )
+                return use(server, called)
         # Only now, with the server stopped, is its last word known.
         run = server.run()
         error = last_traceback(run.stderr, (cell.root, str(cell.workspace)))
-        called = Called(argv=tuple(argv), run=run, traceback=error)
-        if not _not_found(called):
-            return called
-        first = first or called
-    if first is None:
+        failed.append(
+            Called(
+                argv=start.argv,
+                run=run,
+                traceback=error,
+                env=env,
+                origin=start.origin,
+                variables=(*what.variables, *start.variables),
+                wants_more=True,
+            )
+        )
+        if run.ended is not Ended.EXITED:
+            break
+        if not _not_found(failed[-1]) and start.last:
+            break
+    if not failed:
         raise ValueError("the application cannot be started")
-    return first
+    told = next((each for each in failed if not _not_found(each)), failed[0])
+    others = tuple(f"`{each.shown}` {each.run.describe()}" for each in failed if each is not told)
+    return replace(told, trials=others)
 
 
-def commands(what: Script, target: Target, *, host: str, port: int) -> Iterator[tuple[str, ...]]:
-    """Commands that may start it, the likeliest first: from the root, then with its directory on the path."""
+_SERVED = Run(argv=(), ended=Ended.STOPPED)
+"""The run of an application that answers, which has not ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A command that may start an application."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    origin: str = ""
+    variables: tuple[str, ...] = ()
+    last: bool = False
+    """What stops with this one for another reason than a module that is not found, stops with any other."""
+
+
+def starts(what: Script, target: Target, *, host: str, port: int) -> Iterator[Start]:
+    """Commands that may start it, the likeliest first.
+
+    As the manifest says; from the root; as the submission itself says, in names and variables; then with its
+    directory on the path.
+    """
     if what.command:
-        yield what.command
+        yield Start(argv=what.command, origin=MANIFEST, last=True)
         return
     factory = ("--factory",) if target.factory else ()
-    options = (*factory, "--host", host, "--port", str(port))
+    options = ("--host", host, "--port", str(port))
     module = ".".join(what.path.with_suffix("").parts)
-    yield (PYTHON, "-m", "uvicorn", f"{module}:{target.name}", *options)
+    found = [Start(argv=(PYTHON, "-m", "uvicorn", f"{module}:{target.name}", *factory, *options))]
+    found += _documented(what, options)
     parent = what.path.parent
     if parent != PurePosixPath():
-        yield (PYTHON, "-m", "uvicorn", "--app-dir", str(parent), f"{what.path.stem}:{target.name}", *options)
+        below = ("--app-dir", str(parent), f"{what.path.stem}:{target.name}")
+        found.append(Start(argv=(PYTHON, "-m", "uvicorn", *below, *factory, *options)))
+    told = list({(each.argv, tuple(sorted(each.env.items()))): each for each in reversed(found)}.values())[
+        ::-1
+    ]
+    for number, each in enumerate(told):
+        # A search path is worth a try where a module was not found, and only there.
+        rest = told[number + 1 :]
+        yield replace(each, last=not any(later.origin for later in rest))
+
+
+def _documented(what: Script, options: tuple[str, ...]) -> Iterator[Start]:
+    if what.submission is None:
+        return
+    wished = documented_wishes(what.submission, what.source) if what.source is not None else ()
+    more = {each.name: each.value for each in wished}
+    names = tuple(f"{each.name} ({each.where})" for each in wished)
+    said = [each for each in services(what.submission) if _serves(each, what.path)][:MAX_DOCUMENTED]
+    for each in said:
+        below = ("--app-dir", each.folder) if each.folder else ()
+        factory = ("--factory",) if each.factory else ()
+        argv = (PYTHON, "-m", "uvicorn", *below, each.target, *factory, *options)
+        env = {name: value for name, value in each.environment.items() if not name.startswith(SERVICES)}
+        yield Start(argv=argv, env={**more, **env}, origin=each.where, variables=names)
+    if more and not said:
+        module = ".".join(what.path.with_suffix("").parts)
+        argv = (PYTHON, "-m", "uvicorn", f"{module}:app", *options)
+        yield Start(argv=argv, env=more, origin=wished[0].where, variables=names)
+
+
+def _serves(service: Service, path: PurePosixPath) -> bool:
+    """Whether a command serves what a file holds, as it names modules."""
+    named = PurePosixPath(service.folder, service.target.partition(":")[0].replace(".", "/") + ".py")
+    return named == path or path.parts[-len(named.parts) :] == named.parts
 
 
 def _answers(server: Server, seconds: float) -> bool:

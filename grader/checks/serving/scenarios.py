@@ -16,7 +16,7 @@ from pydantic import Field
 from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.signatures import logs_signature
 from grader.checks.mlflow.world import SERVED, ServedModel
-from grader.checks.scripts.call import Called, script
+from grader.checks.scripts.call import Called, Script, script
 from grader.checks.serving import asgi
 from grader.checks.serving.asgi import Answer
 from grader.checks.serving.static import model_paths
@@ -210,9 +210,24 @@ def _boot(context: Context, cell: Cell, scenario: Serving, use: Callable[[Client
         port=scenario.port,
         seconds=scenario.boot_seconds,
         limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
-        use=lambda app, shown: use(Client(app, shown, scenario, (cell.root, str(cell.workspace)))),
+        use=lambda app, called: _used(context, use, what, called, app, scenario, cell),
     )
+    if isinstance(outcome, Called):
+        context.record_call(scenario.script, outcome.record(what.path))
     return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
+
+
+def _used(
+    context: Context,
+    use: Callable[[Client], Served],
+    what: Script,
+    called: Called,
+    app: Server,
+    scenario: Serving,
+    cell: Cell,
+) -> Served:
+    context.record_call(scenario.script, called.record(what.path))
+    return use(Client(app, called.shown, scenario, (cell.root, str(cell.workspace))))
 
 
 @dataclass(frozen=True, slots=True)

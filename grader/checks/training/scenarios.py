@@ -100,7 +100,17 @@ def _train(context: Context, scenario: Training, situation: str) -> Trained:
         runtime.cell(mlflow=server, files=files, without=without) as cell,
     ):
         before = workspace_run_ids(cell)
-        called = call(cell, what, arguments=scenario.arguments, limits=limits, like=like)
+        called = call(
+            cell,
+            what,
+            arguments=scenario.arguments,
+            limits=limits,
+            like=like,
+            enough=lambda _: bool(stored_runs(server, cell, before)),
+            swaps=False,
+        )
+        if like is None:
+            context.record_call(scenario.script, called.record(what.path))
         runs = stored_runs(server, cell, before)
         if situation != "training":
             return Trained(called=called, logged=tuple(Logged(run=run) for run in runs))

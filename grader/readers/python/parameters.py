@@ -5,10 +5,18 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+MAX_PAGE = 20_000
+"""Characters of a help page that are read."""
+MAX_DEFAULT = 200
+_USAGE = re.compile(r"(?im)^[^\w\n]*usage\b\s*:?\s*")
+_VALUE = r"(?:<\w+>|[A-Z][A-Z_]+)"
+_FOLDERS = frozenset({"dir", "directory", "folder", "root"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +28,10 @@ class Parameter:
     flag: str = ""
     """`--reference-path`; empty for a positional argument."""
     required: bool = False
+    default: str = ""
+    """The text that it is worth where it is left out; empty where that is nothing, or no text."""
+    position: int = 0
+    """The index in `sys.argv`, so that two without a name are two."""
 
 
 def parameters(module: ast.Module) -> tuple[Parameter, ...]:
@@ -28,20 +40,65 @@ def parameters(module: ast.Module) -> tuple[Parameter, ...]:
         *_argparse(module),
         *(parameter for function in _functions(module) for parameter in _click(function)),
         *(parameter for function in _functions(module) for parameter in _typer(function, module)),
+        *(parameter for function in _functions(module) for parameter in _fire(function, module)),
     ]
     return tuple(dict.fromkeys(found or _argv(module)))
 
 
 def from_help(text: str) -> tuple[Parameter, ...]:
-    """Long options with a value from a `--help` page, for parsers that nothing else knows."""
-    options = re.findall(
-        r"(?m)^(?:[^\S\n]|[|│*])*(?:-\w,? +)?(--[a-z][\w-]*)[ =]+(?:<\w+>|[A-Z][A-Z_]+)", text
-    )
-    return tuple(Parameter(name=flag.lstrip("-"), flag=flag) for flag in dict.fromkeys(options))
+    """Long options with a value from a `--help` page, for parsers that nothing else knows.
+
+    Python before 3.13 repeats the value: `-i INPUT, --input INPUT`.
+    """
+    short = rf"(?:-\w(?:[ =]{_VALUE})?,? +)?"
+    pattern = rf"(?m)^(?:[^\S\n]|[|│*])*+{short}(--[a-z][\w-]*)[ =]+{_VALUE}"
+    options = re.findall(pattern, text[:MAX_PAGE])
+    return tuple(Parameter(name=_bare(flag), flag=flag) for flag in dict.fromkeys(options))
+
+
+def from_usage(text: str) -> tuple[Parameter, ...]:
+    """What a usage line says that a program cannot do without: `usage: x.py [-h] --config CONFIG DATA`.
+
+    An option without a value is a flag, and what stands in brackets may be left out. Empty where the text has
+    no such line, or one that tells nothing.
+    """
+    found = _USAGE.search(text[:MAX_PAGE])
+    if found is None:
+        return ()
+    # It goes on in lines that are indented more than its first one.
+    line = re.split(r"\n(?=\S)|\n\s*\n", text[found.start() :], maxsplit=1)[0]
+    words = usage_words(_USAGE.sub("", line, count=1))
+    program = next((n for n, word in enumerate(words) if re.search(r"\.(?:py|sh)$", word)), None)
+    start = program if program is not None else 2 if "-m" in words[:2] else 0
+    required: list[Parameter] = []
+    rest = words[start + 1 :]
+    while rest:
+        word, *rest = rest
+        if word.startswith("-"):
+            flag, equals, _ = word.partition("=")
+            if equals or (rest and not rest[0].startswith("-")):
+                required.append(Parameter(name=_bare(flag), flag=flag, required=True))
+                rest = rest if equals else rest[1:]
+        elif word.strip(".…"):
+            name = re.sub(r"\W+", "_", word).strip("_").lower()
+            required.append(Parameter(name=name, required=True, position=len(required) + 1))
+    return tuple(required)
+
+
+def usage_words(line: str) -> list[str]:
+    """The words of a usage line, without those in brackets."""
+    previous = ""
+    while previous != line:
+        previous, line = line, re.sub(r"\[[^\[\]]*\]", " ", line)
+    return re.findall(r"<[^<>\n]*>|[^\s<>]+", line)
+
+
+def _bare(flag: str) -> str:
+    return flag.strip("-").replace("-", "_")
 
 
 def words_for(
-    found: Sequence[Parameter], values: Mapping[str, str], *, spare: bool = True
+    found: Sequence[Parameter], values: Mapping[str, str], *, spare: bool = True, overriding: bool = True
 ) -> tuple[str, ...]:
     """The words that give each parameter its value.
 
@@ -49,24 +106,46 @@ def words_for(
         values: value by the words that name a parameter of its kind (`reference baseline ref`). A
             positional argument that none of them names takes the next value not used yet.
         spare: also those that the program can do without.
+        overriding: also those that it has a value of its own for.
     """
+    chosen = values_for(found, values)
+    given = {
+        parameter: value
+        for parameter, value in chosen.items()
+        if parameter.required or (spare and (overriding or not parameter.default))
+    }
+    options = [word for p, value in given.items() if p.flag for word in (p.flag, value)]
+    return (*options, *(given[p] for p in found if p in given and not p.flag))
+
+
+def values_for(found: Sequence[Parameter], values: Mapping[str, str]) -> dict[Parameter, str]:
+    """The value of each parameter that one of the values is for: see `words_for`."""
     left = dict(values)
     chosen: dict[Parameter, str] = {}
     for parameter in found:
-        kind = next((kind for kind in left if _named(parameter.name, kind)), None)
+        kind = next((kind for kind in left if is_named(parameter.name, kind)), None)
         if kind is not None:
             chosen[parameter] = left.pop(kind)
     for parameter in found:
         if parameter not in chosen and parameter.required and not parameter.flag and left:
             chosen[parameter] = left.pop(next(iter(left)))
-    given = {parameter: value for parameter, value in chosen.items() if spare or parameter.required}
-    options = [word for p, value in given.items() if p.flag for word in (p.flag, value)]
-    return (*options, *(given[p] for p in found if p in given and not p.flag))
+    return {parameter: in_folder(parameter.name, value) for parameter, value in chosen.items()}
 
 
-def _named(name: str, kind: str) -> bool:
-    tokens = set(re.split(r"[^a-z0-9]+", name.lower()))
+def in_folder(name: str, value: str) -> str:
+    """The value, or the folder that it stands in where a parameter's name says that it takes a folder."""
+    path = PurePosixPath(value)
+    return str(path.parent) if _FOLDERS & set(_tokens(name)) and path.suffix and "://" not in value else value
+
+
+def is_named(name: str, kind: str) -> bool:
+    """Whether a parameter's name says that it is of a kind, one of whose words it has."""
+    tokens = set(_tokens(name))
     return any(word in tokens or (len(word) > 3 and word in name.lower()) for word in kind.split())
+
+
+def _tokens(name: str) -> list[str]:
+    return re.split(r"[^a-z0-9]+", name.lower())
 
 
 def _functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -88,9 +167,21 @@ def _one(names: Sequence[str], keywords: Mapping[str, object], *, required: bool
     flags = [name for name in names if name.startswith("-")]
     if flags:
         flag = next((name for name in flags if name.startswith("--")), flags[0])
-        yield Parameter(name=flag.strip("-").replace("-", "_"), flag=flag, required=required)
+        yield Parameter(name=_bare(flag), flag=flag, required=required, default=_default(keywords))
     elif names:
-        yield Parameter(name=names[0], required=keywords.get("nargs") not in ("?", "*"))
+        optional = keywords.get("nargs") in ("?", "*")
+        yield Parameter(name=names[0], required=not optional, default=_default(keywords))
+
+
+def _default(keywords: Mapping[str, object]) -> str:
+    """The default as text; what stands in a name is one too, though nobody knows which."""
+    default = keywords.get("default")
+    match default:
+        case ast.Call(args=[ast.Constant(value=str(text)), *_]):  # Path("data/in.csv")
+            return text
+        case ast.AST():
+            return ast.unparse(default)[:MAX_DEFAULT]
+    return "" if default is None or default is ... else str(default)
 
 
 def _click(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Parameter]:
@@ -101,10 +192,11 @@ def _click(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Paramet
         match _last_name(decorator.func):
             case "option" if not keywords.get("is_flag") and not keywords.get("count"):
                 flags = [name.partition("/")[0] for name in _strings(decorator) if name.startswith("-")]
-                yield from _one(flags, {}, required=bool(keywords.get("required")))
+                yield from _one(flags, keywords, required=bool(keywords.get("required")))
             case "argument":
                 optional = keywords.get("required") is False or "default" in keywords
-                yield from _one(_strings(decorator), {"nargs": "?" if optional else None}, required=True)
+                given = {**keywords, "nargs": "?" if optional else None}
+                yield from _one(_strings(decorator), given, required=True)
 
 
 def _typer(function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[Parameter]:
@@ -129,12 +221,40 @@ def _typer_parameter(argument: ast.arg, default: ast.expr | None) -> Iterator[Pa
     kinds = {_last_name(call.func): call for call in calls if isinstance(call, ast.Call)}
     call = kinds.get("Option") or kinds.get("Argument")
     required = default is None or _ellipsis_first(default)
+    own = _default({"default": _typer_default(default)})
     if "Argument" in kinds or (default is None and "Option" not in kinds):
-        yield Parameter(name=argument.arg, required=required)
+        yield Parameter(name=argument.arg, required=required, default=own)
         return
     flags = [name for name in _strings(call) if name.startswith("--")] if call else []
     flag = flags[0] if flags else "--" + argument.arg.replace("_", "-")
-    yield Parameter(name=argument.arg, flag=flag, required=required)
+    yield Parameter(name=argument.arg, flag=flag, required=required, default=own)
+
+
+def _typer_default(node: ast.expr | None) -> object:
+    """What a parameter is worth: `"x"`, `Path("x")`, `typer.Option("x")`."""
+    if isinstance(node, ast.Call) and _last_name(node.func) in ("Option", "Argument"):
+        first = (
+            node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "default"), None)
+        )
+        return _typer_default(first)
+    return node.value if isinstance(node, ast.Constant) else node
+
+
+def _fire(function: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[Parameter]:
+    """`fire.Fire(main)` makes an option of each parameter."""
+    named = any(
+        isinstance(node, ast.Call)
+        and _last_name(node.func) == "Fire"
+        and any(isinstance(argument, ast.Name) and argument.id == function.name for argument in node.args[:1])
+        for node in ast.walk(module)
+    )
+    if not named:
+        return
+    arguments = [*function.args.posonlyargs, *function.args.args]
+    gap = len(arguments) - len(function.args.defaults)
+    for argument, default in zip(arguments, [*[None] * gap, *function.args.defaults], strict=True):
+        own = _default({"default": default.value if isinstance(default, ast.Constant) else default})
+        yield Parameter(name=argument.arg, flag=f"--{argument.arg}", required=default is None, default=own)
 
 
 def _ellipsis_first(node: ast.expr) -> bool:
@@ -163,7 +283,8 @@ def _is_typer_command(function: ast.FunctionDef | ast.AsyncFunctionDef, module: 
 
 
 def _argv(module: ast.Module) -> list[Parameter]:
-    """`reference = Path(sys.argv[1])` and the like, in order of index."""
+    """`reference = Path(sys.argv[1])`, `score(sys.argv[1], sys.argv[2])` and the like, in order of index."""
+    functions = {each.name: each for each in _functions(module)}
     found: dict[int, str] = {}
     for node in ast.walk(module):
         name = ""
@@ -172,7 +293,8 @@ def _argv(module: ast.Module) -> list[Parameter]:
         for index in _argv_indexes(node):
             found[index] = found.get(index) or name
         found |= _unpacked(node)
-    return [Parameter(name=found[index], required=True) for index in sorted(found)]
+        found |= {index: name for index, name in _handed_on(node, functions) if not found.get(index)}
+    return [Parameter(name=found[index], required=True, position=index) for index in sorted(found)]
 
 
 def _unpacked(node: ast.AST) -> dict[int, str]:
@@ -182,6 +304,27 @@ def _unpacked(node: ast.AST) -> dict[int, str]:
             if _last_name(value) == "argv":
                 return {n: name.id for n, name in enumerate(names, start=1) if isinstance(name, ast.Name)}
     return {}
+
+
+def _handed_on(
+    node: ast.AST, functions: Mapping[str, ast.FunctionDef | ast.AsyncFunctionDef]
+) -> Iterator[tuple[int, str]]:
+    """Index and name where a function of the module takes words: `f(sys.argv[1])`, `f(*sys.argv[1:3])`."""
+    if not isinstance(node, ast.Call) or (function := functions.get(_last_name(node.func))) is None:
+        return
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    required = names[: len(names) - len(function.args.defaults)]
+    for place, argument in enumerate(node.args):
+        match argument:
+            case ast.Starred(value=ast.Subscript(value=value, slice=ast.Slice(upper=upper))):
+                if _last_name(value) == "argv":
+                    last = upper.value if isinstance(upper, ast.Constant) else None
+                    count = last - 1 if isinstance(last, int) else len(required) - place
+                    yield from enumerate(names[place : place + max(0, count)], start=1)
+            case _:
+                for index in _argv_indexes(argument):
+                    if place < len(names):
+                        yield index, names[place]
 
 
 def _argv_indexes(node: ast.AST) -> Iterator[int]:

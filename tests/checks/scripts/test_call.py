@@ -126,7 +126,9 @@ ARGPARSE = """
 
 def test_arguments_are_given_where_they_are_wanted(root: Path) -> None:
     usage = ended(
-        2, "usage: x.py [-h] data_path\nx.py: error: the following arguments are required: data_path"
+        2,
+        "usage: x.py [-h] --current-file CURRENT_FILE [-v] [--rows ROWS] data_path\n"
+        "x.py: error: the following arguments are required: data_path, --current-file",
     )
     asked, called = called_as(root, {"src/x.py": ARGPARSE}, {"python src/x.py": usage})
     assert asked[1:] == ["python src/x.py --current-file data/new.csv data/in.csv"]
@@ -135,7 +137,9 @@ def test_arguments_are_given_where_they_are_wanted(root: Path) -> None:
 
 def test_an_option_keeps_its_default_where_that_is_enough(root: Path) -> None:
     source = ARGPARSE + '    parser.add_argument("--output-model", default="runs:/1/m")\n'
-    asked, _ = called_as(root, {"src/x.py": source}, {"python src/x.py": ended(2, "usage: x.py data_path")})
+    asked, _ = called_as(
+        root, {"src/x.py": source}, {"python src/x.py": ended(2, "usage: x.py --current-file F data_path")}
+    )
     assert asked[1:] == ["python src/x.py --current-file data/new.csv data/in.csv"]
 
 
@@ -201,7 +205,7 @@ def test_click_and_typer_and_unpacking() -> None:
     )
     assert parameters(ast.parse(typer)) == (
         Parameter(name="ref", required=True),
-        Parameter(name="out_file", flag="--out-file"),
+        Parameter(name="out_file", flag="--out-file", default="x"),
         Parameter(name="cur", flag="--cur", required=True),
     )
     unpacked = "import sys\nref, cur = sys.argv[1:]"

@@ -12,7 +12,7 @@ from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi, exposition, scenarios
 from grader.checks.serving import checks as serving
 from grader.checks.serving import static as serving_source
-from grader.checks.serving.asgi import Answer, Target, ask, commands, find
+from grader.checks.serving.asgi import Answer, Target, ask, starts, find
 from grader.checks.serving.scenarios import Client, Served, choose
 from grader.errors import GraderFault
 from grader.results import Outcome, Verdict
@@ -191,7 +191,7 @@ def test_what_is_served(source: str, target: Target) -> None:
 def argvs(root: Path, path: str, manifest: Manifest | None = None) -> list[str]:
     what = script(make_submission(root, {path: ""}, deliverables={"api": path}, manifest=manifest), "api")
     assert what is not None
-    return [" ".join(argv) for argv in commands(what, Target(), host="h", port=1)]
+    return [" ".join(start.argv) for start in starts(what, Target(), host="h", port=1)]
 
 
 def test_how_it_is_booted(root: Path) -> None:

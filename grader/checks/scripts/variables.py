@@ -1,0 +1,48 @@
+"""Variables that a program has no value of its own for, with the values that its submission gives them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.readers.invocations import Setting, settings
+from grader.readers.python.module import modules
+from grader.readers.python.variables import Variables, variables
+from grader.submission.manifest import is_refused
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from grader.documents import SourceFile
+    from grader.submission.model import Submission
+
+SERVICES = ("MLFLOW_", "AWS_", "DVC_")
+"""What begins so says where a service is, which the cell alone knows."""
+
+
+def documented_variables(submission: Submission, file: SourceFile) -> tuple[Setting, ...]:
+    """Values for what the program stops without."""
+    return _documented(submission, _read(submission, file).required)
+
+
+def documented_wishes(submission: Submission | None, file: SourceFile) -> tuple[Setting, ...]:
+    """Values for what the program has nothing for, though it goes on without."""
+    return () if submission is None else _documented(submission, _read(submission, file).wanted)
+
+
+def _read(submission: Submission, file: SourceFile) -> Variables:
+    found = modules(submission, file) if file.path.suffix == ".py" else ()
+    return variables(found)
+
+
+def _documented(submission: Submission, names: Collection[str]) -> tuple[Setting, ...]:
+    open_names = [
+        name
+        for name in sorted(names)
+        if not name.startswith(SERVICES)
+        and not is_refused(name)
+        and name not in submission.manifest.environment
+    ]
+    if not open_names:
+        return ()
+    said = settings(submission)
+    return tuple(said[name] for name in open_names if name in said)

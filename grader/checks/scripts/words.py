@@ -1,0 +1,114 @@
+"""The words of a command as a submission has it, with what is to be filled in and with the exam's data."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from grader.readers.invocations import BLANK, is_blank
+from grader.readers.python.parameters import in_folder, is_named
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from grader.readers.python.parameters import Parameter
+    from grader.submission.model import Submission
+
+_CONFIGURATIONS = ("params", "config", "settings", "conf", "default", "train", "training")
+_ADDRESSES = ("http://", "https://")
+_SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".ini")
+
+
+def config_file(submission: Submission) -> str:
+    """The file that a parameter for a configuration means: `params.yaml` before others; may be empty."""
+    found = [
+        path
+        for path in submission.files
+        if path.suffix in _SUFFIXES and path.stem.lower() in _CONFIGURATIONS and len(path.parts) <= 3
+    ]
+    ranked = sorted(found, key=lambda path: (_CONFIGURATIONS.index(path.stem.lower()), len(path.parts), path))
+    return str(ranked[0]) if ranked else ""
+
+
+def filled(
+    arguments: Sequence[str],
+    values: Mapping[str, str],
+    takes: Sequence[Parameter],
+    *,
+    exists: Callable[[str], bool],
+    swaps: bool,
+) -> tuple[str, ...]:
+    """The arguments with a value in the place of each blank, and with the exam's data in the place of others.
+
+    Args:
+        values: value by the words that name a parameter of its kind.
+        takes: the program's parameters, which give positional arguments their names.
+        exists: whether there is a file at a path.
+        swaps: whether data that are there are exchanged, too.
+    """
+    left = dict(values)
+    positional = [parameter.name for parameter in takes if not parameter.flag]
+    words: list[str] = []
+    option = ""
+    number = 0
+    for word in arguments:
+        if option:
+            words.append(_value(option, word, left, exists, swaps))
+            option = ""
+        elif word.startswith("-") and "=" in word:
+            flag, _, value = word.partition("=")
+            words.append(f"{flag}={_value(flag, value, left, exists, swaps)}")
+        elif word.startswith("-") and not _is_number(word):
+            words.append(word)
+            option = word if _takes_value(word, takes) else ""
+        else:
+            name = positional[number] if number < len(positional) else ""
+            number += 1
+            words.append(_value(name, word, left, exists, swaps, positional=True))
+    return tuple(words)
+
+
+def _takes_value(flag: str, takes: Sequence[Parameter]) -> bool:
+    """Whether an option takes a value: one that the source does not know does, if it is a long one."""
+    known = {parameter.flag for parameter in takes if parameter.flag}
+    return flag in known or not known or not flag.startswith("--")
+
+
+def _value(
+    name: str,
+    word: str,
+    left: dict[str, str],
+    exists: Callable[[str], bool],
+    swaps: bool,
+    *,
+    positional: bool = False,
+) -> str:
+    """What stands for a word: the word itself, or a value of the kind that its parameter is of."""
+    bare = name.strip("-").replace("-", "_")
+    said = word.removeprefix(BLANK) if word.startswith(BLANK) else PurePosixPath(word).name
+    blank = is_blank(word)
+    kinds = [kind for kind in left if is_named(bare, kind)] if bare else []
+    kinds = kinds or ([kind for kind in left if is_named(said, kind)] if positional or blank else [])
+    if not kinds and blank and positional and left:
+        kinds = [next(iter(left))]
+    if not kinds:
+        return word
+    value = in_folder(bare, left[kinds[0]])
+    is_data = exists(left[kinds[0]])
+    if blank or (is_data and (swaps or not exists(word)) and "://" not in word and not word.isdigit()):
+        del left[kinds[0]]
+        return value
+    if word.startswith(_ADDRESSES) and value.startswith(_ADDRESSES):
+        return value  # of a service, which is here and nowhere else
+    # It is spoken for, whatever it is.
+    del left[kinds[0]]
+    return _inside(word, value)
+
+
+def _inside(word: str, value: str) -> str:
+    """A place in the workspace: what is written elsewhere, nobody would find."""
+    return value if word.startswith("/") and "." in PurePosixPath(word).name else word
+
+
+def _is_number(word: str) -> bool:
+    return word.lstrip("-").replace(".", "", 1).isdigit()
