@@ -22,6 +22,7 @@ import tomli
 import yaml
 from yaml import CSafeLoader, SafeLoader
 
+from grader import notebooks
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4 * 2**20
 """The largest file that is read as text: no honest deliverable comes near it."""
+NOTEBOOK = ".ipynb"
 MAX_NODES = 50_000
 """Values in one YAML document, once its aliases are written out."""
 MAX_DEPTH = 100
@@ -143,10 +145,19 @@ class SourceFile:
 
     @cached_property
     def python(self) -> ast.Module | Problem:
-        """The file as a Python module."""
-        if isinstance(self.text, Problem):
+        """The file as a Python module; of a notebook, its cells."""
+        source = self.program
+        return source if isinstance(source, Problem) else parse_python(source, self.name)
+
+    @cached_property
+    def program(self) -> str | Problem:
+        """The text as Python: its own or, for a notebook, that of its cells."""
+        if isinstance(self.text, Problem) or self.path.suffix != NOTEBOOK:
             return self.text
-        return parse_python(self.text, self.name)
+        try:
+            return notebooks.program(parse_json(self.text))
+        except ValueError as error:
+            return Problem(self.name, f"not a valid notebook: {_one_line(error)}")
 
 
 _PYTHON_PARSER = threading.Lock()

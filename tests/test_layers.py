@@ -29,7 +29,7 @@ LAYERS = (
     ("docker_engine",),
     ("command",),
     ("results",),
-    ("timeline", "schemas", "errors", "files"),
+    ("timeline", "schemas", "errors", "files", "notebooks"),
 )
 """From top to bottom; rooms of one layer know nothing of each other."""
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

@@ -116,11 +116,6 @@ class Cell:
         """The path at which programs see the workspace, which is their working directory."""
         return self._sandbox.workspace(self.workspace)
 
-    @property
-    def variables(self) -> Mapping[str, str]:
-        """The variables that every run gets, by which it finds the services."""
-        return self._env
-
     def run(
         self,
         argv: Sequence[str],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from grader.documents import NOTEBOOK
 from grader.results import Finding
 from grader.submission.likelihood import by_likelihood
 
@@ -122,7 +123,7 @@ class _Finder:
 
     def _look_around(self) -> None:
         """Read what may matter: files with a wanted name in them, and files with one of their names."""
-        files = self._submission.matching("*.py", *_SHELL, *_TEXTS)
+        files = self._submission.matching("*.py", "*.ipynb", *_SHELL, *_TEXTS)
         ordered = by_likelihood(files)
         left, self.unread = ordered[:MAX_SOURCES], max(0, len(ordered) - MAX_SOURCES)
         wanted = {call.split()[0] for deliverable in self._wanted for call in deliverable.calls}
@@ -198,7 +199,7 @@ def _look(file: SourceFile) -> _Seen:
     if any(map(file.path.match, _SHELL)):
         lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
         return _Seen(text="\n".join(lines), runnable=True)
-    if file.path.suffix != ".py":
+    if file.path.suffix not in (".py", NOTEBOOK):
         return _Seen(text=text, talk=True)
     module = file.python
     if not isinstance(module, ast.Module):

@@ -8,13 +8,14 @@ from grader.check import ExitStatus, check
 from grader.checks.drift.scenarios import (
     Detected,
     Drift,
+    importable,
     on_drifted,
     on_quiet,
     on_same,
     without_current,
     without_reference,
 )
-from grader.readers.python.imports import reachable, uses
+from grader.readers.python.imports import origins, reachable, uses
 from grader.results import Evidence, Finding, Outcome, failed, passed
 from grader.runtime.sandbox.model import Ended
 
@@ -31,6 +32,9 @@ def runs(context: Context, *, scenario: Drift) -> Outcome:
     outcome = judge_works(with_files, scenario)
     if outcome is not None:
         return outcome
+    told = with_files[0].called.overridden
+    if told:
+        return failed(_reads_other_files(with_files[0], scenario))
     missing = {
         scenario.reference: without_reference(context, scenario),
         scenario.current: without_current(context, scenario),
@@ -47,8 +51,11 @@ def preset(context: Context, *, scenario: Drift, library: str, name: str) -> Out
         name: the preset.
     """
     if context.runtime is not None:
-        outcome = judge_preset(on_quiet(context, scenario), on_drifted(context, scenario), scenario, name)
+        runs = (on_quiet(context, scenario), on_drifted(context, scenario))
+        outcome = judge_preset(*runs, scenario, name)
         if outcome is not None:
+            return outcome
+        if not _stops_at_once(*runs) and (outcome := _went_without(context, scenario, library, name)):
             return outcome
     return judge_source(context, scenario.script, library, name)
 
@@ -91,6 +98,17 @@ def judge_works(runs: tuple[Detected, Detected], scenario: Drift) -> Outcome | N
     return failed(finding, cause=_STOPPED if _stops_at_once(*runs) else "")
 
 
+def _reads_other_files(seen: Detected, scenario: Drift) -> Finding:
+    """By itself it looks for other files; what it does once it is told where to look, the rest says."""
+    other = ", ".join(f"{own} (told to read {given})" for own, given in seen.called.overridden.items())
+    return Finding(
+        message="by itself the script looks for other files",
+        expected=f"{scenario.reference} and {scenario.current}",
+        actual=other,
+        where=seen.called.shown,
+    )
+
+
 def _works(seen: Detected, marks: Sequence[str]) -> bool:
     """It succeeded, or chose another exit status after writing its report."""
     if seen.called.run.ok:
@@ -115,6 +133,23 @@ def judge_preset(quiet: Detected, drifted: Detected, scenario: Drift, name: str)
             expected=f"a report made with {name}",
             actual="a report without a verdict on the data set as a whole",
             where=saved[0],
+        )
+    )
+
+
+def _went_without(context: Context, scenario: Drift, library: str, name: str) -> Outcome | None:
+    """Lost, where the script ran without the preset since the library has none where it looks for it."""
+    start = context.submission.deliverable(scenario.script)
+    files = () if start is None else reachable(context.submission, start)
+    places = {place: file for file in files for place in origins(file, library, name)}
+    if not places or importable(context, scenario, tuple(places), name):
+        return None
+    place, file = next(iter(places.items()))
+    return failed(
+        Finding(
+            message=f"the script ran without {name}: this {library} has none in {place}",
+            expected=f"a report made with {name}",
+            where=file.name,
         )
     )
 

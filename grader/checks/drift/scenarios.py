@@ -147,6 +147,17 @@ def _detect(context: Context, scenario: Drift, situation: str) -> Detected:
         )
 
 
+def importable(context: Context, scenario: Drift, places: Sequence[str], name: str) -> bool:
+    """Whether the environment has a name in one of these modules: what `except: pass` says nothing of."""
+
+    def ask() -> bool:
+        limits = Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds)
+        with context.require_runtime().cell() as cell:
+            return any(cell.python("-c", f"from {place} import {name}", limits=limits).ok for place in places)
+
+    return context.memo.once(("importable", tuple(places), name), ask)
+
+
 def _tracks(context: Context, file: str) -> bool:
     source = context.submission.deliverable(file)
     return source is not None and imports(context.submission, source, _TRACKING)

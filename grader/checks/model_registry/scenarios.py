@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
@@ -10,7 +11,9 @@ from pydantic import model_validator
 from grader.check import Deliverable, DeliverableIfAny, GivenFile, Names, Scenario, Seconds
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.world import TrackedRuns, Version, arranged, best, register_versions, seeds
+from grader.checks.scripts.call import made_files
 from grader.checks.scripts.entry_points import Answered, answer
+from grader.checks.scripts.sequence import in_order
 from grader.readers.python.module import modules
 from grader.readers.table import clean, read_table, write_table
 from grader.runtime.sandbox.limits import Limits
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from grader.runtime.cell import Cell
 
 MAX_FILES = 3
-_RUNNABLE = (".py", ".sh", ".bash", ".zsh")
+_RUNNABLE = (".py", ".sh", ".bash", ".zsh", ".ipynb")
 
 
 class Registration(Scenario):
@@ -103,17 +106,59 @@ def registered(context: Context, scenario: Registration) -> Registered | None:
     None where there is no file that could be started.
     """
     key = ("registration", scenario)
-    return context.memo.once(key, lambda: _first(context, scenario))
+    return context.memo.once(key, lambda: _best(context, scenario))
+
+
+def _best(context: Context, scenario: Registration) -> Registered | None:
+    """What one file does, or what several do one after another where one alone leaves something to do."""
+    alone = _first(context, scenario)
+    seen = alone
+    if alone is not None and alone.versions and not _is_whole(alone):
+        files, where = in_order(context.submission, _steps(context, scenario, alone), scenario.calls)
+        if len(files) > 1:
+            several = _run(context, files, scenario, trained=alone.trained, origin=where)
+            seen = several if _reach(several) > _reach(alone) else alone
+    if seen is not None:
+        context.record_call(scenario.script, seen.called.record(PurePosixPath(seen.file)))
+    return seen
+
+
+def _is_whole(seen: Registered) -> bool:
+    return all(_reach(seen))
+
+
+def _reach(seen: Registered) -> tuple[bool, bool, bool]:
+    """How far it came: a version, one with a stage, one with a description."""
+    staged = any(version.stage not in ("", "None") for version in seen.versions)
+    described = any((seen.model, *(version.description for version in seen.versions)))
+    return bool(seen.versions), staged, described
+
+
+def _steps(context: Context, scenario: Registration, first: Registered) -> list[SourceFile]:
+    """The file that registers, and others that may go on from there: none that it imports, and no test."""
+    submission = context.submission
+    source = submission.file(first.file)
+    if source is None:
+        return []
+    taken = {path for name, path in submission.deliverables.items() if name != scenario.script}
+    taken |= {module.file.path for module in modules(submission, source)}
+    others = (path for path in submission.alternatives.get(scenario.script, ()) if path not in taken)
+    found = (submission.file(path) for path in others if path.suffix in _RUNNABLE and not _is_test(path))
+    return [source, *(file for file in found if file is not None)][:MAX_FILES]
+
+
+def _is_test(path: PurePosixPath) -> bool:
+    return path.name.startswith("test_") or "tests" in path.parts
 
 
 def _first(context: Context, scenario: Registration) -> Registered | None:
     runs: list[Registered] = []
     for source in _files(context, scenario.script):
-        runs.append(_run(context, source, scenario, trained=False))
+        runs.append(_run(context, (source,), scenario, trained=False))
         if runs[-1].versions:
             return runs[-1]
         if _registers_in_training(context, scenario):
-            runs.append(_run(context, source, scenario, trained=True))
+            runs.append(_run(context, (source,), scenario, trained=True))
             if any(version.stage != "None" for version in runs[-1].versions):
                 return runs[-1]
     return runs[0] if runs else None
@@ -138,33 +183,69 @@ def _registers_in_training(context: Context, scenario: Registration) -> bool:
     )
 
 
-def _run(context: Context, source: SourceFile, scenario: Registration, *, trained: bool) -> Registered:
+def _run(
+    context: Context,
+    sources: tuple[SourceFile, ...],
+    scenario: Registration,
+    *,
+    trained: bool,
+    origin: str = "",
+) -> Registered:
+    """Run the files one after another; each only where the one before ended well."""
+    source = sources[0]
     runtime, made = context.require_runtime(), seeds(context, scenario.world)
     situation = "registration_after_training" if trained else "registration"
     with runtime.mlflow(situation, seeded=made.seeded.store) as server:
         if trained:
             register_versions(server, made, scenario.model, _all_versions(context, scenario))
         before = server.runs(scenario.experiment)
-        with runtime.cell(mlflow=server, files=_data(context, scenario)) as cell:
-            answered = _answer(context, cell, source, scenario, lambda: _asked(server))
+        with runtime.cell(mlflow=server, files=_data(context, scenario, sources)) as cell:
+            answered = _answers(context, cell, sources, scenario, lambda: _asked(server), origin)
         if not server.requests() and (store := local_store(context.submission, source)):
-            return _run_locally(context, source, scenario, store, trained=trained)
+            return _run_locally(context, sources, scenario, store, trained=trained, origin=origin)
         return _registry(server, source, answered, scenario, before, trained=trained)
 
 
 def _run_locally(
-    context: Context, source: SourceFile, scenario: Registration, store: LocalStore, *, trained: bool
+    context: Context,
+    sources: tuple[SourceFile, ...],
+    scenario: Registration,
+    store: LocalStore,
+    *,
+    trained: bool,
+    origin: str = "",
 ) -> Registered:
     """The same for a script that registers in a store of its own, whatever it is told."""
+    source = sources[0]
     registry = {scenario.model: _all_versions(context, scenario)} if trained else {}
     made = seeds(context, scenario.world, store=store, registry=registry)
-    files = {**_data(context, scenario), **store.files(made.seeded)}
+    files = {**_data(context, scenario, sources), **store.files(made.seeded)}
     with context.require_runtime().cell(files=files) as cell:
-        answered = _answer(context, cell, source, scenario, lambda: False)
+        answered = _answers(context, cell, sources, scenario, lambda: False, origin)
         asked = {"uri": store.uri, "experiment": scenario.experiment, "model": scenario.model}
         _, told = cell.probe("read_store", asked)
     before = [run for run in made.runs if run.experiment == scenario.experiment]
     return from_store(told, source, answered, scenario, before, trained=trained)
+
+
+def _answers(
+    context: Context,
+    cell: Cell,
+    sources: Sequence[SourceFile],
+    scenario: Registration,
+    asked: Callable[[], bool],
+    origin: str,
+) -> Answered:
+    """The last answer, which knows what went before it."""
+    before: list[str] = []
+    for source in sources:
+        answered = _answer(context, cell, source, scenario, asked)
+        called = replace(answered.called, after=tuple(before))
+        answered = replace(answered, called=replace(called, origin=origin or called.origin))
+        if not answered.called.run.ok:
+            break
+        before.append(answered.called.shown.rpartition(" && ")[2])
+    return answered
 
 
 def _answer(
@@ -302,6 +383,7 @@ def _asked(server: MlflowServer) -> bool:
     )
 
 
-def _data(context: Context, scenario: Registration) -> dict[str, Any]:
+def _data(context: Context, scenario: Registration, sources: Sequence[SourceFile]) -> dict[str, Any]:
     table = clean(read_table(context.given(scenario.raw)), drop_duplicates=True, drop_blanks=True)
-    return {scenario.data: write_table(table)}
+    made = {path: data for source in sources for path, data in made_files(source).items()}
+    return {scenario.data: write_table(table), **made}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_FILES = 3
 MAX_GUESSES = 2
 """Values of the metric that no run has, in an answer that names runs by them."""
-_RUNNABLE = (".py", ".sh", ".bash", ".zsh")
+_RUNNABLE = (".py", ".sh", ".bash", ".zsh", ".ipynb")
 
 Judge = Callable[[Shown, Sequence[RunInfo], Query], Finding | None]
 """What is wrong with the runs that were shown, if anything."""

@@ -11,6 +11,7 @@ from grader.check import Deliverable, Names, Scenario, Seconds, require_name
 from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.mentions import Mentions, mentions
 from grader.checks.mlflow.world import SeedRun, TrackedRuns, delete_runs, seeds
+from grader.checks.scripts.call import made_files
 from grader.checks.scripts.entry_points import Answered, answer
 from grader.errors import GraderFault
 from grader.runtime.sandbox.limits import Limits
@@ -124,7 +125,7 @@ def _run(context: Context, file: SourceFile, scenario: Query, situation: str) ->
         if situation != "query":
             delete_runs(server, made, scenario.delete)
         there = tuple(server.runs(deleted=True))
-        with runtime.cell(mlflow=server) as cell:
+        with runtime.cell(mlflow=server, files=made_files(file)) as cell:
             shown = _ask(context, cell, file, scenario, there, lambda: _searches(server))
         if not server.requests() and (store := local_store(context.submission, file)):
             return _run_locally(context, file, scenario, situation, store)
@@ -142,7 +143,7 @@ def _run_locally(
     """The same for a script that looks into a store of its own, whatever it is told."""
     deleted = [] if situation == "query" else scenario.delete
     made = seeds(context, scenario.world, store=store, deleted=deleted)
-    with context.require_runtime().cell(files=store.files(made.seeded)) as cell:
+    with context.require_runtime().cell(files={**made_files(file), **store.files(made.seeded)}) as cell:
         shown = _ask(context, cell, file, scenario, made.runs, lambda: False)
     return replace(shown, contacted=True)
 
@@ -167,6 +168,7 @@ def _ask(
         limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
         unwanted=scenario.registers,
     )
+    context.record_call(scenario.script, answered.called.record(file.path))
     found = _mentioned(answered, _written(cell, before), there, scenario)
     return Shown(file=file.name, answered=answered, there=there, mentions=found)
 

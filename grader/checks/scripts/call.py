@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from grader.checks.scripts.variables import documented_variables, documented_wishes
+from grader.checks.scripts.variables import allowed, documented_variables, documented_wishes
 from grader.checks.scripts.words import config_file, filled
-from grader.documents import Problem
+from grader.documents import NOTEBOOK, Problem
+from grader.notebooks import PRELUDE
 from grader.readers.invocations import Invocation, invocations
 from grader.readers.python.module import modules
 from grader.readers.python.parameters import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 PYTHON = "python"
+NOTEBOOK_PROGRAM = "_notebook.py"
+_SHELLS = {".sh": "bash", ".bash": "bash", ".zsh": "bash"}
 MANIFEST = "submission.yaml"
 MAX_DOCUMENTED = 4
 """Commands of the submission's own that are tried."""
@@ -59,6 +62,8 @@ class Script:
     path: PurePosixPath
     command: tuple[str, ...] = ()
     """Command words from the manifest, which override everything else."""
+    start: tuple[str, ...] = ()
+    """How it is started where it is no Python file: `bash x.sh`."""
     env: Mapping[str, str]
     takes: tuple[Parameter, ...] = ()
     neighbours: frozenset[str] = frozenset()
@@ -79,6 +84,8 @@ class Called:
     traceback: Traceback | None
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables that it got besides those of the cell."""
+    after: tuple[str, ...] = ()
+    """Commands of the same answer that went before."""
     origin: str = ""
     """Where the command was found, `dvc.yaml:7`; empty where it is the program's name alone."""
     variables: tuple[str, ...] = ()
@@ -93,10 +100,14 @@ class Called:
     @property
     def shown(self) -> str:
         """The command as a candidate would type it."""
-        words = self.argv
-        if words[:2] == ("env", "-C"):
-            return f"cd {words[2]} && {shlex.join(words[3:])}"
-        return shlex.join(words)
+        # A notebook runs as the program that was made of it, which nobody would look for.
+        words = [
+            word.removesuffix(NOTEBOOK_PROGRAM) + ".ipynb" if word.endswith(NOTEBOOK_PROGRAM) else word
+            for word in self.argv
+        ]
+        if words[:2] == ["env", "-C"]:
+            return " && ".join((*self.after, f"cd {words[2]}", shlex.join(words[3:])))
+        return " && ".join((*self.after, shlex.join(words)))
 
     @property
     def how(self) -> str:
@@ -159,14 +170,16 @@ def script_of(submission: Submission, file: SourceFile, command: tuple[str, ...]
     Args:
         command: the words with which the manifest says that it is called.
     """
-    trees = [file.python] if file.path.suffix == ".py" else []
+    trees = [file.python] if file.path.suffix in (".py", NOTEBOOK) else []
     if trees and not isinstance(trees[0], Problem):
         trees = [module.tree for module in modules(submission, file)]
     takes = (parameters(tree) for tree in trees if not isinstance(tree, Problem))
     found = documented_variables(submission, file)
+    path, start = _start(file)
     return Script(
-        path=file.path,
+        path=path,
         command=command,
+        start=start,
         env={**{each.name: each.value for each in found}, **submission.manifest.environment},
         takes=next((some for some in takes if some), ()),
         neighbours=frozenset(path.parts[0] for path in submission.files if len(path.parts) > 1)
@@ -179,6 +192,25 @@ def script_of(submission: Submission, file: SourceFile, command: tuple[str, ...]
             if each.name not in submission.manifest.environment
         ),
     )
+
+
+def _start(file: SourceFile) -> tuple[PurePosixPath, tuple[str, ...]]:
+    """What is run of a file, and by which words where Python alone does not do."""
+    if file.path.suffix in _SHELLS:
+        return file.path, (_SHELLS[file.path.suffix], str(file.path))
+    if file.path.suffix != NOTEBOOK:
+        return file.path, ()
+    made = file.path.with_name(file.path.stem + NOTEBOOK_PROGRAM)
+    within = ("env", "-C", str(made.parent)) if made.parent != PurePosixPath() else ()
+    return made, (*within, PYTHON, made.name)
+
+
+def made_files(file: SourceFile) -> dict[str, bytes]:
+    """What a workspace needs so that a file can be started: the program of a notebook."""
+    source = file.program if file.path.suffix == NOTEBOOK else None
+    if not isinstance(source, str):
+        return {}
+    return {str(_start(file)[0]): (PRELUDE + source).encode()}
 
 
 def call(
@@ -291,8 +323,8 @@ class _Trials:
     # --- bare ---
 
     def _bare(self) -> Called:
-        called = self._try((PYTHON, str(self._what.path)))
-        if _misses_neighbour(called, self._what):
+        called = self._try(self._what.start or (PYTHON, str(self._what.path)))
+        if not self._what.start and _misses_neighbour(called, self._what):
             module = ".".join(self._what.path.with_suffix("").parts)
             other = self._try((PYTHON, "-m", module))
             if not _misses_neighbour(other, self._what):
@@ -311,7 +343,7 @@ class _Trials:
         for each in invocations(self._what.submission, self._what.path):
             argv = self._words(each, base)
             more = {name: value for name, value in each.environment.items() if name not in self._what.env}
-            told = self._allowed(more)
+            told = allowed(self._what.submission, self._what.source, more)
             if (argv in seen and not told) or tried == MAX_DOCUMENTED:
                 continue
             seen.add(argv)
@@ -319,11 +351,6 @@ class _Trials:
             yield self._try(argv, origin=each.where, env=told)
             if told:
                 yield self._try(argv, origin=each.where)
-
-    def _allowed(self, env: Mapping[str, str]) -> dict[str, str]:
-        """Variables of a command without those by which the cell says where its services are."""
-        held = getattr(self._cell, "variables", {})
-        return {name: value for name, value in env.items() if name not in held}
 
     def _words(self, said: Invocation, base: tuple[str, ...]) -> tuple[str, ...]:
         """The words of a documented command, with what is to be filled in and with the exam's data."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 MAX_FUNCTIONS = 4
 MAX_COMMANDS = 4
-_SHELLS = {".sh": "bash", ".bash": "bash", ".zsh": "bash"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -55,7 +54,7 @@ def answer(
     what = _script(submission, file, deliverable)
     functions = uncalled(file, frozenset(wanted), what.neighbours)
     called = None
-    if what.command or not functions or acts(file):
+    if what.command or what.start or not functions or acts(file):
         called = call(cell, what, arguments=arguments, limits=limits, enough=enough)
         for command in () if enough(called) else _commands(file, what, called, wanted, unwanted):
             attempt = call(cell, command, limits=limits)
@@ -79,9 +78,7 @@ def _script(submission: Submission, file: SourceFile, deliverable: str) -> Scrip
     """The file as a script, which need not be the deliverable's first candidate."""
     first = submission.deliverable(deliverable)
     told = submission.manifest.commands.get(deliverable, ()) if first is file else ()
-    what = script_of(submission, file, tuple(told))
-    shell = _SHELLS.get(file.path.suffix)
-    return replace(what, command=(shell, str(file.path))) if shell and not what.command else what
+    return script_of(submission, file, tuple(told))
 
 
 def _commands(
@@ -89,7 +86,7 @@ def _commands(
 ) -> Iterator[Script]:
     """The same script with each of its commands, the likeliest first; none where it stopped by itself."""
     tree = file.python
-    if what.command or called.crashed or not isinstance(tree, ast.Module):
+    if what.command or what.start or called.crashed or not isinstance(tree, ast.Module):
         return
     calls = {each.name: _called(each) for each in tree.body if isinstance(each, Function)}
     foreign = frozenset(wanted) | set(_imported(tree, what.neighbours))

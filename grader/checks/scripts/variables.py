@@ -10,12 +10,12 @@ from grader.readers.python.variables import Variables, variables
 from grader.submission.manifest import is_refused
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from grader.documents import SourceFile
     from grader.submission.model import Submission
 
-SERVICES = ("MLFLOW_", "AWS_", "DVC_")
+_SERVICES = ("MLFLOW_", "AWS_", "DVC_")
 """What begins so says where a service is, which the cell alone knows."""
 
 
@@ -29,6 +29,19 @@ def documented_wishes(submission: Submission | None, file: SourceFile) -> tuple[
     return () if submission is None else _documented(submission, _read(submission, file).wanted)
 
 
+def allowed(submission: Submission, file: SourceFile | None, env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a command that its program reads, and that say nothing of where services are."""
+    sources = modules(submission, file) if file is not None and file.path.suffix == ".py" else ()
+    texts = [module.file.text for module in sources if isinstance(module.file.text, str)]
+    return {
+        name: value
+        for name, value in env.items()
+        if not name.startswith(_SERVICES)
+        and not is_refused(name)
+        and any(name in text or name.lower() in text for text in texts)
+    }
+
+
 def _read(submission: Submission, file: SourceFile) -> Variables:
     found = modules(submission, file) if file.path.suffix == ".py" else ()
     return variables(found)
@@ -38,7 +51,7 @@ def _documented(submission: Submission, names: Collection[str]) -> tuple[Setting
     open_names = [
         name
         for name in sorted(names)
-        if not name.startswith(SERVICES)
+        if not name.startswith(_SERVICES)
         and not is_refused(name)
         and name not in submission.manifest.environment
     ]

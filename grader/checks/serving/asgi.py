@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from grader.checks.scripts.call import IMPORT_ERRORS, MANIFEST, MAX_DOCUMENTED, PYTHON, Called, Script
-from grader.checks.scripts.variables import SERVICES, documented_wishes
+from grader.checks.scripts.variables import allowed, documented_wishes
 from grader.documents import parse_json
 from grader.readers.invocations import Service, services
 from grader.readers.python.tracebacks import last_traceback
@@ -223,7 +223,7 @@ def _documented(what: Script, options: tuple[str, ...]) -> Iterator[Start]:
         below = ("--app-dir", each.folder) if each.folder else ()
         factory = ("--factory",) if each.factory else ()
         argv = (PYTHON, "-m", "uvicorn", *below, each.target, *factory, *options)
-        env = {name: value for name, value in each.environment.items() if not name.startswith(SERVICES)}
+        env = allowed(what.submission, what.source, each.environment)
         yield Start(argv=argv, env={**more, **env}, origin=each.where, variables=names)
     if more and not said:
         module = ".".join(what.path.with_suffix("").parts)

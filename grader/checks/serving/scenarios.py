@@ -8,6 +8,7 @@ import random
 import re
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -17,6 +18,7 @@ from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.signatures import logs_signature
 from grader.checks.mlflow.world import SERVED, ServedModel
 from grader.checks.scripts.call import Called, Script, script
+from grader.checks.scripts.variables import documented_wishes
 from grader.checks.serving import asgi
 from grader.checks.serving.asgi import Answer
 from grader.checks.serving.static import model_paths
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from grader.context import Context
+    from grader.readers.invocations import Setting
     from grader.runtime.cell import Cell, Server
 
 _UNASKED = Answer(request="")
 _POLL_SECONDS = 0.5
 _POOL = 200
 _MAX_SHUFFLES = 100
+_OK = 200
 _SERVER_ERROR = 500
 _MAX_LATE = 3
 """How many unanswered requests are tolerated before no more are sent."""
@@ -175,7 +179,22 @@ def _serve_model(context: Context, scenario: Serving, *, signature: bool) -> Ser
         runtime.mlflow("serving_signed" if signature else "serving", seeded=seed.store) as server,
         runtime.cell(mlflow=server, files=files) as cell,
     ):
-        return _boot(context, cell, scenario, lambda client: _ask_all(client, scenario, rows, expected))
+        use = partial(_ask_all, scenario=scenario, rows=rows, expected=expected)
+        seen = _boot(context, cell, scenario, use)
+        wished = _wishes(context, scenario)
+        if wished and seen.failure is None and seen.ready[-1].status != _OK:
+            # It started without what it asks its environment for; with it, it may find its model.
+            again = _boot(context, cell, scenario, use, wished)
+            seen = again if again.failure is None and again.ready[-1].status == _OK else seen
+        return seen
+
+
+def _wishes(context: Context, scenario: Serving) -> tuple[Setting, ...]:
+    """Variables that the submission sets, which the application has nothing for though it starts."""
+    source = context.submission.deliverable(scenario.script)
+    if source is None or scenario.script in context.submission.manifest.commands:
+        return ()
+    return documented_wishes(context.submission, source)
 
 
 def _model_paths(context: Context, scenario: Serving) -> tuple[str, ...]:
@@ -194,13 +213,23 @@ def _serve_without(context: Context, scenario: Serving) -> Served:
         return _boot(context, cell, scenario, lambda client: _ask_ready(client, scenario))
 
 
-def _boot(context: Context, cell: Cell, scenario: Serving, use: Callable[[Client], Served]) -> Served:
+def _boot(
+    context: Context,
+    cell: Cell,
+    scenario: Serving,
+    use: Callable[[Client], Served],
+    wished: tuple[Setting, ...] = (),
+) -> Served:
     what, source = (
         script(context.submission, scenario.script),
         context.submission.deliverable(scenario.script),
     )
     if what is None or source is None:
         raise GraderFault(f"there is no {scenario.script} to serve")
+    if wished:
+        more = {each.name: each.value for each in wished}
+        told = tuple(f"{each.name} ({each.where})" for each in wished)
+        what = replace(what, env={**more, **what.env}, variables=(*what.variables, *told))
     tree = source.python
     outcome: Served | Called = asgi.serve(
         cell,

@@ -163,6 +163,16 @@ def judge_data(good: Trained, without: Trained | None, path: str) -> Outcome:
     """There are no results without the data; only a script that has some with them can show that."""
     if without is None:
         return _nothing(good) or failed(good.called.finding())
+    other = next((own for own, given in good.called.overridden.items() if given == path), None)
+    if other is not None:
+        return failed(
+            Finding(
+                message="by itself the script looks for other data; it was told where to look",
+                expected=path,
+                actual=other,
+                where=good.called.shown,
+            )
+        )
     made_up = next((each for each in without.finished if each.run.metrics), None)
     if made_up is None:
         return passed()

@@ -64,6 +64,22 @@ def uses(file: SourceFile, library: str, name: str) -> int | None:
     return None
 
 
+def origins(file: SourceFile, library: str, name: str) -> tuple[str, ...]:
+    """The modules of a library that a file imports a name from: `evidently.presets`."""
+    tree = file.python
+    nodes = () if isinstance(tree, Problem) else ast.walk(tree)
+    found = (
+        node.module
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and not node.level
+        and node.module.partition(".")[0] == library
+        and any(alias.name == name for alias in node.names)
+    )
+    return tuple(dict.fromkeys(found))
+
+
 def _imported(tree: ast.Module, path: PurePosixPath) -> Iterator[str]:
     """Dotted names of imported modules; of `from a import b`, `a` and `a.b`, since b may be a module."""
     for node in ast.walk(tree):

@@ -104,6 +104,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
 
     if request.get("uri"):
         os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+        Path(request["store"]).parent.mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(request["uri"])
     features, target = seed_model.read(request["data"])
     estimator, specs = request["estimator"], request["models"]

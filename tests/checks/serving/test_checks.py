@@ -12,7 +12,7 @@ from grader.checks.scripts.call import Called, script
 from grader.checks.serving import asgi, exposition, scenarios
 from grader.checks.serving import checks as serving
 from grader.checks.serving import static as serving_source
-from grader.checks.serving.asgi import Answer, Target, ask, starts, find
+from grader.checks.serving.asgi import Answer, Target, ask, find, starts
 from grader.checks.serving.scenarios import Client, Served, choose
 from grader.errors import GraderFault
 from grader.results import Outcome, Verdict
