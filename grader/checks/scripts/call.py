@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from grader.notebooks import PRELUDE
 from grader.readers.invocations import Invocation, invocations
 from grader.readers.python.module import modules
 from grader.readers.python.parameters import (
+    CONFIGURATION,
     Parameter,
     from_help,
     from_usage,
@@ -265,7 +267,7 @@ class _Trials:
         self._swaps = swaps
         config = config_file(what.submission) if what.submission is not None else ""
         # First, since `--config-path` is no path of data.
-        self._values = {**({"config cfg conf params settings": config} if config else {}), **values}
+        self._values = {**({CONFIGURATION: config} if config else {}), **values}
         self._made: list[Called] = []
 
     def find(self) -> Called:
@@ -342,6 +344,8 @@ class _Trials:
         tried = 0
         for each in invocations(self._what.submission, self._what.path):
             argv = self._words(each, base)
+            if argv is None:
+                continue
             more = {name: value for name, value in each.environment.items() if name not in self._what.env}
             told = allowed(self._what.submission, self._what.source, more)
             if (argv in seen and not told) or tried == MAX_DOCUMENTED:
@@ -352,15 +356,20 @@ class _Trials:
             if told:
                 yield self._try(argv, origin=each.where)
 
-    def _words(self, said: Invocation, base: tuple[str, ...]) -> tuple[str, ...]:
-        """The words of a documented command, with what is to be filled in and with the exam's data."""
+    def _words(self, said: Invocation, base: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The words of a documented command, with what is to be filled in and with the exam's data.
+
+        None where that is not known.
+        """
         given = filled(
             said.arguments,
             self._values,
             self._what.takes,
-            exists=lambda path: (self._cell.workspace / said.folder / path).exists(),
+            exists=lambda path: self._is_there(posixpath.join(said.folder, path)),
             swaps=self._swaps,
         )
+        if given is None:
+            return None
         start: tuple[str, ...]
         if said.function:
             start = (PYTHON, "-c", _ENTRY.format(module=said.module, function=said.function))
@@ -390,7 +399,7 @@ class _Trials:
                     yield from self._completed(called)
 
     def _completed(self, bare: Called) -> Iterator[Called]:
-        asked = from_usage(_said(bare))
+        asked = from_usage(_said(bare), bare.argv)
         takes = self._what.takes
         forms: list[tuple[tuple[Parameter, ...], bool, bool]] = [(asked, False, False)]
         known = takes or self._ask_for_help(bare)
@@ -416,11 +425,15 @@ class _Trials:
             for parameter, value in given.items()
             if parameter.default
             and PurePosixPath(parameter.default.strip("\"'")) != PurePosixPath(value)
-            and (self._cell.workspace / value).is_file()
+            and self._is_there(value)
         }
         told = replace(called, overridden=other)
         self._made[self._made.index(called)] = told
         return told
+
+    def _is_there(self, path: str) -> bool:
+        files = self._cell.files
+        return files.is_file(path) or files.is_folder(path)
 
     def _subcommands(self) -> list[str]:
         """Names of the program's commands, those that sound like its own name first."""

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.readers.invocations import BLANK, is_blank
-from grader.readers.python.parameters import in_folder, is_named
+from grader.readers.python.parameters import CONFIGURATION, in_folder, is_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +37,10 @@ def filled(
     *,
     exists: Callable[[str], bool],
     swaps: bool,
-) -> tuple[str, ...]:
+) -> tuple[str, ...] | None:
     """The arguments with a value in the place of each blank, and with the exam's data in the place of others.
+
+    None where nothing is known for a blank.
 
     Args:
         values: value by the words that name a parameter of its kind.
@@ -53,11 +55,11 @@ def filled(
     number = 0
     for word in arguments:
         if option:
-            words.append(_value(option, word, left, exists, swaps))
+            words.append(_value(_name(option, takes), word, left, exists, swaps))
             option = ""
         elif word.startswith("-") and "=" in word:
             flag, _, value = word.partition("=")
-            words.append(f"{flag}={_value(flag, value, left, exists, swaps)}")
+            words.append(f"{flag}={_value(_name(flag, takes), value, left, exists, swaps)}")
         elif word.startswith("-") and not _is_number(word):
             words.append(word)
             option = word if _takes_value(word, takes) else ""
@@ -65,12 +67,18 @@ def filled(
             name = positional[number] if number < len(positional) else ""
             number += 1
             words.append(_value(name, word, left, exists, swaps, positional=True))
-    return tuple(words)
+    unknown = any(BLANK in word or "$" in word for word in words)
+    return None if unknown else tuple(words)
+
+
+def _name(flag: str, takes: Sequence[Parameter]) -> str:
+    """What an option is called, by its short name too."""
+    return next((each.name for each in takes if flag in (each.flag, each.short)), flag)
 
 
 def _takes_value(flag: str, takes: Sequence[Parameter]) -> bool:
     """Whether an option takes a value: one that the source does not know does, if it is a long one."""
-    known = {parameter.flag for parameter in takes if parameter.flag}
+    known = {name for parameter in takes for name in (parameter.flag, parameter.short) if name}
     return flag in known or not known or not flag.startswith("--")
 
 
@@ -88,13 +96,14 @@ def _value(
     said = word.removeprefix(BLANK) if word.startswith(BLANK) else PurePosixPath(word).name
     blank = is_blank(word)
     kinds = [kind for kind in left if is_named(bare, kind)] if bare else []
-    kinds = kinds or ([kind for kind in left if is_named(said, kind)] if positional or blank else [])
-    if not kinds and blank and positional and left:
-        kinds = [next(iter(left))]
+    if not kinds and (positional or blank or len(bare) < 2):
+        kinds = [kind for kind in left if is_named(said, kind)]
+    if not kinds and blank and positional:
+        kinds = [kind for kind in left if kind != CONFIGURATION]
     if not kinds:
         return word
     value = in_folder(bare, left[kinds[0]])
-    is_data = exists(left[kinds[0]])
+    is_data = exists(left[kinds[0]]) and kinds[0] != CONFIGURATION
     if blank or (is_data and (swaps or not exists(word)) and "://" not in word and not word.isdigit()):
         del left[kinds[0]]
         return value

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_PAGE = 20_000
 """Characters of a help page that are read."""
 MAX_DEFAULT = 200
+CONFIGURATION = "config cfg conf params settings"
+"""The words that name a parameter for a configuration: one without a name is never that."""
 _USAGE = re.compile(r"(?im)^[^\w\n]*usage\b\s*:?\s*")
 _VALUE = r"(?:<\w+>|[A-Z][A-Z_]+)"
 _FOLDERS = frozenset({"dir", "directory", "folder", "root"})
@@ -30,6 +32,8 @@ class Parameter:
     required: bool = False
     default: str = ""
     """The text that it is worth where it is left out; empty where that is nothing, or no text."""
+    short: str = ""
+    """`-r`, where it has such a name too."""
     position: int = 0
     """The index in `sys.argv`, so that two without a name are two."""
 
@@ -56,11 +60,14 @@ def from_help(text: str) -> tuple[Parameter, ...]:
     return tuple(Parameter(name=_bare(flag), flag=flag) for flag in dict.fromkeys(options))
 
 
-def from_usage(text: str) -> tuple[Parameter, ...]:
+def from_usage(text: str, given: Sequence[str] = ()) -> tuple[Parameter, ...]:
     """What a usage line says that a program cannot do without: `usage: x.py [-h] --config CONFIG DATA`.
 
     An option without a value is a flag, and what stands in brackets may be left out. Empty where the text has
     no such line, or one that tells nothing.
+
+    Args:
+        given: words that the program got already, the name of one of its commands.
     """
     found = _USAGE.search(text[:MAX_PAGE])
     if found is None:
@@ -72,12 +79,16 @@ def from_usage(text: str) -> tuple[Parameter, ...]:
     start = program if program is not None else 2 if "-m" in words[:2] else 0
     required: list[Parameter] = []
     rest = words[start + 1 :]
+    while rest and rest[0] in given:
+        rest = rest[1:]
     while rest:
         word, *rest = rest
         if word.startswith("-"):
             flag, equals, _ = word.partition("=")
             if equals or (rest and not rest[0].startswith("-")):
-                required.append(Parameter(name=_bare(flag), flag=flag, required=True))
+                # Of `-i INPUT`, only the second says what it is.
+                name = _bare(flag) if flag.startswith("--") or equals else rest[0].strip("<>").lower()
+                required.append(Parameter(name=name, flag=flag, required=True))
                 rest = rest if equals else rest[1:]
         elif word.strip(".…"):
             name = re.sub(r"\W+", "_", word).strip("_").lower()
@@ -127,8 +138,9 @@ def values_for(found: Sequence[Parameter], values: Mapping[str, str]) -> dict[Pa
         if kind is not None:
             chosen[parameter] = left.pop(kind)
     for parameter in found:
-        if parameter not in chosen and parameter.required and not parameter.flag and left:
-            chosen[parameter] = left.pop(next(iter(left)))
+        kind = next((kind for kind in left if kind != CONFIGURATION), None)
+        if parameter not in chosen and parameter.required and not parameter.flag and kind is not None:
+            chosen[parameter] = left.pop(kind)
     return {parameter: in_folder(parameter.name, value) for parameter, value in chosen.items()}
 
 
@@ -167,7 +179,9 @@ def _one(names: Sequence[str], keywords: Mapping[str, object], *, required: bool
     flags = [name for name in names if name.startswith("-")]
     if flags:
         flag = next((name for name in flags if name.startswith("--")), flags[0])
-        yield Parameter(name=_bare(flag), flag=flag, required=required, default=_default(keywords))
+        short = next((name for name in flags if not name.startswith("--") and name != flag), "")
+        own = _default(keywords)
+        yield Parameter(name=_bare(flag), flag=flag, short=short, required=required, default=own)
     elif names:
         optional = keywords.get("nargs") in ("?", "*")
         yield Parameter(name=names[0], required=not optional, default=_default(keywords))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from grader.checks.scripts.call import Called, call, script
+from grader.files import open_tree
 from grader.readers.python.parameters import Parameter, from_help, parameters, words_for
 from grader.readers.python.tracebacks import last_traceback
 from grader.runtime.sandbox.model import Ended, Run
@@ -39,6 +40,7 @@ class FakeCell:
 
     def __init__(self, workspace: Path, runs: Mapping[str, Run]) -> None:
         self.workspace = workspace
+        self.files = open_tree(workspace)
         self.asked: list[str] = []
         self._runs = runs
 
@@ -196,7 +198,7 @@ def test_click_and_typer_and_unpacking() -> None:
         "@click.argument('cur')\ndef main(): pass"
     )
     assert parameters(ast.parse(click)) == (
-        Parameter(name="ref", flag="--ref"),
+        Parameter(name="ref", flag="--ref", short="-r"),
         Parameter(name="cur", required=True),
     )
     typer = (

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         ("from decouple import config\nconfig('A')\nconfig('B', default=1)", {"A"}, set()),
         (
             (
-                "class S(BaseSettings):\n    model_name: str\n    stage: str = 'x'\n    uri: str = Field(...)\n"
+                "class S(BaseSettings):\n    model_name: str\n    stage: str = 'x'\n"
+                "    uri: str = Field(...)\n"
                 "    level: int = Field(default=1)\n"
                 "    model_config = SettingsConfigDict(env_prefix='APP_')"
             ),
