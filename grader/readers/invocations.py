@@ -406,7 +406,7 @@ def _yaml_commands(_: Submission, file: SourceFile) -> Iterator[_Text]:
                             line=_line_of(document, (*place, key), line),
                             folder=_inner_folder(body),
                             environment=environment,
-                            inside=("/app", "/workspace", "/code", "/opt/app", "/usr/src/app"),
+                            inside=("/app", "/workspace", "/code", "/opt/app"),
                         )
 
 
