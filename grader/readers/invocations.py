@@ -36,6 +36,8 @@ BLANK = "\ue000"
 _ANGLES = re.compile(r"<([A-Za-z][\w ./-]{0,60})>")
 _BRACES = re.compile(r"\{\{\s*([\w.]{1,60})\s*\}\}")
 _BRACKETS = re.compile(r"\[-[^\[\]\n]*\]|\[[A-Z_]{2,}\]|\[options\]|\[OPTIONS\]")
+_WINDOWS = re.compile(r"(?<=\w)\\(?=[\w.]+\b)")
+"""Between the parts of a path on Windows."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _EXAMPLES = re.compile(r"path/to|/path|\byour[-_/]|^\.\.\.$|^…$", re.IGNORECASE)
 _SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
@@ -176,7 +178,7 @@ def _commands(text: _Text, files: SubmissionFiles) -> Iterator[tuple[Command, st
 
 def marked(script: str) -> str:
     """A script with the parts that its reader is to fill in as words that `BLANK` begins."""
-    script = _BRACKETS.sub(" ", script)
+    script = _WINDOWS.sub("/", _BRACKETS.sub(" ", script))
     script = _DEFAULTED.sub(r"\1", script)
     for pattern in (_ANGLES, _BRACES):
         script = pattern.sub(lambda match: BLANK + re.sub(r"[^\w.]+", "_", match[1]), script)

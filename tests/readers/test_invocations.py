@@ -102,6 +102,7 @@ do-x = "src.x:main"
             {"src/y.py": "import subprocess\nsubprocess.run(['python', 'src/x.py', '1'])"},
             [("src/y.py:2", "", ("1",))],
         ),
+        ({"README.md": "`python src\\x.py data\\in.csv`"}, [("README.md:1", "", ("data/in.csv",))]),
         ({"tests/test_x.py": "import os\nos.system('python src/x.py 1')"}, []),
         ({"README.md": "`python src/y.py 1`, `python -c x`, `ls src/x.py`"}, []),
     ],

@@ -23,6 +23,7 @@ from grader.checks.dvc.judgement import (
     takes,
 )
 from grader.checks.dvc.pipeline import DEFAULT_PARAMS, Pipeline, Stage, resolved_pipeline
+from grader.checks.scripts.variables import pipeline_variables
 from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed
 
@@ -247,7 +248,13 @@ def _reproduce(context: Context, pipeline: Pipeline, scenario: Reproducing) -> R
     without = (*PUT_ASIDE, *_LOCK_FILES, *outs)
     with (
         runtime.mlflow("dvc-repro") as server,
-        runtime.cell(mlflow=server, without=without, files={**kept, **local}, git=True) as cell,
+        runtime.cell(
+            mlflow=server,
+            without=without,
+            files={**kept, **local},
+            env=pipeline_variables(context.submission, pipeline.file),
+            git=True,
+        ) as cell,
     ):
         return _three_runs(context, cell, pipeline, outs, scenario)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
-from grader.readers.invocations import Setting, settings
+from grader.readers.invocations import Setting, all_invocations, settings
 from grader.readers.python.module import modules
 from grader.readers.python.variables import Variables, variables
 from grader.submission.manifest import is_refused
@@ -27,6 +28,17 @@ def documented_variables(submission: Submission, file: SourceFile) -> tuple[Sett
 def documented_wishes(submission: Submission | None, file: SourceFile) -> tuple[Setting, ...]:
     """Values for what the program has nothing for, though it goes on without."""
     return () if submission is None else _documented(submission, _read(submission, file).wanted)
+
+
+def pipeline_variables(submission: Submission, pipeline: SourceFile) -> dict[str, str]:
+    """Values for what the programs of a pipeline's stages stop without."""
+    # Pipelines come first: what stands elsewhere is of no interest.
+    of_stages = itertools.takewhile(
+        lambda each: each.where.rpartition(":")[0].endswith(pipeline.path.name), all_invocations(submission)
+    )
+    paths = dict.fromkeys(each.path for each in of_stages)
+    files = (file for path in paths if (file := submission.file(path)) is not None)
+    return {each.name: each.value for file in files for each in documented_variables(submission, file)}
 
 
 def allowed(submission: Submission, file: SourceFile | None, env: Mapping[str, str]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from grader.checks.scripts.call import Called, call, script
+from grader.checks.scripts.call import Called, call, made_files, script
 from grader.files import open_tree
 from grader.runtime.sandbox.model import Ended, Run
 from tests.builders import make_submission
+from tests.checks.live import live_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -241,3 +243,19 @@ def test_what_still_wants_something_shows_what_was_tried(root: Path) -> None:
     assert not seen.run.ok
     assert "tried: `python src/x.py`" in finding.detail
     assert "submission.yaml" in finding.detail
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_where_it_stands_in_a_cell(root: Path) -> None:
+    files = {
+        "notebooks/x.ipynb": json.dumps(
+            {"cells": [{"cell_type": "code", "source": ["open('../data/baseline.csv').readline()"]}]}
+        ),
+    }
+    with live_context(root, files, deliverables={"x": "notebooks/x.ipynb"}) as context:
+        what, file = script(context.submission, "x"), context.submission.deliverable("x")
+        assert what is not None
+        assert file is not None
+        with context.require_runtime().cell(files=made_files(file)) as cell:
+            seen = call(cell, what)
+            assert (seen.shown, seen.run.stdout[:5]) == ("cd notebooks && python x.ipynb", "'age,")
