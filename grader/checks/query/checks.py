@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.check import check
@@ -93,6 +94,7 @@ def _decided(
     if context.runtime is None or (source := _first(context, scenario.script)) is None:
         return read()
     shown = _shown(context, source, scenario)
+    context.record_call(scenario.script, shown.called.record(PurePosixPath(shown.file)))
     if not is_answer(shown, scenario):
         why = shows_nothing(shown, scenario)
         return failed(why, cause="the query gave no answer")

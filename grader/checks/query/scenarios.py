@@ -168,7 +168,6 @@ def _ask(
         limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
         unwanted=scenario.registers,
     )
-    context.record_call(scenario.script, answered.called.record(file.path))
     found = _mentioned(answered, _written(cell, before), there, scenario)
     return Shown(file=file.name, answered=answered, there=there, mentions=found)
 

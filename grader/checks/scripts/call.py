@@ -240,7 +240,8 @@ def call(
         run = _once(cell, replace(what, env={**what.env, **like.env}), like.argv, limits)
         return replace(run, origin=like.origin, variables=like.variables, overridden=like.overridden)
     if what.command:
-        return replace(_once(cell, what, what.command, limits), origin=MANIFEST)
+        told = what.submission is not None and what.command in what.submission.manifest.commands.values()
+        return replace(_once(cell, what, what.command, limits), origin=MANIFEST if told else "")
     return _Trials(cell, what, dict(arguments or {}), limits, enough or _always, swaps).find()
 
 
@@ -292,7 +293,8 @@ class _Trials:
     def _told(self, called: Called) -> Called:
         others = [each for each in self._made if each is not called]
         said = tuple(f"`{each.shown}` {each.run.describe()}" for each in others)
-        return replace(called, trials=said, wants_more=not self._is_good(called))
+        asked = bool(others) or _wants_arguments(called, self._what)
+        return replace(called, trials=said, wants_more=asked and not self._is_good(called))
 
     def _is_good(self, called: Called) -> bool:
         """It was not refused for its form, and what came of it is enough."""

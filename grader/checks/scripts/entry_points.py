@@ -86,7 +86,13 @@ def _commands(
 ) -> Iterator[Script]:
     """The same script with each of its commands, the likeliest first; none where it stopped by itself."""
     tree = file.python
-    if what.command or what.start or called.crashed or not isinstance(tree, ast.Module):
+    if (
+        what.command
+        or what.start
+        or called.crashed
+        or called.argv[0] != PYTHON
+        or not isinstance(tree, ast.Module)
+    ):
         return
     calls = {each.name: _called(each) for each in tree.body if isinstance(each, Function)}
     foreign = frozenset(wanted) | set(_imported(tree, what.neighbours))

@@ -17,7 +17,7 @@ from pydantic import Field
 from grader.check import Deliverable, Names, Port, Scenario, Seconds, UrlPath
 from grader.checks.mlflow.signatures import logs_signature
 from grader.checks.mlflow.world import SERVED, ServedModel
-from grader.checks.scripts.call import Called, Script, script
+from grader.checks.scripts.call import Called, script
 from grader.checks.scripts.variables import documented_wishes
 from grader.checks.serving import asgi
 from grader.checks.serving.asgi import Answer
@@ -101,6 +101,8 @@ class Served:
     """The command that started it."""
     failure: Called | None = None
     """How it ended, if it never answered."""
+    called: Called | None = None
+    """The call that started it, where it answered."""
     expected: tuple[Any, ...] = ()
     """The seeded model's predictions for the rows."""
     health: Answer = _UNASKED
@@ -186,7 +188,11 @@ def _serve_model(context: Context, scenario: Serving, *, signature: bool) -> Ser
             # It started without what it asks its environment for; with it, it may find its model.
             again = _boot(context, cell, scenario, use, wished)
             seen = again if again.failure is None and again.ready[-1].status == _OK else seen
-        return seen
+    called = seen.called or seen.failure
+    path = context.submission.deliverables.get(scenario.script)
+    if called is not None and path is not None:
+        context.record_call(scenario.script, called.record(path))
+    return seen
 
 
 def _wishes(context: Context, scenario: Serving) -> tuple[Setting, ...]:
@@ -239,24 +245,11 @@ def _boot(
         port=scenario.port,
         seconds=scenario.boot_seconds,
         limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
-        use=lambda app, called: _used(context, use, what, called, app, scenario, cell),
+        use=lambda app, called: replace(
+            use(Client(app, called.shown, scenario, (cell.root, str(cell.workspace)))), called=called
+        ),
     )
-    if isinstance(outcome, Called):
-        context.record_call(scenario.script, outcome.record(what.path))
     return Served(shown=outcome.shown, failure=outcome) if isinstance(outcome, Called) else outcome
-
-
-def _used(
-    context: Context,
-    use: Callable[[Client], Served],
-    what: Script,
-    called: Called,
-    app: Server,
-    scenario: Serving,
-    cell: Cell,
-) -> Served:
-    context.record_call(scenario.script, called.record(what.path))
-    return use(Client(app, called.shown, scenario, (cell.root, str(cell.workspace))))
 
 
 @dataclass(frozen=True, slots=True)
