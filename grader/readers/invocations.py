@@ -39,7 +39,7 @@ _BRACKETS = re.compile(r"\[-[^\[\]\n]*\]|\[[A-Z_]{2,}\]|\[options\]|\[OPTIONS\]"
 _WINDOWS = re.compile(r"(?<=\w)\\(?=[\w.]+\b)")
 """Between the parts of a path on Windows."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-_EXAMPLES = re.compile(r"path/to|/path|\byour[-_/]|^\.\.\.$|^…$", re.IGNORECASE)
+_EXAMPLES = re.compile(r"(?:^|/)path(?:/|$)|\byour[-_/]|^\.\.\.$|^…$", re.IGNORECASE)
 _SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
 _INSTRUCTION = re.compile(r"^\s*(CMD|ENTRYPOINT|ENV|WORKDIR|RUN)\s+(.*)$", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\$\{([\w.\[\]-]{1,100})\}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.readers.invocations import BLANK, invocations, services, settings
+from grader.readers.invocations import BLANK, invocations, is_blank, services, settings
 from tests.builders import make_submission
 
 if TYPE_CHECKING:
@@ -113,6 +113,16 @@ def test_where_a_file_is_started(
     submission = make_submission(root, {"src/x.py": "", **files})
     found = invocations(submission, PurePosixPath("src/x.py"))
     assert [(each.where, each.folder, each.arguments) for each in found] == expected
+
+
+@pytest.mark.parametrize("word", [f"{BLANK}x", "$1", "path/to/in.csv", "/path", "YOUR_FILE", "your-file.csv"])
+def test_words_to_be_filled_in(word: str) -> None:
+    assert is_blank(word)
+
+
+@pytest.mark.parametrize("word", ["configs/paths.yaml", "data/in.csv", "IO", "0.85", "--path", "models:/X/1"])
+def test_words_that_stay(word: str) -> None:
+    assert not is_blank(word)
 
 
 def test_a_pipeline_is_trusted_before_notes(root: Path) -> None:
