@@ -34,12 +34,15 @@ if TYPE_CHECKING:
 WORKERS = 24
 """Threads, most of which wait for a process; how many of those run at once is the runtime's business."""
 
+MAX_CALLS_NAMED = 3
+"""How many of the functions by which a file is found a finding names."""
+
 Observer = Callable[[str, PartResult | None], None]
 """Told a part's name when it starts (None) and when it is decided."""
 
 
 def ignore(_name: str, _result: PartResult | None) -> None:
-    """An observer that looks away."""
+    """An observer that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +140,15 @@ def _not_found(absent: list[Deliverable], unread: int) -> Finding:
 
 
 def _not_handed_in(absent: list[Deliverable], *, whole_task: bool) -> Finding:
-    names = [entry.path or entry.id for entry in absent]
     if whole_task:
-        return Finding(message="nothing was handed in for this task yet", expected=", ".join(names))
-    return _missing(names)
+        expected = ", ".join(map(_described, absent))
+        return Finding(message="nothing was handed in for this task yet", expected=expected)
+    return _missing([entry.path or entry.id for entry in absent])
+
+
+def _described(entry: Deliverable) -> str:
+    """The deliverable's path; where the exam names none, what a file must use to be found."""
+    return entry.path or f"{entry.id} (a file that uses {' or '.join(entry.calls[:MAX_CALLS_NAMED])})"
 
 
 def _missing(names: list[str]) -> Finding:

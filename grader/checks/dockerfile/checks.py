@@ -40,12 +40,12 @@ def _bounded(judge: CheckFunction) -> CheckFunction:
 def base(
     _: Context, dockerfile: Dockerfile, *, repositories: tuple[str, ...], tag: str, shown: str = ""
 ) -> Outcome:
-    """Every stage that comes from outside comes from one of these repositories, with a tag that matches.
+    """Every external base image is from one of these repositories and has a matching tag.
 
     Args:
-        repositories: images without a tag; any of them will do.
-        tag: a glob that the tag matches.
-        shown: the image as the exam names it.
+        repositories: image names without a tag; each is accepted.
+        tag: a regular expression that the whole tag must match.
+        shown: how findings name the expected image.
     """
     outside = [stage for stage in dockerfile.stages if _from_outside(dockerfile, stage)]
     wrong = [stage for stage in outside if not _is_image(stage.image, repositories, tag)]
@@ -83,7 +83,7 @@ def _is_image(image: str, repositories: Sequence[str], tag: str) -> bool:
 
 @check("dockerfile.multistage", reads=read_dockerfile)
 def multistage(_: Context, dockerfile: Dockerfile) -> Outcome:
-    """It has two stages or more, and the final one takes something out of an earlier one."""
+    """The Dockerfile has two or more stages, and the final one copies from an earlier one."""
     final = dockerfile.stages[-1]
     if len(dockerfile.stages) < 2:
         return failed(
@@ -131,17 +131,17 @@ def _build_context(context: Context, dockerfile: Dockerfile, *certain: str) -> B
 
 
 def _path_of(context: Context, deliverable: str, path: str) -> str:
-    """Where a deliverable is, or where the exam would have it: its absence is another criterion's matter."""
+    """The deliverable's path, else the exam's: a missing one is lost under its own criterion."""
     return str(context.submission.deliverables.get(deliverable, path))
 
 
 @check("dockerfile.installs", reads=read_dockerfile)
 @_bounded
 def installs(context: Context, dockerfile: Dockerfile, *, lock: Deliverable, path: str) -> Outcome:
-    """Some stage installs from the lock file, which is there when it does.
+    """A stage installs from the lock file, and the file is in the stage before that command.
 
     Args:
-        path: where the exam has the lock file.
+        path: the lock file's path in the exam, for a submission that has none.
     """
     locked = _path_of(context, lock, path)
     builder = _builder(context, dockerfile, locked)
@@ -182,10 +182,10 @@ def included_files(text: str) -> list[str]:
 @check("dockerfile.copies", reads=read_dockerfile)
 @_bounded
 def copies(context: Context, dockerfile: Dockerfile, *, script: Deliverable, path: str) -> Outcome:
-    """The final stage has the script: copied by itself, with its folder, or out of another stage.
+    """The final stage contains the script: copied by itself, with its folder, or from another stage.
 
     Args:
-        path: where the exam has the script.
+        path: the script's path in the exam, for a submission that has none.
     """
     wanted = _path_of(context, script, path)
     final = dockerfile.stages[-1]
@@ -203,10 +203,10 @@ def copies(context: Context, dockerfile: Dockerfile, *, script: Deliverable, pat
 @check("dockerfile.starts", reads=read_dockerfile)
 @_bounded
 def starts(context: Context, dockerfile: Dockerfile, *, script: Deliverable, path: str) -> Outcome:
-    """The image's CMD, or ENTRYPOINT with CMD, runs the script from where it was copied to.
+    """The image's CMD, or ENTRYPOINT with CMD, runs the script at the path where it was copied.
 
     Args:
-        path: where the exam has the script.
+        path: the script's path in the exam, for a submission that has none.
     """
     wanted = _path_of(context, script, path)
     final = dockerfile.stages[-1]
@@ -242,12 +242,12 @@ def builds(
     keep: tuple[str, ...],
     control: tuple[str, ...],
 ) -> Outcome:
-    """The image builds on a Docker engine; read without one: stages and COPY sources are there.
+    """The image builds on a Docker engine. Without one, all stages and COPY sources must exist.
 
     Args:
-        images: names that a COPY --from may give without a tag and that are images, not stages.
-        keep: repositories whose images stay on the engine once they were pulled.
-        control: a command that works in the base image if builds have the network that they need.
+        images: single words in `COPY --from` that are images rather than stages.
+        keep: repositories whose images are kept on the engine after they were pulled.
+        control: a command that succeeds in the base image if builds have the network they need.
     """
     by_reading = _read(context, dockerfile, images)
     if not context.runs:
@@ -266,7 +266,7 @@ def builds(
 
 
 def _read(context: Context, dockerfile: Dockerfile, images: Sequence[str]) -> Outcome:
-    """What a builder would stumble over, as far as reading tells."""
+    """Why a build would fail, as far as reading shows."""
     findings = [problem.finding() for problem in dockerfile.problems]
     build_context = _build_context(context, dockerfile)
     builder = Builder(dockerfile, build_context)

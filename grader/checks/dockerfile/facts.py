@@ -84,7 +84,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one FROM opens."""
+    """One build stage, from its FROM to the next."""
 
     index: int
     name: str
@@ -153,7 +153,7 @@ def parse(file: SourceFile) -> Dockerfile | Problem:
 
 
 class _NoAnswer(Exception):  # noqa: N818  (whose failure it is, is not told yet)
-    """The parser did not come to an end."""
+    """The parser did not finish."""
 
 
 def _parsed(text: str) -> Any:
@@ -217,7 +217,7 @@ def _stage(
 
 
 def _refused(file: SourceFile, instruction: Instruction) -> Problem | None:
-    """What the parser lets pass and a builder does not."""
+    """What a builder rejects although the parser accepts it."""
     name, value = instruction.name, instruction.value
     if name not in _INSTRUCTIONS:
         return Problem(file.name, f"unknown instruction {name[:40]}", instruction.line)

@@ -27,7 +27,7 @@ MAX_MESSAGE = 300
 
 @dataclass(frozen=True, slots=True)
 class _Resource:
-    """One object of a manifest, and where it stands."""
+    """One object of a manifest, with its position in the file."""
 
     file: SourceFile
     document: YamlDocument
@@ -318,7 +318,7 @@ def _ports(container: _Container) -> tuple[set[int], set[str]]:
 
 
 def _has_port(port: object, numbers: set[int], names: set[str]) -> bool:
-    """A port must be declared, by name or number; any number will do if the container declares none."""
+    """Whether the container declares the port, by name or number; without any, each number is valid."""
     if isinstance(port, str):
         return port in names
     if not isinstance(port, int) or isinstance(port, bool):

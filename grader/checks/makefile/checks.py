@@ -1,4 +1,4 @@
-"""What the targets of a Makefile would run, as make itself says when it runs in a cell."""
+"""What the targets of a Makefile run, as observed when make runs in a cell."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def runs(
     hooks: DeliverableIfAny = "",
     tools: tuple[str, ...] = (),
 ) -> Outcome:
-    """A Makefile target would run one of these commands, or with `every` each of them.
+    """A Makefile target runs one of these commands or, with `every`, each of them.
 
     Args:
         target: the target, as in `make TARGET`.
-        commands: a program and the words that follow it, options aside (`docker compose
-            build`); a `*` at its end is an operand, whatever it is.
-        every: whether each of the commands has to run, and not just one.
+        commands: a program and its subcommands, without options (`docker compose build`); a
+            final `*` stands for any operand.
+        every: whether all of the commands have to run instead of one.
         idle: options with which a command does nothing (`--version`).
         only: operands that alone make a command do nothing (`pip install pip`).
         at: names of which a command must have one where it has one of `not_at`.
         not_at: names of other targets: a command that has one of these does not count.
         aims: commands that say what later ones aim at (`kubectl config use-context`).
-        values: options that take the next word.
-        hooks: the deliverable from which `pre-commit run` takes what it runs.
+        values: options whose value is the next word.
+        hooks: the deliverable that configures `pre-commit run`.
         tools: programs that a Makefile may look for and that need not be on this machine:
             they never run, and end well.
     """
@@ -106,7 +106,7 @@ def _refused(said: str, target: str) -> Finding:
 
 
 def plan_of(context: Context, file: str, target: str, tools: Sequence[str] = ()) -> Plan:
-    """What make would run for a target; asked once.
+    """Return what make runs for a target; make runs only once for each target.
 
     Raises:
         ToolMissing: there is no make, or nothing of the submission may run.
@@ -123,7 +123,7 @@ def _ask(context: Context, file: str, target: str, tools: Sequence[str]) -> Plan
 
 
 def _named(context: Context, file: str) -> str:
-    """The Makefile's name, where make would not take it by itself."""
+    """The Makefile's name, empty if make finds it by itself."""
     source = context.deliverable(file)
     usual = (name for name in _USUAL if context.submission.file(PurePosixPath(name)) is not None)
     return "" if source.name == next(usual, "") else source.name

@@ -307,7 +307,7 @@ def _other_places(document: dict[str, Any]) -> Iterator[tuple[str, Iterator[str]
 
 
 def _line_of(source: SourceFile, text: str) -> int | None:
-    """The line that a requirement stands on, for a finding: TOML readers do not tell."""
+    """The line of a requirement, for a finding: TOML readers give no line numbers."""
     lines = source.text.splitlines() if isinstance(source.text, str) else []
     words = re.split(r"[-_.]+", (re.split(r"[^A-Za-z0-9._-]", text.strip()) or [""])[0])
     name = re.compile(r"(?<![\w.-])" + r"[-_.]+".join(map(re.escape, words)) + r"(?![\w.-])", re.IGNORECASE)
