@@ -14,6 +14,7 @@ from grader.context import source_file
 from grader.errors import GraderFault
 from grader.results import Evidence, Finding, Outcome, failed, passed
 from grader.runtime.temporary import temporary_directory
+from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,8 +62,8 @@ def ignores(context: Context, file: SourceFile, *, paths: tuple[str, ...]) -> Ou
     rules = _rules(context, paths)
     if isinstance(rules, Finding):
         return failed(rules)
-    findings = _tracked(rules, paths, file.name)
-    return failed(*findings) if findings else passed()
+    findings, remarks = _tracked(rules, paths, file.name), _left_out(context)
+    return failed(*findings, *remarks) if findings else passed(*remarks)
 
 
 @check("gitignore.ignores_any", reads=source_file, evidence=Evidence.RUNS, tools=("git",))
@@ -76,7 +77,7 @@ def ignores_any(context: Context, file: SourceFile, *, paths: tuple[str, ...]) -
     if isinstance(rules, Finding):
         return failed(rules)
     if any(_ignored(rules, path) for path in paths):
-        return passed()
+        return passed(*_left_out(context))
     some = ", ".join(paths[:MAX_NAMED]) + (" or another" if len(paths) > MAX_NAMED else "")
     return failed(
         Finding(message=f"none of {some} is ignored", expected="at least one of them", where=file.name)
@@ -118,6 +119,7 @@ def tracks(
             )
     left = len(own) - MAX_SUBMITTED
     remarks = [Finding(message=f"{left:,} of {len(own):,} files were not looked at")] if left > 0 else []
+    remarks += _left_out(context)
     return failed(*findings, *remarks) if findings else passed(*remarks)
 
 
@@ -156,16 +158,25 @@ def _rules(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] 
     return context.memo.once(("gitignore", *paths), lambda: _ask(context, paths))
 
 
+def _ignore_files(context: Context) -> list[SourceFile]:
+    found = context.submission.matching(".gitignore")
+    return by_likelihood(file for file in found if ".git" not in file.path.parts)
+
+
+def _left_out(context: Context) -> tuple[Finding, ...]:
+    """A remark where there were too many ignore files to read."""
+    count = len(_ignore_files(context))
+    left = count - MAX_IGNORE_FILES
+    return (Finding(message=f"{left:,} of {count:,} ignore files were not read"),) if left > 0 else ()
+
+
 class _NoAnswer(Exception):  # noqa: N818  (whose failure it is, is not told yet)
     """Git did not say what is ignored."""
 
 
 def _ask(context: Context, paths: Sequence[str]) -> Mapping[str, Rule | None] | Finding:
     git = context.tools.require("git")
-    found = [
-        path for path in context.submission.files if path.name == ".gitignore" and ".git" not in path.parts
-    ]
-    files = sorted(found, key=lambda path: (len(path.parts), path))[:MAX_IGNORE_FILES]
+    files = [file.path for file in _ignore_files(context)[:MAX_IGNORE_FILES]]
     if sum((context.submission.root / file).stat().st_size for file in files) > MAX_IGNORE_BYTES:
         return Finding(
             message=f"the ignore files were not checked: they are over {MAX_IGNORE_BYTES >> 20} MB together",

@@ -154,6 +154,16 @@ def test_files_over_the_bound_are_a_remark(tmp_path: Path, monkeypatch: pytest.M
     assert outcome == passed(Finding(message="1 of 2 files were not looked at"))
 
 
+def test_ignore_files_of_tools_are_read_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gitignore, "MAX_IGNORE_FILES", 2)
+    files: dict[str, str | bytes] = {f"mlruns/{n}/.gitignore": "x\n" for n in range(3)}
+    files |= {"data/deep/.gitignore": "*.csv\n", ".gitignore": "*.pkl\n"}
+    context = make_context(tmp_path, files)
+    remark = Finding(message="3 of 5 ignore files were not read")
+    assert decide(ignores, context, paths=["data/deep/a.csv", "m.pkl"]) == passed(remark)
+    assert decide(ignores, context, paths=["a.h5"]).findings[-1] == remark
+
+
 def test_an_ignored_folder_hides_what_is_taken_out_again(tmp_path: Path) -> None:
     context = make_context(tmp_path, {".gitignore": "data/\n!*.dvc\n"})
     outcome = decide(tracks, context, paths=["data/train.csv.dvc"], while_ignoring=["data/train.csv"])
