@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from grader.checks.workflow.facts import Job
     from grader.checks.workflow.scenarios import Deployments
+    from grader.readers.shell.failure import Trace
     from grader.submission.model import Submission
 
 MAX_MANIFESTS = 50
@@ -48,6 +49,8 @@ class Finder:
     running: Sequence[Act]
     submission: Submission
     _target: re.Pattern[str] = field(init=False)
+    _kinds: dict[Act, tuple[bool, bool]] = field(default_factory=dict, init=False)
+    _namespaces: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_target", re.compile(self.wanted.target, re.IGNORECASE))
@@ -57,13 +60,20 @@ class Finder:
         """Every deployment of a known kind, and whatever else a job that is aimed at the target does."""
         found: list[Deployment] = []
         for act in self.running:
-            known = self._is_known(act)
-            if not known and not self._may_deploy(act):
+            known, possible = self._kind(act)
+            if not possible:
                 continue
             aimed = self._aims(act)
             if known or aimed:
                 found.append(Deployment(act=act, known=known, aimed=aimed))
         return found
+
+    def _kind(self, act: Act) -> tuple[bool, bool]:
+        """Whether it is known to deploy, and whether it may."""
+        if act not in self._kinds:
+            known = self._is_known(act)
+            self._kinds[act] = (known, known or self._may_deploy(act))
+        return self._kinds[act]
 
     def _is_known(self, act: Act) -> bool:
         if self._is_local(act):
@@ -108,11 +118,13 @@ class Finder:
 
     def _leads_on(self, act: Act) -> bool:
         """Whether it is a script of the submission, which does what its own commands do."""
-        trace = () if act.command is None else act.command.trace
-        inner = (
-            each.command.trace for each in self.running if each.command is not None and each.step is act.step
-        )
-        return any(len(each) > len(trace) and each[: len(trace)] == trace for each in inner)
+        return act.command is not None and act.command.trace in self._followed
+
+    @cached_property
+    def _followed(self) -> frozenset[Trace]:
+        """Where the commands stand that lead to others."""
+        traces = (act.command.trace for act in self.running if act.command is not None)
+        return frozenset(trace[:end] for trace in traces for end in range(1, len(trace)))
 
     def _is_missing(self, act: Act) -> bool:
         """Whether it is a script that the submission does not have."""
@@ -136,21 +148,30 @@ class Finder:
 
     def _aims(self, act: Act) -> bool:
         """Whether its environment, runner, namespace, overlay, cluster, host or variable is the target."""
-        job = act.job
-        if any(map(self._target.search, (job.target, job.runner, *_references(job)))):
-            return True
-        near = [each for each in self.running if each.job.id == job.id and each.position <= act.position]
-        return any(self._target.search(text) for each in near for text in self._named_by(each))
+        place = self._named_at.get(act.job.id)
+        return place is not None and place <= act.position
+
+    @cached_property
+    def _named_at(self) -> dict[str, tuple[int, int]]:
+        """From where on each job names the target: its beginning, or an act of its own."""
+        found: dict[str, tuple[int, int]] = {}
+        for job in {act.job.id: act.job for act in self.running}.values():
+            if any(map(self._target.search, (job.target, job.runner, *_references(job)))):
+                found[job.id] = (0, 0)
+        for act in self.running:
+            if act.job.id not in found and any(map(self._target.search, self._named_by(act))):
+                found[act.job.id] = act.position
+        return found
 
     def _named_by(self, act: Act) -> Iterator[str]:
         """What an act says of where it works; what deploys nothing says nothing, unless it sets the place."""
         if act.command is None:
-            if self._is_known(act) or self._may_deploy(act) or self._sets_context(act):
+            if self._kind(act)[1] or self._sets_context(act):
                 yield from act.step.inputs.values()
                 yield from _own_variables(act)
             return
         line = act.command
-        if not (self._sets_context(act) or self._is_known(act) or self._may_deploy(act)):
+        if not (self._sets_context(act) or self._kind(act)[1]):
             return
         yield " ".join(word for word in line.words if not word.startswith("/dev/"))
         yield line.stdin
@@ -158,7 +179,10 @@ class Finder:
         yield from _own_variables(act)
         for option in ("-f", "--filename", "-k", "--kustomize"):
             if (path := line.option(option)) is not None:
-                yield from _namespaces(self.submission, posixpath.join(act.step.directory, path))
+                folder = posixpath.normpath(posixpath.join(act.step.directory, path))
+                if folder not in self._namespaces:
+                    self._namespaces[folder] = tuple(_namespaces(self.submission, folder))
+                yield from self._namespaces[folder]
 
     def _sets_context(self, act: Act) -> bool:
         """Whether it says where the acts after it work: `kubectl config use-context dev`."""
@@ -184,8 +208,7 @@ def _own_variables(act: Act) -> Iterator[str]:
 
 def _namespaces(submission: Submission, path: str) -> Iterator[str]:
     """The namespaces that manifests below a path are for."""
-    start = posixpath.normpath(path)
-    names = (name for name in map(str, submission.files) if name == start or name.startswith(start + "/"))
+    names = (name for name in map(str, submission.files) if name == path or name.startswith(path + "/"))
     for _, name in zip(range(MAX_MANIFESTS), names, strict=False):
         file = submission.file(name)
         if file is None or not name.endswith((".yaml", ".yml")) or isinstance(file.yaml, Problem):
