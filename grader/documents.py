@@ -155,7 +155,7 @@ class SourceFile:
         if isinstance(self.text, Problem) or self.path.suffix != NOTEBOOK:
             return self.text
         try:
-            return notebooks.program(parse_json(self.text))
+            return notebooks.program(parse_json(self.text), python_tree)
         except ValueError as error:
             return Problem(self.name, f"not a valid notebook: {_one_line(error)}")
 

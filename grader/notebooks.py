@@ -8,12 +8,18 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 MAX_CELLS = 500
+MAX_CHARACTERS = 100_000
+"""Of one cell that is looked at for magics and displays; a longer one stays as it is."""
+MAX_LINE = 2_000
+"""Characters of a line that may be a magic."""
+Parse = Callable[[str], ast.Module]
 PRELUDE = """\
 import os as _os
 import runpy as _runpy
@@ -53,11 +59,15 @@ _PYTHON = frozenset({"time", "timeit", "capture", "prun", "python", "python3"})
 _TIMED = frozenset({"time", "timeit", "prun"})
 
 
-def program(data: Any) -> str:
-    """The program of a notebook, given as plain data; empty where it has no Python in it."""
+def program(data: Any, parse: Parse = ast.parse) -> str:
+    """The program of a notebook, given as plain data; empty where it has no Python in it.
+
+    Args:
+        parse: what reads a cell as Python; raises what `ast.parse` does.
+    """
     cells = data.get("cells") if isinstance(data, dict) else None
     sources = (_source(cell) for cell in (cells if isinstance(cells, list) else [])[:MAX_CELLS])
-    return "\n\n".join(filter(None, (_cell(source) for source in sources if source.strip())))
+    return "\n\n".join(filter(None, (_cell(source, parse) for source in sources if source.strip())))
 
 
 def _source(cell: Any) -> str:
@@ -67,7 +77,9 @@ def _source(cell: Any) -> str:
     return "".join(line for line in (said if isinstance(said, list) else [said]) if isinstance(line, str))
 
 
-def _cell(source: str) -> str:
+def _cell(source: str, parse: Parse) -> str:
+    if len(source) > MAX_CHARACTERS:
+        return source
     lines = source.split("\n")
     first = next((n for n, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")), 0)
     if found := _CELL_MAGIC.match(lines[first]):
@@ -80,32 +92,30 @@ def _cell(source: str) -> str:
         if found[1] not in _PYTHON:
             return ""
         source = body
-    if not _parses(source):
-        source = "\n".join(_lines(source))
-    return _displayed(source)
+    if _tree(source, parse) is None:
+        source = "\n".join(_lines(source, parse))
+    return _displayed(source, parse)
 
 
-def _parses(source: str) -> bool:
-    return _tree(source) is not None
-
-
-def _tree(source: str) -> ast.Module | None:
+def _tree(source: str, parse: Parse) -> ast.Module | None:
     try:
-        return ast.parse(source)
+        return parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def _lines(source: str) -> Iterator[str]:
+def _lines(source: str, parse: Parse) -> Iterator[str]:
     """Lines in which magics are Python."""
     for line in (
         re.sub(r"\\\n[ \t]*(?=[^\n]*)", " ", source).split("\n") if "!" in source else source.split("\n")
     ):
-        if _HELP.match(line):
+        if len(line) > MAX_LINE:
+            yield line
+        elif _HELP.match(line):
             yield ""
         elif found := _MAGIC.match(line):
             indent, name, sign, said = found[1], found[2], found[3], found[4]
-            value = _shelled(said, shows=not name) if sign == "!" else _magic(said)
+            value = _shelled(said, shows=not name) if sign == "!" else _magic(said, parse)
             yield f"{indent}{name.strip()} = {value}" if name else f"{indent}{value}"
         else:
             yield line
@@ -117,12 +127,12 @@ def _shelled(command: str, *, shows: bool = True) -> str:
     return "None" if _INSTALLERS.match(command) else f"_shell({command!r}, {shows})"
 
 
-def _magic(said: str) -> str:
+def _magic(said: str, parse: Parse) -> str:
     name, _, rest = said.partition(" ")
     rest = rest.strip()
     do = _MAGICS.get(name)
     if name in _TIMED:
-        return rest if rest and _parses(rest) else "None"
+        return rest if rest and _tree(rest, parse) is not None else "None"
     return do(rest) if do is not None and rest else "None"
 
 
@@ -150,9 +160,9 @@ _MAGICS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _displayed(source: str) -> str:
+def _displayed(source: str, parse: Parse) -> str:
     """The cell with its last expression, which a notebook shows, printed."""
-    tree = _tree(source)
+    tree = _tree(source, parse)
     if tree is None or not tree.body or source.rstrip().endswith(";"):
         return source
     last = tree.body[-1]

@@ -40,7 +40,7 @@ _WINDOWS = re.compile(r"(?<=\w)\\(?=[\w.]+\b)")
 """Between the parts of a path on Windows."""
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _EXAMPLES = re.compile(r"(?:^|/)path(?:/|$)|\byour[-_/]|^\.\.\.$|^…$", re.IGNORECASE)
-_SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
+_SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$")
 _INSTRUCTION = re.compile(r"^\s*(CMD|ENTRYPOINT|ENV|WORKDIR|RUN)\s+(.*)$", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\$\{([\w.\[\]-]{1,100})\}")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^${}]*)\}")
@@ -515,7 +515,7 @@ def _programs(_: Submission, file: SourceFile) -> Iterator[_Text]:
 
 
 _SAID = re.compile(
-    r"^\W*(?:(?:usage|run|example|run with|start with)\s*:)?\W*?(?=(?:python|uv|poetry)\b)", re.IGNORECASE
+    r"^\W*+(?:(?:usage|run|example|run with|start with)\s*+:\W*+)?(?=(?:python|uv|poetry)\b)", re.IGNORECASE
 )
 
 
@@ -654,7 +654,8 @@ def _shell_text(value: object) -> str:
 def _lines(file: SourceFile) -> Iterator[Setting]:
     for number, line in enumerate(_text(file)[:MAX_CHARACTERS].splitlines(), start=1):
         if found := _SETTING.match(line):
-            value = found[2] if found[2][:1] in "\"'" else found[2].partition(" #")[0].rstrip()
+            said = found[2].strip()
+            value = said if said[:1] in "\"'" else said.partition(" #")[0].rstrip()
             yield Setting(name=found[1], value=value.strip("\"'"), where=file.where(number))
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_PAGE = 20_000
 """Characters of a help page that are read."""
 MAX_DEFAULT = 200
+MAX_NESTING = 10
+"""Brackets within brackets on a usage line."""
 CONFIGURATION = "config cfg conf params settings"
 """The words that name a parameter for a configuration: one without a name is never that."""
 _USAGE = re.compile(r"(?im)^[^\w\n]*usage\b\s*:?\s*")
@@ -98,9 +100,8 @@ def from_usage(text: str, given: Sequence[str] = ()) -> tuple[Parameter, ...]:
 
 def usage_words(line: str) -> list[str]:
     """The words of a usage line, without those in brackets."""
-    previous = ""
-    while previous != line:
-        previous, line = line, re.sub(r"\[[^\[\]]*\]", " ", line)
+    for _ in range(MAX_NESTING):
+        line = re.sub(r"\[[^\[\]]*\]", " ", line)
     return re.findall(r"<[^<>\n]*>|[^\s<>]+", line)
 
 
