@@ -14,6 +14,7 @@ from grader.checks.scripts.variables import allowed, documented_wishes
 from grader.documents import parse_json
 from grader.readers.invocations import Service, services
 from grader.readers.python.tracebacks import last_traceback
+from grader.runtime.readiness import wait_until
 from grader.runtime.sandbox.model import Ended, Run
 
 if TYPE_CHECKING:
@@ -239,14 +240,11 @@ def _serves(service: Service, path: PurePosixPath) -> bool:
 
 def _answers(server: Server, seconds: float) -> bool:
     """Wait until it answers a request in any way, has ended, or the time is up."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if not server.alive():
-            return False
-        if ask(server.client, "GET", "/", seconds=5).status is not None:
-            return True
-        time.sleep(_POLL_SECONDS)
-    return False
+
+    def has_answered() -> bool:
+        return ask(server.client, "GET", "/", seconds=5).status is not None
+
+    return wait_until(has_answered, alive=server.alive, seconds=seconds, pause=_POLL_SECONDS) is not None
 
 
 def _not_found(called: Called) -> bool:

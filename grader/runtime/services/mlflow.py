@@ -11,7 +11,6 @@ import secrets
 import subprocess
 import sys
 import threading
-import time
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from grader import command as process
 from grader.errors import GraderFault
 from grader.files import open_tree
 from grader.runtime.helpers.jail import Wall, interpreter_paths, jailed
+from grader.runtime.readiness import wait_until
 from grader.runtime.services import mlflow_server
 from grader.runtime.services.mlflow_client import (
     ExperimentInfo,
@@ -221,16 +221,16 @@ class MlflowHost:
         """A refused connection is a server that died: its socket was listening before it began."""
         import httpx
 
-        deadline = time.monotonic() + _OPEN_SECONDS
-        while time.monotonic() < deadline:
+        def is_ready() -> bool:
             try:
-                if server.client.get("/health").status_code == 200:
-                    return
+                return server.client.get("/health").status_code == 200
             except httpx.ConnectError as error:
                 raise self._fault("the tracking server died as it started", server.store) from error
             except httpx.HTTPError:
-                time.sleep(0.05)
-        raise self._fault("the tracking server does not become ready", server.store)
+                return False
+
+        if not wait_until(is_ready, alive=lambda: True, seconds=_OPEN_SECONDS):
+            raise self._fault("the tracking server does not become ready", server.store)
 
     def _fault(self, message: str, store: Path | None = None) -> GraderFault:
         log = self._directory / "log" if store is None else store / mlflow_server.LOG

@@ -11,12 +11,12 @@ import socket
 import struct
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.runtime.inside import relay
+from grader.runtime.readiness import wait_until
 from grader.runtime.sandbox import launch
 from grader.runtime.sandbox.bubblewrap import mounts
 from grader.runtime.sandbox.limits import Limits
@@ -237,13 +237,17 @@ def _are_names(value: object) -> bool:
 def _accept(server: socket.socket, process: Process) -> socket.socket:
     """The connection of a process that is just starting, unless it ends before it makes one."""
     server.settimeout(TICK)
-    deadline = time.monotonic() + IMPORT_SECONDS
-    while not process.over and time.monotonic() < deadline:
+
+    def accepted() -> socket.socket | None:
         with contextlib.suppress(TimeoutError):
-            control, _ = server.accept()
-            control.settimeout(IMPORT_SECONDS)
-            return control
-    raise ConnectionError("it never asked for a request")
+            return server.accept()[0]
+        return None
+
+    control = wait_until(accepted, alive=lambda: not process.over, seconds=IMPORT_SECONDS, pause=0)
+    if control is None:
+        raise ConnectionError("it never asked for a request")
+    control.settimeout(IMPORT_SECONDS)
+    return control
 
 
 def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
