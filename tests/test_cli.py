@@ -186,7 +186,7 @@ def test_colours_are_asked_for_as_elsewhere(
 def test_help_is_a_command_too(words: tuple[str, ...]) -> None:
     helped, asked = grader("help", *words), grader(*words, "--help")
     assert (helped.returncode, helped.stdout) == (0, asked.stdout)
-    assert f"Usage: grader {' '.join(words)} " in helped.stdout
+    assert f" grader {' '.join(words)} " in helped.stdout
     assert "<bool>" not in helped.stdout
 
 
