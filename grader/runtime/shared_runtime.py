@@ -23,7 +23,7 @@ from grader.runtime.services.mlflow import MlflowHost
 from grader.runtime.services.s3 import ObjectStore, open_store
 from grader.runtime.temporary import scratch_directory
 from grader.runtime.warm.preload import Preload
-from grader.runtime.warm.sandbox import Warm
+from grader.runtime.warm.sandbox import Warm, is_enabled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,7 +151,7 @@ class SharedRuntime:
         inner, self._first = self._first, None
         sandbox = inner or choose_sandbox(self.isolation, self._scratch, self._hidden)
         warm = None
-        if isinstance(sandbox, Bubblewrap):
+        if isinstance(sandbox, Bubblewrap) and is_enabled():
             sandbox = warm = Warm(sandbox, self._scratch / _CELLS)
         return _Kept(Queued(sandbox, self.slots, warm.wait_for if warm else None), warm)
 

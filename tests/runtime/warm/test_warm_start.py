@@ -1,0 +1,52 @@
+"""Warm start saves time and changes nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from grader.checks import ALL
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+from grader.report.document import document
+from grader.runtime.warm.sandbox import VARIABLE, Warm
+from grader.session import Options, score_submission
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from grader.runtime.warm.preload import Preload
+
+TASKS = ("6.2",)
+pytestmark = pytest.mark.slow
+
+
+def grade_with(setting: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv(VARIABLE, setting)
+    exam = load_exam(RUBRICS, ALL)
+    return without_times(document(score_submission(str(exam.reference), Options(tasks=TASKS), exam=exam)))
+
+
+def without_times(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: without_times(value) for key, value in data.items() if key != "seconds"}
+    return [without_times(value) for value in data] if isinstance(data, list) else data
+
+
+def test_a_grade_is_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Warm] = []
+    prepare = Warm.prepare
+
+    def watch(warm: Warm, preload: Preload) -> None:
+        started.append(warm)
+        prepare(warm, preload)
+
+    monkeypatch.setattr(Warm, "prepare", watch)
+    warm = grade_with("1", monkeypatch)
+    assert started
+    started.clear()
+    cold = grade_with("0", monkeypatch)
+    assert not started
+    assert cold == warm
+    assert warm["score"]["earned"] == warm["score"]["possible"]
