@@ -215,7 +215,7 @@ KEYS_ARE_WORDS = frozenset({"data", "files", "metrics", "arguments", "params", "
 """Mappings whose keys are names of the exam's own."""
 DELIVERABLES = frozenset(
     {"file", "script", "lock", "project", "hooks", "tracked", "config", "pipeline", "params", "training"}
-    | {"answers", "named_by"}
+    | {"answers", "logged_by", "named_by"}
 )
 """Keys whose value may be the id of a deliverable."""
 
