@@ -51,7 +51,7 @@ def test_a_case_that_cannot_be_built_agrees_with_nothing(exam: Exam) -> None:
     verdict = only(verified(exam, case(exam, "no such text", "x", {"4.2.replicas": 1})))
     assert not verdict.agrees
     assert not verdict.undecided
-    assert "stands 0 times" in verdict.fault
+    assert "occurs 0 times" in verdict.fault
 
 
 def test_a_defect_that_keeps_its_points_is_told(exam: Exam) -> None:
