@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from grader.results import Grade
 
 KINDS = {
-    "start-up": "the grader's own start, in processor time",
+    "start-up": "start of the grader (CPU time)",
     "collect": "copying the submission",
     "environment": "the candidate's packages",
     "service": "servers: until each was ready",
     "seed": "what the grader put into servers",
     "run": "programs that ran",
-    "check": "criteria, with what they waited for",
+    "check": "criteria, including waiting",
 }
 """Kinds of spans in the order in which they are shown; several of them go on at the same time."""
 SHORTEST = 0.05

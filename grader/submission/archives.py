@@ -226,7 +226,7 @@ class _Xz(io.RawIOBase):
             elif self._stream.needs_input:
                 more = self._packed.read(CHUNK)
                 if not more:
-                    raise EOFError("it ends in the middle")
+                    raise EOFError("it is truncated")
                 content = self._stream.decompress(more, size)
             else:
                 content = self._stream.decompress(b"", size)
@@ -271,7 +271,7 @@ class _Metered(io.RawIOBase):
         if self._header is not None:
             self._header -= max(size, 0)
         if size < 0 or size > CHUNK or (self._header or 0) < 0:
-            raise UsageError("a header in the archive is absurdly long")
+            raise UsageError("a header in the archive is too long")
         pieces = []
         while size > 0 and (piece := self._take(size)):
             pieces.append(piece)
@@ -303,7 +303,7 @@ class _Unpacker:
         """Write one member, or note why not."""
         place = PurePosixPath(member.name)
         if place.is_absolute() or ".." in place.parts or "\0" in member.name:
-            return self.refusals.add("its path leads out of the archive", member.name)
+            return self.refusals.add("its path points outside the archive", member.name)
         if not place.parts or in_junk(place):
             return None
         if len(member.name) > self._bounds.path_length or len(place.parts) > self._bounds.depth + 1:

@@ -207,9 +207,7 @@ def _without_given(root: Path, exam: Exam) -> Iterable[Finding]:
             continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-            yield Finding(
-                message="a folder stands where a given file does; the given file is used", where=name
-            )
+            yield Finding(message="a folder has the path of a given file; the given file is used", where=name)
             continue
         if path.is_file() and path.read_bytes() != given.read_bytes():
             yield Finding(message="it differs from the given file; the given one is used", where=name)

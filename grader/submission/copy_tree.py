@@ -175,7 +175,7 @@ class _Copier:
             else:
                 self.refusals.add("it is neither a file nor a folder", str(place))
         except FileNotFoundError:
-            self.refusals.add("it went away while it was copied", str(place))
+            self.refusals.add("it was removed while it was being copied", str(place))
         except PermissionError:
             self.refusals.add("it cannot be read", str(place))
         return False
@@ -243,7 +243,7 @@ class _Copier:
         try:
             opened = os.open(name, FOLDER, dir_fd=parent)
         except (FileNotFoundError, NotADirectoryError):
-            return self.refusals.add("it went away while it was copied", str(place))
+            return self.refusals.add("it was removed while it was being copied", str(place))
         except PermissionError:
             return self.refusals.add("it cannot be read", str(place))
         try:

@@ -67,7 +67,7 @@ def bounded() -> Iterator[None]:
 class TestNames:
     @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/tmp/evil", ".."])
     def test_paths_that_leave(self, name: str, tmp_path: Path) -> None:
-        outside = "its path leads out of the archive"
+        outside = "its path points outside the archive"
         assert unpack(tar(tmp_path / "a.tar", member(name), member("ok"))) == (["ok"], [f"{outside}: {name}"])
         (tmp_path / "zip").mkdir()
         archive = zipped(tmp_path / "zip" / "a.zip", {name: b"", "ok": b""})
@@ -75,7 +75,7 @@ class TestNames:
 
     def test_separators_of_windows(self, tmp_path: Path) -> None:
         archive = zipped(tmp_path / "a.zip", {"src\\": b"", "src\\train.py": b"", "..\\evil": b""})
-        assert unpack(archive) == (["src/train.py"], ["its path leads out of the archive: ../evil"])
+        assert unpack(archive) == (["src/train.py"], ["its path points outside the archive: ../evil"])
 
     def test_long_and_deep_ones(self, tmp_path: Path) -> None:
         files = {"x" * 61: b"", "a/b/c/d/e/f": b"", "a/b/c/d/e": b"", "ok": b""}
@@ -174,7 +174,7 @@ class TestBounds:
     def test_a_header_of_absurd_length(self, tmp_path: Path) -> None:
         header = member("pax", kind=tarfile.XHDTYPE, size=2**30).tobuf()
         (tmp_path / "a.tar").write_bytes(header + b"x" * 2048)
-        with pytest.raises(UsageError, match="absurdly long"):
+        with pytest.raises(UsageError, match="too long"):
             unpack(tmp_path / "a.tar")
 
     @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
@@ -182,7 +182,7 @@ class TestBounds:
         """Each of them is read by one more call inside the last."""
         chain = member("x", kind=kind).tobuf() * 700
         (tmp_path / "a.tar").write_bytes(chain + member("a").tobuf() + b"\0" * 1024)
-        with pytest.raises(UsageError, match=r"cannot be unpacked|absurdly long"):
+        with pytest.raises(UsageError, match=r"cannot be unpacked|too long"):
             unpack(tmp_path / "a.tar")
 
     def test_holes_without_end(self, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ class TestBounds:
         more = hole * 21 + b"\1" + b"\0" * 7
         with bz2.open(tmp_path / "a.tar.bz2", "wb") as file:
             file.write(bytes(first) + more * 4_000)
-        with pytest.raises(UsageError, match="absurdly long"):
+        with pytest.raises(UsageError, match="too long"):
             unpack(tmp_path / "a.tar.bz2")
 
     def test_a_table_of_contents_without_end(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -558,7 +558,7 @@ def test_a_bad_zip_of_every_kind_is_one_submission(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "b.tar", "w") as other:
         info = tarfile.TarInfo("/evil.txt")
         other.addfile(info, io.BytesIO(b""))
-    refused = "left out: its path leads out of the archive"
+    refused = "left out: its path points outside the archive"
     zipped = take(tmp_path / "a.zip", tmp_path)
     assert (names(zipped), said(zipped)) == (["src/train.py"], [(refused, "../evil.txt")])
     assert said(take(tmp_path / "b.tar", tmp_path)) == [(refused, "/evil.txt")]

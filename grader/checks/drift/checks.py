@@ -215,7 +215,7 @@ def _no_report_of_these(path: str) -> Finding:
 def _no_report(seen: Detected, data: str) -> Finding:
     called, wrote = seen.called, ", ".join(seen.written)
     broken = called.finding(f"no HTML report was saved when {data}")
-    actual = f"{wrote}, which is none of the library's" if wrote else "no HTML file"
+    actual = f"{wrote}, which is not a report of the library" if wrote else "no HTML file"
     return Finding(
         message=broken.message,
         expected="the library's report as an HTML file, whatever the verdict",
@@ -250,7 +250,7 @@ def judge_drifted(
     if _stops_at_once(quiet, drifted):
         return _stopped(quiet, expected)
     if called.crashed and not _goes_on_after(quiet, drifted):
-        return failed(called.finding("a crash is not a detection", expected=expected))
+        return failed(called.finding("an exit because of the verdict, not a crash", expected=expected))
     if called.run.ended is not Ended.EXITED or called.run.returncode != status:
         ended = f"the script ends with status {called.run.returncode} although every column drifted"
         return failed(called.finding(ended if _decided(drifted) else "", expected=expected))

@@ -97,7 +97,7 @@ def _decided(
     context.record_call(scenario.script, shown.called.record(PurePosixPath(shown.file)))
     if not is_answer(shown, scenario):
         why = shows_nothing(shown, scenario)
-        return failed(why, cause="the query gave no answer")
+        return failed(why, cause="the query printed, returned and wrote nothing")
     if not shown.mentions.runs:
         return _by_request(shown, scenario, judge, read)
     remarks = () if shown.file == source.name else (Finding(message=f"the answer comes from {shown.file}"),)

@@ -333,7 +333,7 @@ def _no_model(good: Trained) -> Outcome:
     if not model.confirmed:
         return failed(
             Finding(
-                message="only the model's own code claims that it predicts",
+                message="nothing but the model's own code says that it can predict",
                 expected="a model that is or contains a fitted scikit-learn estimator",
                 actual=model.error,
                 where=f"{each.where}, {model.path}",

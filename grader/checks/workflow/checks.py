@@ -94,7 +94,7 @@ def triggered(context: Context, *, scenario: Push) -> Outcome:
         return failed(
             Finding(
                 message=f"the workflow does not run on a push to {scenario.branch}",
-                expected=f"on: push, for {scenario.branch} at least",
+                expected=f"a push event that includes branch {scenario.branch}",
                 actual=json.dumps(as_json(on))[:200],
                 where=workflow.where("on"),
             )
@@ -196,7 +196,7 @@ def builds_image(context: Context, *, scenario: Push) -> Outcome:
         if not builders:
             message = "no job builds an image"
             return not_found(workflow, running, message, [*images.build, *images.both], images.actions)
-        message = "the image is built and not pushed"
+        message = "the image is built but not pushed"
         return failed(Finding(message=message, expected="a push in the same job", where=", ".join(builders)))
 
     return _of_a_push(context, scenario, judge)
@@ -251,7 +251,7 @@ def deploys(context: Context, *, scenario: Push) -> Outcome:
         target = f"environment {first.job.target}: " if first.job.target else ""
         return failed(
             Finding(
-                message="nothing says that the deployment goes to the environment that is asked for",
+                message="the deployment does not name the environment that the exam asks for",
                 expected="an environment, namespace, overlay, cluster or host of that name",
                 actual=f"{target}{describe(first)}",
                 where=locations([each.act for each in found]),
@@ -283,7 +283,7 @@ def follows(context: Context, *, scenario: Push) -> Outcome:
             return not_found(workflow, running, message, [*images.build, *images.both], images.actions)
         return failed(
             Finding(
-                message="the deployment does not wait for the image",
+                message="the deployment does not wait for the job that pushes the image",
                 expected="a deployment that comes after the push of the image",
                 where=locations(later),
             )

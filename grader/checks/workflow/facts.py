@@ -93,7 +93,7 @@ def parse(file: SourceFile, submission: Submission, branch: str | None) -> Workf
     if isinstance(documents, Problem):
         return documents
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
-        return Problem(file.name, "a workflow is one YAML mapping")
+        return Problem(file.name, "the workflow must be a single YAML mapping")
     reader = _Reader(submission)
     jobs = tuple(reader.jobs(file, documents[0], Scope(branch=branch), "", (), ()))
     return Workflow(file, documents[0], documents[0].data, {job.id: job for job in _resolved(jobs)}, branch)

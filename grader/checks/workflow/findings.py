@@ -30,12 +30,14 @@ def not_found(
     actions: Sequence[str] = (),
 ) -> Outcome:
     """Nothing of the kind runs: one example for each program, and what runs instead."""
-    examples = {name.split()[0]: name for name in reversed([*commands, *actions])}
+    examples: dict[str, str] = {}
+    for name in (*commands, *actions):
+        examples.setdefault(name.split()[0], name)
     ran = dict.fromkeys(act.command.program if act.command else act.step.uses for act in running)
     return failed(
         Finding(
             message=message,
-            expected=f"such as {', '.join(list(reversed(examples.values()))[:3])}",
+            expected=f"such as {', '.join(list(examples.values())[:3])}",
             actual=", ".join(filter(None, ran))[:200] or "nothing runs on a push",
             where=workflow.where("jobs"),
         )

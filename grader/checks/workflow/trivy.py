@@ -156,9 +156,7 @@ def _gate(
         return Gate(act=act, severities=scan.severities & counted)
     if scan.exits:
         return Gate(act=act, problem="the failure of the scan is ignored")
-    return Gate(
-        act=act, problem="the scan ends with status 0 whatever it finds, and nothing fails afterwards"
-    )
+    return Gate(act=act, problem="the scan exits with 0 whatever it finds, and nothing fails afterwards")
 
 
 def _counted(

@@ -53,12 +53,12 @@ def test_a_right_one() -> None:
         (QUIET, QUIET, "status 0 although every column drifted"),
         (ALARM, ALARM, "whether the data drifted or not"),
         (CRASH, CRASH, "KeyError"),
-        (QUIET, CRASH, "a crash is not a detection"),
+        (QUIET, CRASH, "an exit because of the verdict, not a crash"),
         (detected(0, TRACEBACK), detected(1, TRACEBACK), "passed"),
         (
             detected(0, TRACEBACK),
             detected(1, TRACEBACK.replace("Key", "Value")),
-            "a crash is not a detection",
+            "an exit because of the verdict, not a crash",
         ),
         (QUIET, detected(2), "status 2 although"),
         (QUIET, HANGS, "wall limit"),
@@ -130,7 +130,7 @@ def test_stopping_on_any_data_is_one_mistake(quiet: Detected, drifted: Detected,
 
 def test_html_of_somebody_elses() -> None:
     outcome = drift.judge_html(QUIET, detected(1, marks=frozenset({"Dataset Drift"})), ASKED)
-    assert outcome.findings[0].actual == "r.html, which is none of the library's"
+    assert outcome.findings[0].actual == "r.html, which is not a report of the library"
 
 
 def test_works_and_fails_clearly() -> None:
