@@ -18,6 +18,12 @@ def _private_temporary_directory(
     monkeypatch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are as wide as nobody asked for, whatever the terminal or a program in this process says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """An empty folder for a submission."""

@@ -518,10 +518,8 @@ def test_real_applications(root: Path, name: str) -> None:
         assert set(found) == expected
         if name == "crashes-at-import":
             health = found["4.1.health"].findings[0]
-            assert (health.where, health.detail.splitlines()[-1]) == (
-                "src/api.py:15",
-                "KeyError: 'MODEL_PATH'",
-            )
+            assert health.where == "src/api.py:15"
+            assert "KeyError: 'MODEL_PATH'" in health.detail.splitlines()
 
 
 def test_the_rubric_asks_for_what_the_exam_asks() -> None:
