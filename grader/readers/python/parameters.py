@@ -57,7 +57,7 @@ def from_help(text: str) -> tuple[Parameter, ...]:
     Python before 3.13 repeats the value: `-i INPUT, --input INPUT`.
     """
     short = rf"(?:-\w(?:[ =]{_VALUE})?,? +)?"
-    pattern = rf"(?m)^(?:[^\S\n]|[|│*])*+{short}(--[a-z][\w-]*)[ =]+{_VALUE}"
+    pattern = rf"(?m)^(?>(?:[^\S\n]|[|│*])*){short}(--[a-z][\w-]*)[ =]+{_VALUE}"
     options = re.findall(pattern, text[:MAX_PAGE])
     return tuple(Parameter(name=_bare(flag), flag=flag) for flag in dict.fromkeys(options))
 
