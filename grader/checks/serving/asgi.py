@@ -132,33 +132,23 @@ def serve(
     failed: list[Called] = []
     for start in starts(what, target, host=host, port=port):
         env = {**start.env, **what.env}
+        called = Called(
+            argv=start.argv,
+            run=_SERVED,
+            traceback=None,
+            env=env,
+            origin=start.origin,
+            variables=(*what.variables, *start.variables),
+        )
         with ExitStack() as stack:
             server = stack.enter_context(cell.serve(start.argv, port=port, env=env, limits=limits))
             if _answers(server, seconds):
-                called = Called(
-                    argv=start.argv,
-                    run=_SERVED,
-                    traceback=None,
-                    env=env,
-                    origin=start.origin,
-                    variables=(*what.variables, *start.variables),
-                    trials=tuple(f"`{each.shown}` {each.run.describe()}" for each in failed),
-                )
-                return use(server, called)
+                trials = tuple(f"`{each.shown}` {each.run.describe()}" for each in failed)
+                return use(server, replace(called, trials=trials))
         # Only now, with the server stopped, is its last word known.
         run = server.run()
         error = last_traceback(run.stderr, (cell.root, str(cell.workspace)))
-        failed.append(
-            Called(
-                argv=start.argv,
-                run=run,
-                traceback=error,
-                env=env,
-                origin=start.origin,
-                variables=(*what.variables, *start.variables),
-                wants_more=True,
-            )
-        )
+        failed.append(replace(called, run=run, traceback=error, wants_more=True))
         if run.ended is not Ended.EXITED:
             break
         if not _not_found(failed[-1]) and start.last:
