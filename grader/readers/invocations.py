@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from grader.documents import Problem, SourceFile
 from grader.readers.shell.follow import Into, SubmissionFiles, executable, follow
 from grader.readers.shell.parser import Command, commands
-from grader.readers.shell.sources import notes, of
+from grader.readers.shell.sources import joined_lines, notes, of
 
 if TYPE_CHECKING:
     from grader.documents import YamlDocument
@@ -121,7 +121,7 @@ def invocations(submission: Submission, path: PurePosixPath) -> tuple[Invocation
     that names the very path before one that names it as it stands in an image.
     """
     ranked: dict[tuple[Any, ...], tuple[int, Invocation]] = {}
-    for each in all_invocations(submission):
+    for each in submission.derived(every_invocation):
         rank = _likeness(each.path, path)
         if rank is not None:
             key = (
@@ -153,13 +153,21 @@ def all_invocations(submission: Submission) -> Iterator[Invocation]:
     for text in itertools.islice(texts(submission), MAX_TEXTS):
         for command, folder in _commands(text, files):
             yield from _started(command, folder, text, scripts)
-    for name, (module, function, where) in scripts.items():
-        del name
+    for module, function, where in scripts.values():
         yield Invocation(path=_file_of(module), arguments=(), module=module, function=function, where=where)
+
+
+def every_invocation(submission: Submission) -> tuple[Invocation, ...]:
+    """The same, read once by who uses `Submission.derived`."""
+    return tuple(all_invocations(submission))
 
 
 def services(submission: Submission) -> tuple[Service, ...]:
     """Every command that serves an ASGI application, each once, the most trusted first."""
+    return submission.derived(_read_services)
+
+
+def _read_services(submission: Submission) -> tuple[Service, ...]:
     found: dict[tuple[str, bool, str], Service] = {}
     files = SubmissionFiles(submission)
     for text in itertools.islice(texts(submission), MAX_TEXTS):
@@ -456,16 +464,9 @@ def _images(_: Submission, file: SourceFile) -> Iterator[_Text]:
 
 def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and rest of the instructions of a Dockerfile that matter here."""
-    lines = text.splitlines()
-    index = 0
-    while index < len(lines):
-        start, line = index, lines[index]
-        while line.endswith("\\") and index + 1 < len(lines):
-            index += 1
-            line = line[:-1] + " " + lines[index].strip()
-        index += 1
+    for number, line in joined_lines(text.splitlines()):
         if found := _INSTRUCTION.match(line[:MAX_CHARACTERS]):
-            yield start + 1, found[1].upper(), found[2]
+            yield number, found[1].upper(), found[2]
 
 
 def _exec_form(rest: str) -> list[str] | str:
@@ -556,11 +557,15 @@ def _project_scripts(submission: Submission) -> Iterator[tuple[str, tuple[str, s
 # --- variables ----------------------------------------------------------------------------------------
 
 
-def settings(submission: Submission) -> dict[str, Setting]:
+def settings(submission: Submission) -> Mapping[str, Setting]:
     """Variable -> what a submission sets it to, by the place that is trusted most.
 
     Manifests and workflows first, then `.env.example` and the like, compose files, images, recipes, scripts.
     """
+    return submission.derived(_read_settings)
+
+
+def _read_settings(submission: Submission) -> Mapping[str, Setting]:
     found: dict[str, Setting] = {}
     for setting in itertools.islice(_all_settings(submission), MAX_TEXTS):
         value = _DEFAULTED.sub(r"\1", setting.value)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from grader.documents import SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from grader.results import Finding
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,10 @@ class Submission:
         return {}
 
     @cached_property
+    def _derived(self) -> dict[Callable[[Submission], Any], Any]:
+        return {}
+
+    @cached_property
     def _names(self) -> frozenset[PurePosixPath]:
         return frozenset(self.files)
 
@@ -62,6 +68,13 @@ class Submission:
         if pure not in self._names:
             return None
         return self._cache.setdefault(pure, SourceFile(self.root, pure))
+
+    def derived(self, read: Callable[[Submission], T]) -> T:
+        """What a reader makes of the whole submission, read once: many scripts ask for the same."""
+        if read not in self._derived:
+            self._derived[read] = read(self)
+        found: T = self._derived[read]
+        return found
 
     def deliverable(self, name: str) -> SourceFile | None:
         """The file that answers a deliverable, by the deliverable's id."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from grader.readers.invocations import all_invocations
+from grader.readers.invocations import every_invocation
 from grader.readers.python.module import modules
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def in_order(
     """
     by_path = {file.path: file for file in files}
     said: dict[str, dict[PurePosixPath, str]] = {}
-    for each in all_invocations(submission):
+    for each in submission.derived(every_invocation):
         if each.path in by_path:
             said.setdefault(each.where.rpartition(":")[0], {}).setdefault(each.path, each.where)
     for found in said.values():

@@ -13,7 +13,7 @@ from grader.readers.python.module import Module
 from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import PurePosixPath
 
     from grader.submission.model import Submission
@@ -205,10 +205,8 @@ def _spans(lines: list[tuple[int, str]]) -> Iterator[Script]:
                 yield match[2].strip().removeprefix("$ "), number
 
 
-def _recipes(text: str) -> Iterator[Script]:
-    """The recipe lines of a Makefile, its plain variables filled in."""
-    variables: dict[str, str] = {}
-    physical = text.split("\n")
+def joined_lines(physical: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Lines with those that a backslash at the end continues, each with the number of its first, from 1."""
     index = 0
     while index < len(physical):
         start, line = index, physical[index]
@@ -216,12 +214,19 @@ def _recipes(text: str) -> Iterator[Script]:
             index += 1
             line = line[:-1] + " " + physical[index].strip()
         index += 1
+        yield start + 1, line
+
+
+def _recipes(text: str) -> Iterator[Script]:
+    """The recipe lines of a Makefile, its plain variables filled in."""
+    variables: dict[str, str] = {}
+    for number, line in joined_lines(text.split("\n")):
         if line.startswith("\t"):
-            yield _filled(line.lstrip("\t @-+"), variables), start + 1
+            yield _filled(line.lstrip("\t @-+"), variables), number
         elif definition := _DEFINITION.match(line):
             variables[definition[1]] = _filled(definition[2].partition(" #")[0].strip(), variables)
         elif ";" in line and ":" in line.partition(";")[0] and not line.startswith("#"):
-            yield _filled(line.partition(";")[2].strip(" @-+"), variables), start + 1
+            yield _filled(line.partition(";")[2].strip(" @-+"), variables), number
 
 
 def _filled(text: str, variables: dict[str, str]) -> str:
