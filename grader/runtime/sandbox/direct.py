@@ -68,7 +68,6 @@ class Direct:
         """End every run, start no more, and release the ports."""
         self._processes.close()
         self._ports.close()
-        self._sockets.close()
 
     def _start(self, job: Job, undo: contextlib.ExitStack) -> Process:
         mark = secrets.token_hex(16)

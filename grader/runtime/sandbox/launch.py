@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import weakref
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ class Sockets:
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = Path(tempfile.mkdtemp(prefix="sockets-", dir=scratch))
         self._handle = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Not when the sandbox closes: a run may be just starting, and the number another file's by then.
+        weakref.finalize(self, os.close, self._handle)
 
     def make(
         self, ports: Iterable[int], undo: ExitStack, ours: ExitStack
@@ -100,11 +103,6 @@ class Sockets:
     def file(self, path: str) -> Path:
         """Where the socket of a path really is, for whoever has not our descriptors."""
         return self._directory / Path(path).name
-
-    def close(self) -> None:
-        """Nothing more is made."""
-        with contextlib.suppress(OSError):
-            os.close(self._handle)
 
 
 def pipe(undo: ExitStack, ours: ExitStack) -> tuple[int, int]:

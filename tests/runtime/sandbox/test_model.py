@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 import socket
 import threading
@@ -266,6 +267,15 @@ def test_closing_ends_what_runs_and_starts_nothing_more(tmp_path: Path, bench: B
         assert other.survivors() == []
         with pytest.raises(SandboxClosed):
             other.run("true")
+
+
+def test_closing_again_closes_nothing_of_others(tmp_path: Path, bench: Bench) -> None:
+    with opened(bench.sandbox.name, tmp_path / "other") as sandbox:
+        sandbox.close()
+        others = [os.open(os.devnull, os.O_RDONLY) for _ in range(16)]
+        sandbox.close()
+    for descriptor in others:
+        os.close(descriptor)
 
 
 @pytest.mark.slow

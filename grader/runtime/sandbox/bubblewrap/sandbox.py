@@ -90,7 +90,6 @@ class Bubblewrap:
         self._processes.close()
         self._starter.shutdown(cancel_futures=True)
         self.groups.close()
-        self.sockets.close()
 
     def _start(self, job: Job, nested: bool) -> Process:
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as ours:

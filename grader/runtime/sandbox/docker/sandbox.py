@@ -101,7 +101,6 @@ class Containers:
     def close(self) -> None:
         """End every run, start no more, and remove from the engine what was made there."""
         self._processes.close()
-        self._sockets.close()
         with contextlib.closing(self._engine.client()) as client:
             docker_engine.remove_all(client, self._use)
 
