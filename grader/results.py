@@ -190,6 +190,17 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A file of the submission that a finding speaks of, or a line of it with those around it."""
+
+    path: str
+    line: int | None = None
+    first: int = 0
+    """The number of the first of `lines`."""
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """The totals; `lowest` and `highest` differ while something is undecided."""
 
@@ -229,8 +240,25 @@ class Grade:
     """Findings from collecting and preparing that no criterion covers."""
     calls: Mapping[str, CallRecord] = field(default_factory=dict)
     """Deliverable id -> how it was called."""
+    places: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
+    """`Finding.where` -> the places in files that it names."""
     comparisons: tuple[Comparison, ...] = ()
     """The reference solution's files for what was lost, if requested."""
     seconds: float = 0.0
     spans: tuple[Span, ...] = ()
     """Where the time went; only `--timings` shows it."""
+
+    @property
+    def tasks(self) -> tuple[TaskResult, ...]:
+        """The tasks of all sections."""
+        return tuple(task for section in self.sections for task in section.tasks)
+
+    @property
+    def criteria(self) -> tuple[CriterionResult, ...]:
+        """The criteria of all tasks."""
+        return tuple(row for task in self.tasks for row in task.criteria)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding of every criterion, and the remarks."""
+        return (*(finding for row in self.criteria for finding in row.findings), *self.remarks)

@@ -14,6 +14,7 @@ from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.grading import Observer, grade_tasks, ignore
+from grader.places import places_of
 from grader.reference_comparison import comparisons
 from grader.results import Comparison, Finding, Grade, SectionResult, TaskResult
 from grader.runtime.temporary import scratch_directory
@@ -121,7 +122,7 @@ def score_submission(
             for section in exam.sections
             if any(task.id in results for task in section.tasks)
         )
-        return Grade(
+        grade = Grade(
             exam={"id": exam.id, "title": exam.title, "version": exam.version, "digest": exam.digest},
             submission={"name": submission.name, "digest": submission.digest},
             score=total(sections, pass_mark=pass_mark(exam, selection, options.pass_mark)),
@@ -137,6 +138,7 @@ def score_submission(
             seconds=time.perf_counter() - started,
             spans=timeline.spans,
         )
+        return replace(grade, places=places_of(grade.findings, submission))
 
 
 def _seed(options: Options) -> int:

@@ -15,7 +15,7 @@ LAYERS = (
     ("session",),
     ("error_handler",),
     ("report",),
-    ("grading", "reference_comparison"),
+    ("grading", "reference_comparison", "places"),
     ("checks",),
     ("context",),
     ("runtime",),

@@ -10,7 +10,17 @@ from grader.report.console import speaks_unicode
 from grader.report.safe import clean, safe
 
 if TYPE_CHECKING:
-    from grader.results import CallRecord, Comparison, CriterionResult, Finding, Grade, PartResult, Score
+    from grader.report.formats import Settings
+    from grader.results import (
+        CallRecord,
+        Comparison,
+        CriterionResult,
+        Finding,
+        Grade,
+        PartResult,
+        Place,
+        Score,
+    )
 
 VERSION = 1
 """Of the document's form; it rises when a key changes its meaning or goes."""
@@ -21,7 +31,7 @@ def document(grade: Grade) -> dict[str, Any]:
     found: dict[str, Any] = {
         "version": VERSION,
         "grader": __version__,
-        "exam": dict(grade.exam),
+        "exam": {**grade.exam, "criteria": grade.criteria_of_exam},
         "submission": dict(grade.submission),
         "score": _score(grade.score),
         "sections": [
@@ -47,6 +57,7 @@ def document(grade: Grade) -> dict[str, Any]:
         "tools": dict(grade.tools),
         **({"solutions": list(map(_comparison, grade.comparisons))} if grade.comparisons else {}),
         "calls": {name: _call(record) for name, record in grade.calls.items()},
+        "places": {where: list(map(_place, places)) for where, places in grade.places.items()},
         "remarks": [_finding(remark) for remark in grade.remarks],
         "seconds": round(grade.seconds, 2),
     }
@@ -65,7 +76,7 @@ def _cleaned(data: Any) -> Any:
     return data
 
 
-def write_json(grade: Grade, stream: TextIO) -> None:
+def write_json(grade: Grade, stream: TextIO, settings: Settings) -> None:  # noqa: ARG001  (as all writers)
     """One JSON document and a final newline."""
     json.dump(document(grade), stream, indent=2, ensure_ascii=not speaks_unicode(stream))
     stream.write("\n")
@@ -107,6 +118,14 @@ def _call(record: CallRecord) -> dict[str, Any]:
         "origin": record.origin or None,
         "variables": list(record.variables),
         "trials": list(record.trials),
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "path": place.path,
+        "line": place.line,
+        **({"first": place.first, "lines": list(place.lines)} if place.lines else {}),
     }
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from grader.exam.model import Criterion, Part
-from grader.results import Evidence, Finding, Grade, PartResult, SectionResult, Status, TaskResult
+from grader.results import (
+    CallRecord,
+    Evidence,
+    Finding,
+    Grade,
+    PartResult,
+    Place,
+    SectionResult,
+    Status,
+    TaskResult,
+)
 from grader.score import criterion_result, total
 
 HOSTILE = "\x1b[31mred\x1b[0m <script>alert(1)</script> [bold]x[/bold]"
@@ -68,6 +78,13 @@ def a_grade(*, complete: bool = False) -> Grade:
         isolation="bubblewrap",
         seed=3,
         tools={"git": "2.39.5"},
+        calls={"train": CallRecord(path="src/a.py", command="python src/a.py", origin="dvc.yaml:7")},
+        places={
+            "src/a.py:3": (
+                Place(path="src/a.py", line=3, first=1, lines=("import os", "", HOSTILE, "", "", "x = 1")),
+            )
+        },
+        criteria_of_exam=len(rows) + 1,
         remarks=(Finding(message="a link was refused", where="link"),),
         seconds=1.5,
     )
