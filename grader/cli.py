@@ -39,6 +39,22 @@ IsolationOption = Annotated[
     Literal["bubblewrap", "docker", "none"],
     typer.Option(help="Sandbox for candidate code; `none` runs it unsandboxed, as you."),
 ]
+ReportOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--report", metavar="FORMAT=FILE", help="Also write a report in this format to FILE (repeatable)."
+    ),
+]
+PreviousOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--previous", metavar="GRADE.json", help="An earlier grade, as JSON: also report what changed."
+    ),
+]
+StrictOption = Annotated[
+    bool,
+    typer.Option("--strict", help="Exit with 3 while any criterion is undecided, not only the verdict."),
+]
 ColourOption = Annotated[
     Literal["auto", "always", "never"],
     typer.Option("--color", help="Colors; auto obeys NO_COLOR, FORCE_COLOR and the terminal."),
@@ -115,10 +131,7 @@ def score(
     static: Annotated[
         bool, typer.Option("--static", help="Only read the submission; run no candidate code.")
     ] = False,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Exit with 3 while any criterion is undecided, not only the verdict."),
-    ] = False,
+    strict: StrictOption = False,
     fail_under: Annotated[
         float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark to use instead of the exam's.")
     ] = None,
@@ -129,6 +142,8 @@ def score(
             "--output", "-o", metavar="FILE", help="Also write the report to FILE; - is standard output."
         ),
     ] = None,
+    report: ReportOption = None,
+    previous: PreviousOption = None,
     color: ColourOption = "auto",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show only the total, and no progress.")
@@ -149,6 +164,7 @@ def score(
     3 the verdict depends on criteria that could not be decided on this machine, 130 interrupted.
     """
     from grader.commands.score import score_command
+    from grader.report.formats import parse_report
     from grader.session import STATIC, Options
 
     options = Options(
@@ -168,6 +184,45 @@ def score(
         quiet=quiet,
         verbose=verbose,
         timings=timings,
+        reports=[parse_report(word) for word in report or ()],
+        previous=previous,
+        strict=strict,
+        colour=color,
+    )
+    raise typer.Exit(code)
+
+
+@app.command("report")
+def report_(
+    grade: Annotated[
+        Path, typer.Argument(metavar="GRADE.json", help="What `grader score --format json` wrote.")
+    ],
+    format_: Annotated[
+        Literal["", "text", "json"],
+        typer.Option("--format", help="Output format; default: text, or nothing where --report is given."),
+    ] = "",
+    report: ReportOption = None,
+    previous: PreviousOption = None,
+    strict: StrictOption = False,
+    color: ColourOption = "auto",
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also show what was earned, the files taken, and all details."),
+    ] = False,
+) -> None:
+    """Report an earlier grade in other formats, without grading again.
+
+    Exit status: as of `grader score`.
+    """
+    from grader.commands.report import report_command
+    from grader.report.formats import parse_report
+
+    code = report_command(
+        grade,
+        form=format_,
+        reports=[parse_report(word) for word in report or ()],
+        previous=previous,
+        verbose=verbose,
         strict=strict,
         colour=color,
     )

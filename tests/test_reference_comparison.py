@@ -15,6 +15,7 @@ from grader.exam.bundled import REFERENCE_SOLUTION, RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.console import console
 from grader.report.document import document
+from grader.report.formats import Settings
 from grader.report.solution import CONTEXT, write_solutions
 from grader.report.text import write_text
 from grader.results import Comparison, Grade
@@ -89,7 +90,7 @@ def test_the_total_comes_last(tmp_path: Path) -> None:
     root = reference_copy(tmp_path / "s")
     replaced(root, MANIFEST, "replicas: 3", "replicas: 2")
     stream = io.StringIO()
-    write_text(graded(root, "4.2"), stream)
+    write_text(graded(root, "4.2"), stream, Settings())
     assert stream.getvalue().splitlines()[-1].startswith("7 / 8  PASS")
 
 

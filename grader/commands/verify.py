@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from grader.checks import ALL
-from grader.commands.score import refuse_unwritable, write_whole
 from grader.corpus.cases import chosen, load_cases
 from grader.corpus.report import document, write_text
 from grader.corpus.verify import Verdict, Verification, built_in, only_read, verify
@@ -18,6 +17,7 @@ from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.console import console
+from grader.report.formats import refuse_unwritable, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.errors import NothingRuns
-from grader.report.console import Colour, console
+from grader.report.console import console
+from grader.report.previous import Direction, changes, comparability, signed, told
 from grader.report.safe import counted, one_line, points, safe
 from grader.report.solution import write_solutions
 from grader.results import CallRecord, CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
+
+    from grader.report.formats import Settings
 
 STYLES = {
     Status.EARNED: ("✔", "green"),
@@ -37,13 +40,13 @@ SEEN_AT_ONCE = frozenset({Status.EARNED, Status.LOST})
 """Statuses whose mark nobody has to look up."""
 
 
-def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: Colour = "auto") -> None:
+def write_text(grade: Grade, stream: TextIO, settings: Settings) -> None:
     """Tables by section, then every point that was not earned and why, and the total.
 
-    Args:
-        verbose: also what earned its points, which files were taken, and every finding's detail.
+    Verbose, it also has what earned its points, which files were taken, and every finding's detail.
     """
-    out = console(stream, colour)
+    verbose = settings.verbose
+    out = console(stream, settings.colour)
     out.print(_heading(grade))
     out.print(_table(grade))
     if legend := _legend(grade):
@@ -60,7 +63,10 @@ def write_text(grade: Grade, stream: TextIO, *, verbose: bool = False, colour: C
     out.print()
     if not_run:
         out.print(_not_run_line(not_run))
-    out.print(summary(grade))
+    if settings.previous is not None:
+        for line in _changes(settings.previous, grade):
+            out.print(line)
+    out.print(summary(grade, settings.previous))
 
 
 def _called(name: str, record: CallRecord) -> Text:
@@ -76,10 +82,28 @@ def _called(name: str, record: CallRecord) -> Text:
     return line
 
 
-def summary(grade: Grade) -> Text:
+CHANGE_STYLES = {Direction.UP: "green", Direction.DOWN: "red", Direction.DECIDED: "red"}
+
+
+def _changes(previous: Grade, grade: Grade) -> Iterator[Text]:
+    """What is different from an earlier grade, a line each."""
+    if reason := comparability(previous, grade):
+        yield Text(f"before: {reason}", style="yellow")
+    found = changes(previous, grade)
+    for change in found:
+        line = Text(told(change), style=CHANGE_STYLES.get(change.direction, "dim"))
+        line.append(f"  {one_line(change.row.title)}", style="dim")
+        yield line
+    if not found:
+        yield Text("nothing changed since the earlier grade", style="dim")
+
+
+def summary(grade: Grade, previous: Grade | None = None) -> Text:
     """The last word, on one line or two: `93 / 110  PASS  (pass mark 70)  complete`."""
     score = grade.score
     line = Text(f"{points(score.earned)} / {points(score.possible)}", style="bold")
+    if previous is not None:
+        line.append(f" ({signed(score.earned - previous.score.earned)})")
     verdict, style = ("PASS", "green") if score.passed else ("NOT PASSED", "red")
     if not score.certain:
         verdict, style = "UNDECIDED", "cyan"

@@ -6,6 +6,7 @@ import json
 import jsonschema
 
 from grader.report.document import document, write_json
+from grader.report.formats import Settings
 from grader.schemas import load
 from tests.report.grades import a_grade
 
@@ -43,6 +44,6 @@ def test_the_keys_that_others_rely_on() -> None:
 
 def test_json_is_one_document_without_control_characters() -> None:
     stream = io.StringIO()
-    write_json(a_grade(), stream)
+    write_json(a_grade(), stream, Settings())
     assert json.loads(stream.getvalue()) == document(a_grade())
     assert "\\u001b" not in stream.getvalue()

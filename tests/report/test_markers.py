@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.commands.score import write_file
 from grader.errors import UsageError
 from grader.report.console import console
+from grader.report.formats import FORMATS, Settings, write_file
 from grader.report.progress import Progress
 from grader.report.solution import write_solutions
-from grader.report.text import summary, write_text
+from grader.report.text import summary
 from grader.session import STATIC, Options, score_submission
 from tests.editing import grade, reference_copy
 from tests.fuzz.mutations import FILES, PROGRAMS, TASKS
@@ -42,21 +42,17 @@ QUICK = 6
 
 def reports(graded: Grade, tmp_path: Path) -> dict[str, str]:
     """All that anybody is shown of a grade."""
-    brief, full, answers = io.StringIO(), io.StringIO(), io.StringIO()
-    write_text(graded, brief)
-    write_text(graded, full, verbose=True)
+    full, answers = io.StringIO(), io.StringIO()
+    FORMATS["text"].write(graded, full, Settings(verbose=True))
     write_solutions(graded, console(answers))
-    write_file(tmp_path / "grade.json", graded, "json")
-    write_file(tmp_path / "grade.txt", graded, "text")
-    document = (tmp_path / "grade.json").read_bytes().decode()
-    json.loads(document)
+    for name in FORMATS:
+        write_file(name, tmp_path / f"grade.{name}", graded, Settings())
+    json.loads((tmp_path / "grade.json").read_bytes())
     return {
-        "text": brief.getvalue(),
         "all": full.getvalue(),
         "solutions": answers.getvalue(),
         "summary": summary(graded).plain,
-        "document": document,
-        "file": (tmp_path / "grade.txt").read_bytes().decode(),
+        **{name: (tmp_path / f"grade.{name}").read_bytes().decode() for name in FORMATS},
     }
 
 
@@ -141,7 +137,7 @@ def test_other_places(plant: Callable[[Path], None], tmp_path: Path) -> None:
     for task in ("1.1", "1.3", "2.1", "3.2"):
         graded = taken(root, task)
         found += dangers(graded, tmp_path)
-        found += [] if NAME in reports(graded, tmp_path)["document"] else [f"{task} shows no mark"]
+        found += [] if NAME in reports(graded, tmp_path)["json"] else [f"{task} shows no mark"]
     assert found == []
 
 
@@ -164,5 +160,5 @@ def test_program_output(tmp_path: Path) -> None:
     script = root / "src/register_model.py"
     script.write_text(code + script.read_text().replace("from __future__ import annotations\n", ""))
     graded = grade(root, "3.3")
-    assert NAME in reports(graded, tmp_path)["document"]
+    assert NAME in reports(graded, tmp_path)["json"]
     assert dangers(graded, tmp_path) == []

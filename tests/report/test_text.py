@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from grader.errors import NothingRuns
+from grader.report.formats import Settings
 from grader.report.text import summary, write_text
 from grader.results import Finding, Grade, SectionResult, Status
 from tests.report.grades import a_grade, part, task
@@ -13,7 +14,7 @@ from tests.report.grades import a_grade, part, task
 
 def written(*, verbose: bool = False, complete: bool = False) -> str:
     stream = io.StringIO()
-    write_text(a_grade(complete=complete), stream, verbose=verbose)
+    write_text(a_grade(complete=complete), stream, Settings(verbose=verbose))
     return stream.getvalue()
 
 
@@ -74,7 +75,7 @@ def test_one_cause_is_told_once() -> None:
     rows = task("2.1", *lost, ("2.1.d", (part(Status.LOST, finding=Finding(message="other")),)))
     section = SectionResult(id="2", title="Second", bonus=False, tasks=(rows,))
     stream = io.StringIO()
-    write_text(replace(a_grade(), sections=(section,)), stream)
+    write_text(replace(a_grade(), sections=(section,)), stream, Settings())
     text = stream.getvalue()
     assert text.count("a.yml:3: not valid YAML") == 1
     assert "✘ 2.1.b, 2.1.c  0 of 2  for the same reason as 2.1.a" in text
@@ -83,7 +84,7 @@ def test_one_cause_is_told_once() -> None:
 
 def shown(grade: Grade, *, verbose: bool = False) -> list[str]:
     stream = io.StringIO()
-    write_text(grade, stream, verbose=verbose)
+    write_text(grade, stream, Settings(verbose=verbose))
     return [line.rstrip() for line in stream.getvalue().splitlines()]
 
 

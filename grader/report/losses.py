@@ -1,0 +1,32 @@
+"""What every report tells first: what was not earned, the dearest before the cheap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from grader.results import Status
+
+if TYPE_CHECKING:
+    from grader.results import CriterionResult, Grade, Place
+
+
+def losses(grade: Grade) -> list[CriterionResult]:
+    """Criteria that cost points or may still: by points lost, by points open, in the exam's order."""
+    found = [row for row in grade.criteria if row.status is not Status.EARNED]
+    return sorted(found, key=lambda row: (row.highest - row.points, row.earned - row.highest))
+
+
+def points_lost(row: CriterionResult) -> float:
+    """Points that are gone, whatever is still decided."""
+    return round(row.points - row.highest, 6)
+
+
+def points_open(row: CriterionResult) -> float:
+    """Points that are still undecided."""
+    return round(row.highest - row.earned, 6)
+
+
+def place_of(row: CriterionResult, grade: Grade) -> Place | None:
+    """Where to look first: a line that a finding names, else a file that one names."""
+    places = [place for finding in row.findings for place in grade.places.get(finding.where, ())]
+    return next((place for place in places if place.line), next(iter(places), None))
