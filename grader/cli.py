@@ -156,6 +156,16 @@ def score(
         bool,
         typer.Option("--solution", help="Also show, as a diff to the reference solution, what was lost."),
     ] = False,
+    only_lost: Annotated[
+        Path | None,
+        typer.Option(
+            "--only-lost", metavar="GRADE.json", help="Grade only the tasks that lost points in this grade."
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Keep going: grade again what a saved file can change, as it is saved."),
+    ] = False,
     timings: Annotated[bool, typer.Option("--timings", help="Also print where the time went.")] = False,
 ) -> None:
     """Grade one submission.
@@ -163,19 +173,27 @@ def score(
     Exit status: 0 passed, 1 not passed, 2 the submission, an option or a rubric is unusable,
     3 the verdict depends on criteria that could not be decided on this machine, 130 interrupted.
     """
-    from grader.commands.score import score_command
+    from grader.commands.score import score_command, tasks_with_losses
+    from grader.errors import UsageError
     from grader.report.formats import parse_report
     from grader.session import STATIC, Options
 
+    if only_lost is not None and (task or section):
+        raise UsageError("--only-lost names the tasks itself: leave out --task and --section")
     options = Options(
         exam=exam,
-        tasks=tuple(task or ()),
+        tasks=tuple(task or ()) if only_lost is None else tasks_with_losses(only_lost),
         sections=tuple(section or ()),
         seed=seed,
         pass_mark=fail_under,
         isolation=STATIC if static else isolation,
         solution=solution,
     )
+    if watch:
+        from grader.commands.watch import watch_command
+
+        watch_command(submission, options, quiet=quiet, verbose=verbose, colour=color)
+        return
     code = score_command(
         submission,
         options,
@@ -227,6 +245,22 @@ def report_(
         colour=color,
     )
     raise typer.Exit(code)
+
+
+@app.command()
+def explain(
+    criterion: Annotated[
+        list[str], typer.Argument(metavar="CRITERION...", help="Criteria or tasks: 4.2.requests, 4.1.")
+    ],
+    exam: ExamOption = None,
+    solution: Annotated[
+        bool, typer.Option("--solution", help="Also show the reference solution's files.")
+    ] = False,
+) -> None:
+    """Say what a criterion asks for, what decides it, and how it is usually lost."""
+    from grader.commands.explain import explain_command
+
+    raise typer.Exit(explain_command(criterion, exam, solution=solution))
 
 
 @app.command()

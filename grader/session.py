@@ -262,6 +262,28 @@ def pass_mark(exam: Exam, selection: Selection, chosen: float | None) -> float:
     return round(exam.pass_mark * possible / exam.points, 2)
 
 
+def merged(grade: Grade, again: Grade) -> Grade:
+    """A grade of which some criteria were graded again, with what became of these."""
+    newer = {task.id: task for task in again.tasks}
+
+    def task_now(task: TaskResult) -> TaskResult:
+        if task.id not in newer:
+            return task
+        rows = {row.id: row for row in newer[task.id].criteria}
+        return replace(newer[task.id], criteria=tuple(rows.get(row.id, row) for row in task.criteria))
+
+    sections = tuple(
+        replace(section, tasks=tuple(map(task_now, section.tasks))) for section in grade.sections
+    )
+    return replace(
+        again,
+        score=total(sections, pass_mark=grade.score.pass_mark),
+        sections=sections,
+        calls=dict(sorted({**grade.calls, **again.calls}.items())),
+        places={**grade.places, **again.places},
+    )
+
+
 def _files(submission: Submission, exam: Exam, task: str) -> dict[str, str]:
     """Which file was taken for each deliverable of a task."""
     deliverables = next(each.deliverables for each in exam.tasks if each.id == task)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED, discard_output
+from grader.errors import UsageError
 from grader.report.console import Colour, console
 from grader.report.formats import FORMATS, Settings, refuse_unwritable, write_file
 from grader.report.progress import Progress
 from grader.report.read import read_grade
 from grader.report.text import summary
 from grader.report.timings import write_timings
+from grader.results import Status
 from grader.session import Options, score_submission
 
 if TYPE_CHECKING:
@@ -55,6 +57,22 @@ def score_command(
         # Standard output may be a document for another program.
         write_timings(grade, sys.stderr, colour=colour)
     return exit_code(grade, strict=strict)
+
+
+def tasks_with_losses(path: Path) -> tuple[str, ...]:
+    """Tasks that had not earned all in an earlier grade.
+
+    Raises:
+        UsageError: there were none, or the file is no document of a grade.
+    """
+    found = tuple(
+        task.id
+        for task in read_grade(path).tasks
+        if any(row.status is not Status.EARNED for row in task.criteria)
+    )
+    if not found:
+        raise UsageError(f"nothing was lost in {path}: leave out --only-lost to grade all")
+    return found
 
 
 def write_files(grade: Grade, files: Sequence[tuple[str, Path]], settings: Settings) -> None:

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.corpus.cases import Case, build
@@ -175,20 +174,10 @@ def _scope(case: Case, exam: Exam, *, full: bool) -> tuple[str, ...]:
     owners = {criterion.id: task.id for task in exam.tasks for criterion in task.criteria}
     wanted = {*case.tasks, *(owners[criterion] for criterion in case.loses)}
     honest = case.kind == "variant"
-    wanted |= {task.id for task in exam.tasks if any(_reads(task, path, honest) for path in case.touched)}
+    wanted |= {
+        task.id for task in exam.tasks if any(task.concerns(path, by_the_way=honest) for path in case.touched)
+    }
     return tuple(task for task in every if task in wanted)
-
-
-def _reads(task: Task, path: str, by_the_way: bool) -> bool:
-    """Whether a file is one of a task's, or a folder holds one."""
-    patterns = [*task.reads] if by_the_way else []
-    for deliverable in task.deliverables:
-        patterns += [deliverable.path, *deliverable.accept]
-    return any(
-        fnmatch(path, pattern) or PurePosixPath(pattern).is_relative_to(path)
-        for pattern in patterns
-        if pattern
-    )
 
 
 # --- one case -------------------------------------------------------------------------------------

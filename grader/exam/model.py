@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,6 +72,21 @@ class Task:
     def points(self) -> float:
         """The sum of its criteria's."""
         return sum(criterion.points for criterion in self.criteria)
+
+    def concerns(self, path: str, *, by_the_way: bool = True) -> bool:
+        """Whether a file is one of the task's, or a folder holds one.
+
+        Args:
+            by_the_way: its `reads` count too.
+        """
+        patterns = [*self.reads] if by_the_way else []
+        for deliverable in self.deliverables:
+            patterns += [deliverable.path, *deliverable.accept]
+        return any(
+            fnmatch(path, pattern) or PurePosixPath(pattern).is_relative_to(path)
+            for pattern in patterns
+            if pattern
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

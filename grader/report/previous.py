@@ -48,10 +48,12 @@ class Change:
 def changes(previous: Grade, grade: Grade) -> list[Change]:
     """What went up, down, appeared or went, the largest change first, then in the exam's order.
 
-    A criterion whose points and status are as before is no change, whatever its findings say.
+    A criterion whose points and status are as before is no change, whatever its findings say. What only a
+    grade of the whole exam would have graded again is none either.
     """
-    before = {row.id: row for row in previous.criteria}
     now = {row.id: row for row in grade.criteria}
+    whole = len(now) >= grade.criteria_of_exam
+    before = {row.id: row for row in previous.criteria if whole or row.id in now}
     found = [
         Change(direction=direction, before=before.get(name), now=now.get(name))
         for name in dict.fromkeys((*now, *before))
@@ -70,6 +72,11 @@ def _direction(before: CriterionResult | None, now: CriterionResult | None) -> D
     if now.status.open != before.status.open:
         return Direction.UNDECIDED if now.status.open else Direction.DECIDED
     return None
+
+
+def difference(previous: Grade, grade: Grade) -> float:
+    """Points more than before, over what was graded both times or is new."""
+    return round(sum(change.delta for change in changes(previous, grade)), 6)
 
 
 def comparability(previous: Grade, grade: Grade) -> str:

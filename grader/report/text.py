@@ -11,7 +11,7 @@ from rich.text import Text
 
 from grader.errors import NothingRuns
 from grader.report.console import console
-from grader.report.previous import Direction, changes, comparability, signed, told
+from grader.report.previous import Direction, changes, comparability, difference, signed, told
 from grader.report.safe import counted, one_line, points, safe
 from grader.report.solution import write_solutions
 from grader.results import CallRecord, CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
@@ -103,7 +103,7 @@ def summary(grade: Grade, previous: Grade | None = None) -> Text:
     score = grade.score
     line = Text(f"{points(score.earned)} / {points(score.possible)}", style="bold")
     if previous is not None:
-        line.append(f" ({signed(score.earned - previous.score.earned)})")
+        line.append(f" ({signed(difference(previous, grade))})")
     verdict, style = ("PASS", "green") if score.passed else ("NOT PASSED", "red")
     if not score.certain:
         verdict, style = "UNDECIDED", "cyan"

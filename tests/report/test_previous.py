@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grader.report.previous import changes, comparability, signed, told
+from grader.report.previous import changes, comparability, difference, signed, told
 from grader.results import Grade, SectionResult, Status
 from grader.score import total
 from tests.report.grades import a_grade, part, task
@@ -11,7 +11,9 @@ from tests.report.grades import a_grade, part, task
 def graded(**statuses: Status) -> Grade:
     rows = [(f"1.1.{name}", (part(status),)) for name, status in statuses.items()]
     sections = (SectionResult(id="1", title="First", bonus=False, tasks=(task("1.1", *rows),)),)
-    return replace(a_grade(), sections=sections, score=total(sections, pass_mark=1))
+    return replace(
+        a_grade(), sections=sections, score=total(sections, pass_mark=1), criteria_of_exam=len(rows)
+    )
 
 
 def test_equal_grades_have_no_changes() -> None:
@@ -45,6 +47,13 @@ def test_every_way_in_which_a_criterion_can_change() -> None:
         "±0  1.1.decided  error → lost",
         "±0  1.1.undecided  lost → unverified",
     ]
+
+
+def test_a_grade_of_some_tasks_is_compared_in_these() -> None:
+    before = graded(a=Status.LOST, b=Status.EARNED)
+    now = replace(graded(a=Status.EARNED), criteria_of_exam=2)
+    assert [told(change) for change in changes(before, now)] == ["+1  1.1.a  lost → earned"]
+    assert difference(before, now) == 1
 
 
 def test_why_two_grades_may_not_be_comparable() -> None:

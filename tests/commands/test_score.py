@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from grader.commands.report import report_command
+from grader.commands.score import score_command, tasks_with_losses
+from grader.errors import UsageError
+from grader.session import STATIC, Options
+from tests.editing import reference_copy, replaced
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TASK = Options(tasks=("4.2",), isolation=STATIC)
+
+
+def score(root: Path, **more: object) -> int:
+    settings = {"form": "text", "output": None, "quiet": True, "verbose": False, "timings": False, **more}
+    return score_command(str(root), TASK, **settings)  # type: ignore[arg-type]
+
+
+def test_one_grade_is_written_in_several_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = reference_copy(tmp_path)
+    reports = [("json", tmp_path / "grade.json"), ("text", tmp_path / "grade.txt")]
+    assert score(root, reports=reports) == 0
+    assert json.loads((tmp_path / "grade.json").read_text())["score"]["earned"] == 8
+    assert "8 / 8  PASS" in (tmp_path / "grade.txt").read_text()
+    assert capsys.readouterr().out == "8 / 8  PASS  (pass mark 5.6)  complete\n"
+
+
+def test_nothing_is_graded_for_a_report_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot write to .*missing"):
+        score(tmp_path / "no-submission", reports=[("json", tmp_path / "missing/grade.json")])
+    with pytest.raises(UsageError, match=r"cannot read .*previous\.json"):
+        score(tmp_path / "no-submission", previous=tmp_path / "previous.json")
+
+
+def test_a_grade_is_compared_with_an_earlier_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = reference_copy(tmp_path)
+    before = tmp_path / "before.json"
+    score(root, reports=[("json", before)])
+    replaced(root, "k8s/deployment.yaml", "replicas: 3", "replicas: 2")
+    after = tmp_path / "after.json"
+    capsys.readouterr()
+    score(root, previous=before, reports=[("json", after)], quiet=False)
+    shown = capsys.readouterr().out
+    assert "-1  4.2.replicas  earned → lost  Three replicas\n7 / 8 (-1)  PASS" in shown
+    common = {"verbose": False, "strict": False, "colour": "never"}
+    assert report_command(after, form="", reports=[], previous=before, **common) == 0  # type: ignore[arg-type]
+    assert capsys.readouterr().out == shown
+    assert tasks_with_losses(after) == ("4.2",)
+    with pytest.raises(UsageError, match=r"nothing was lost in .*before\.json"):
+        tasks_with_losses(before)
