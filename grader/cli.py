@@ -257,7 +257,7 @@ def explain(
         bool, typer.Option("--solution", help="Also show the reference solution's files.")
     ] = False,
 ) -> None:
-    """Say what a criterion asks for, what decides it, and how it is usually lost."""
+    """Explain a criterion: what decides it, and how it is usually lost."""
     from grader.commands.explain import explain_command
 
     raise typer.Exit(explain_command(criterion, exam, solution=solution))
@@ -389,9 +389,12 @@ def help_(
     app([*(command or ()), "--help"], prog_name=context.find_root().info_name, standalone_mode=False)
 
 
-@app.command(hidden=True)
+@app.command()
 def schema(name: Annotated[Literal["exam", "rubric", "manifest", "result"], typer.Argument()]) -> None:
-    """Print one of the JSON Schemas; the one for rubrics includes the parameters of every check."""
+    """Print a JSON Schema of exams, rubrics, manifests or results.
+
+    The one for rubrics includes the parameters of every check.
+    """
     from grader.commands.schema import schema_command
 
     raise typer.Exit(schema_command(name))
