@@ -7,13 +7,14 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from grader import __version__
 from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
 from grader.report.console import tolerate
+from grader.report.formats import FORMATS
 
 app = typer.Typer(
     name="grader",
@@ -30,6 +31,11 @@ app.add_typer(rubric, name="rubric")
 
 MAX_OPEN_FILES = 2**16
 """More is of no use, and some programs walk through all numbers up to the limit that they inherit."""
+
+if TYPE_CHECKING:
+    Format = str
+else:  # a form more is a choice more
+    Format = Literal[tuple(FORMATS)]
 
 ExamOption = Annotated[
     Path | None,
@@ -135,7 +141,7 @@ def score(
     fail_under: Annotated[
         float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark to use instead of the exam's.")
     ] = None,
-    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+    format_: Annotated[Format, typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -216,9 +222,9 @@ def report_(
         Path, typer.Argument(metavar="GRADE.json", help="What `grader score --format json` wrote.")
     ],
     format_: Annotated[
-        Literal["", "text", "json"],
+        Format | None,
         typer.Option("--format", help="Output format; default: text, or nothing where --report is given."),
-    ] = "",
+    ] = None,
     report: ReportOption = None,
     previous: PreviousOption = None,
     strict: StrictOption = False,
@@ -237,7 +243,7 @@ def report_(
 
     code = report_command(
         grade,
-        form=format_,
+        form=format_ or "",
         reports=[parse_report(word) for word in report or ()],
         previous=previous,
         verbose=verbose,

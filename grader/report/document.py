@@ -77,8 +77,13 @@ def _cleaned(data: Any) -> Any:
 
 
 def write_json(grade: Grade, stream: TextIO, settings: Settings) -> None:  # noqa: ARG001  (as all writers)
-    """One JSON document and a final newline."""
-    json.dump(document(grade), stream, indent=2, ensure_ascii=not speaks_unicode(stream))
+    """The whole grade."""
+    dump(document(grade), stream)
+
+
+def dump(data: object, stream: TextIO) -> None:
+    """One JSON document and a final newline; in ASCII where the stream has nothing else."""
+    json.dump(data, stream, indent=2, ensure_ascii=not speaks_unicode(stream))
     stream.write("\n")
 
 

@@ -59,6 +59,7 @@ FORMATS = {
         Format(
             "json", "programs: the whole grade (`grader schema result`)", "grader.report.document:write_json"
         ),
+        Format("junit", "CI services that show test results", "grader.report.junit:write_junit"),
     )
 }
 

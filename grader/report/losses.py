@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from grader.results import Status
+from grader.results import Place, Status
 
 if TYPE_CHECKING:
-    from grader.results import CriterionResult, Grade, Place
+    from collections.abc import Iterable
+
+    from grader.results import CriterionResult, Grade
 
 
 def losses(grade: Grade) -> list[CriterionResult]:
     """Criteria that cost points or may still: by points lost, by points open, in the exam's order."""
-    found = [row for row in grade.criteria if row.status is not Status.EARNED]
-    return sorted(found, key=lambda row: (row.highest - row.points, row.earned - row.highest))
+    return dearest_first(row for row in grade.criteria if row.status is not Status.EARNED)
+
+
+def dearest_first(rows: Iterable[CriterionResult]) -> list[CriterionResult]:
+    """By points lost, by points open, in the order in which they were; what was earned comes last."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.highest - row.points,
+            row.earned - row.highest,
+            row.status is Status.EARNED,
+        ),
+    )
 
 
 def points_lost(row: CriterionResult) -> float:
@@ -30,3 +43,11 @@ def place_of(row: CriterionResult, grade: Grade) -> Place | None:
     """Where to look first: a line that a finding names, else a file that one names."""
     places = [place for finding in row.findings for place in grade.places.get(finding.where, ())]
     return next((place for place in places if place.line), next(iter(places), None))
+
+
+def nearest_place(row: CriterionResult, grade: Grade) -> Place:
+    """The same for readers that insist on a file: else one of the task's, else the folder itself."""
+    if (place := place_of(row, grade)) is not None:
+        return place
+    files = next((task.files for task in grade.tasks if row in task.criteria), {})
+    return Place(path=next(filter(None, files.values()), "."))

@@ -62,3 +62,13 @@ def points(value: float) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """`1 criterion`, `2 criteria`."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def counted_points(value: float) -> str:
+    """`1 point`, `2.5 points`."""
+    return f"{points(value)} point{'' if value == 1 else 's'}"
+
+
+def exact(value: float) -> str:
+    """Points as programs read them: `2`, `1.5`, every digit that there is."""
+    return repr(float(value)).removesuffix(".0")

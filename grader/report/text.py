@@ -12,7 +12,7 @@ from rich.text import Text
 from grader.errors import NothingRuns
 from grader.report.console import console
 from grader.report.previous import Direction, changes, comparability, difference, signed, told
-from grader.report.safe import counted, one_line, points, safe
+from grader.report.safe import counted, counted_points, one_line, points, safe
 from grader.report.solution import write_solutions
 from grader.results import CallRecord, CriterionResult, Finding, Grade, SectionResult, Status, TaskResult
 from grader.score import add
@@ -189,11 +189,6 @@ def _not_run_line(rows: dict[str, CriterionResult]) -> Text:
     line.append(f" with {counted_points(add(row.highest - row.earned for row in rows.values()))}")
     line.append(" that only running the submission can decide (-v lists them)", style="dim")
     return line
-
-
-def counted_points(value: float) -> str:
-    """`1 point`, `2.5 points`."""
-    return f"{points(value)} point{'' if value == 1 else 's'}"
 
 
 def _table(grade: Grade) -> Table:
