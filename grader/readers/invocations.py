@@ -437,7 +437,7 @@ def _images(_: Submission, file: SourceFile) -> Iterator[_Text]:
     last: dict[str, tuple[list[str] | str, int]] = {}
     folders: list[str] = []
     environment: dict[str, str] = {}
-    for line, name, rest in _instructions(_text(file)):
+    for line, name, rest in instructions(_text(file)):
         if name in ("CMD", "ENTRYPOINT"):
             last[name] = (_exec_form(rest), line)
             if name == "ENTRYPOINT":
@@ -462,7 +462,7 @@ def _images(_: Submission, file: SourceFile) -> Iterator[_Text]:
         yield _Text(script=script, file=file, line=at[1], environment=environment, inside=tuple(folders))
 
 
-def _instructions(text: str) -> Iterator[tuple[int, str, str]]:
+def instructions(text: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and rest of the instructions of a Dockerfile that matter here."""
     for number, line in joined_lines(text.splitlines()):
         if found := _INSTRUCTION.match(line[:MAX_CHARACTERS]):
@@ -591,7 +591,7 @@ def _all_settings(submission: Submission) -> Iterator[Setting]:
         yield from _yaml_settings(file)
     for file in files:
         if "ockerfile" in file.path.name:
-            for line, name, rest in _instructions(_text(file)):
+            for line, name, rest in instructions(_text(file)):
                 folder = "/app/"
                 words = _env_words(rest) if name == "ENV" else {}
                 for key, value in words.items():

@@ -209,6 +209,11 @@ class _Justfile:
         values = {**self.values, **own}
         return _JUST_USE.sub(lambda found: values.get(found[1], found[0])[:MAX_EXPANDED], text)[:MAX_EXPANDED]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every recipe."""
+        return tuple(self._recipes)
+
     def takes(self, name: str, arguments: Sequence[str]) -> int:
         """How many of the arguments a recipe takes."""
         parameters = self._recipes.get(self._aliases.get(name, name), ([], [], "", ""))[0]
@@ -282,6 +287,13 @@ def _just(arguments: Sequence[str], find: Find) -> Iterator[str]:
         taken = justfile.takes(name, rest)
         yield from justfile.lines(name, rest[:taken], 0)
         words = rest[taken:]
+
+
+def justfile_lines(text: str, find: Find) -> Iterator[str]:
+    """What every recipe of a justfile runs, a parameter without a default empty."""
+    justfile = _Justfile(text, find)
+    for name in justfile.names:
+        yield from itertools.islice(justfile.lines(name, (), 0), MAX_LINES)
 
 
 # --- hatch, pdm, rye, pixi, pipenv: scripts behind `run` ---
@@ -515,6 +527,16 @@ def _taskfile(arguments: Sequence[str], find: Find) -> Iterator[str]:
     values["CLI_ARGS"] = shlex.join(_after_dashes(arguments))
     for name in [word for word in words if not is_assignment(word)] or ["default"]:
         yield from _taskfile_lines(tasks, name, values, 0)
+
+
+def taskfile_lines(file: SourceFile) -> Iterator[str]:
+    """What every task of a Taskfile runs."""
+    if isinstance(file.yaml12, Problem) or not file.yaml12:
+        return
+    data = file.yaml12[0].data
+    values = _scalars(_table(data, "vars"))
+    for name in _table(data, "tasks"):
+        yield from itertools.islice(_taskfile_lines(_table(data, "tasks"), name, values, 0), MAX_LINES)
 
 
 def _scalars(table: Mapping[str, Any]) -> dict[str, str]:

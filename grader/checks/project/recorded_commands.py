@@ -9,9 +9,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from grader.check import DeliverableIfAny, check
+from grader.readers import declared_commands
+from grader.readers.shell import sources
 from grader.readers.shell.follow import Into, SubmissionFiles, follow
 from grader.readers.shell.pattern import CommandPattern, parse_pattern
-from grader.readers.shell.sources import count_unread, notes, of, scripts
 from grader.readers.tasks import names_a_runner
 from grader.results import Finding, Outcome, failed, passed, unverified
 
@@ -50,7 +51,7 @@ class Recorded:
 def recorded(
     context: Context, *, file: DeliverableIfAny, command: str, arguments: tuple[str, ...] = ()
 ) -> Outcome:
-    """A command with these arguments is recorded in a script, a Makefile, a README or other notes.
+    """A command with these arguments is recorded in a script, a task, a workflow, a README or other notes.
 
     Args:
         command: the program and its subcommands: `dvc remote add`.
@@ -67,7 +68,7 @@ def recorded(
     message = f"the command {command} is not recorded"
     if near:
         message = f"{command} is recorded, but not with {shlex.join(arguments)}"
-    unread, count = count_unread(context.submission)
+    unread, count = _count_unread(context.submission)
     if unread:
         # A file that nobody has looked at costs nobody a point.
         return unverified(f"{message} in the files that were read: {unread:,} of {count:,} were not")
@@ -80,19 +81,34 @@ def recorded(
     )
 
 
+def _count_unread(submission: Submission) -> tuple[int, int]:
+    """How many files that may record commands were not read, and how many there are."""
+    kinds = (
+        (sources.candidates(submission), sources.MAX_FILES),
+        (declared_commands.candidates(submission), declared_commands.MAX_FILES),
+    )
+    unread = {file.path for files, limit in kinds for file in files[limit:]}
+    return len(unread), len({file.path for files, _ in kinds for file in files})
+
+
 def _all(submission: Submission, file: str, program: str) -> tuple[Recorded, ...]:
-    """Every command in scripts that mention a program, and in the file that a manifest names."""
+    """Every command in files that mention a program, and in the file that a manifest names."""
     named = submission.deliverable(file)
-    found = [text for _, (text, _) in scripts(submission)]
-    if named is not None and not any(of(named)) and isinstance(named.text, str):
-        found += [text for text, _ in notes(named.text)]
+    found = [("", text) for _, (text, _) in sources.scripts(submission)]
+    if named is not None and not any(sources.of(named)) and isinstance(named.text, str):
+        found += [("", text) for text, _ in sources.notes(named.text)]
+    found += [
+        ("" if folder == "." else folder, text)
+        for declaring, text in declared_commands.in_files(submission, program)
+        for folder in {".", str(declaring.path.parent)}
+    ]
     files = SubmissionFiles(submission)
     # Every script and Makefile is read by itself, so that only tasks and containers need be followed.
     return tuple(
         Recorded(each.command, each.folder)
-        for text in found
+        for folder, text in found
         if program in text or names_a_runner(text)
-        for each in follow(text, files, {Into.CONTAINERS, Into.SESSIONS})
+        for each in follow(text, files, {Into.CONTAINERS, Into.SESSIONS}, folder=folder)
     )
 
 

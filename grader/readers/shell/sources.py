@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from grader.documents import SourceFile, parse_json
 from grader.readers.python.module import Module
+from grader.readers.shell.prompts import read_administrator, read_session, with_slashes, without_prompt
 from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
     from grader.submission.model import Submission
 
-SCRIPTS = ("*.sh", "*.bash", "*.zsh")
+SCRIPTS = ("*.sh", "*.bash", "*.zsh", "*.ksh", "*.fish")
+WINDOWS_SCRIPTS = ("*.ps1", "*.bat", "*.cmd")
 RECIPES = ("Makefile", "makefile", "GNUmakefile", "*.mk")
-NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "README", "COMMANDS", "commands")
+NOTES = ("*.md", "*.markdown", "*.txt", "*.rst", "*.adoc", "*.org", "*.log", "README", "COMMANDS", "commands")
 MAX_FILES = 2_000
 """Files that may hold commands and are read, the likeliest first."""
 MAX_CHARACTERS = 256_000
@@ -29,30 +31,38 @@ MAX_LINE = 2_000
 MAX_SPANS = 50
 """Inline code on one line that is read."""
 
-_SHELLS = frozenset(
-    {
-        "",
-        "bash",
-        "sh",
-        "shell",
-        "zsh",
-        "fish",
-        "console",
-        "terminal",
-        "text",
-        "txt",
-        "plaintext",
-        "shell-session",
-        "shellsession",
-        "sh-session",
-        "powershell",
-        "cmd",
-    }
+_WINDOWS_SHELLS = frozenset(
+    ["powershell", "pwsh", "posh", "ps1", "ps", "ps1con", "cmd", "bat", "batch", "batchfile", "dos", "doscon"]
 )
+_SESSIONS = frozenset(
+    [
+        *("", "console", "terminal", "term", "text", "txt", "plaintext", "plain", "none", "output", "log"),
+        *("shell-session", "shellsession", "sh-session", "bash-session", "session", "prompt"),
+    ]
+)
+_SHELLS = frozenset(
+    [
+        *(
+            "bash",
+            "sh",
+            "shell",
+            "zsh",
+            "fish",
+            "ksh",
+            "csh",
+            "tcsh",
+            "ash",
+            "dash",
+            "shellscript",
+            "shell_script",
+        ),
+        *("nu", "nushell", "xonsh", "cli", "command", "commands", "command-line", "commandline"),
+    ]
+)
+_OF_TOOLS = re.compile(r"file$|^LICENSE$|^CODEOWNERS$|^MLmodel$|^MLproject$")
+_OF_BATCH = re.compile(r"^[\s@&]*(?:call\s+)?", re.IGNORECASE)
+"""What stands in front of commands in scripts of Windows."""
 _FENCE = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+|>\s*)?(```+|~~~+)\s*\{?\.?([\w-]*)")
-_PROMPT = re.compile(r"^\s*(?:\([\w.-]+\)\s*)?(?:[\w.@:/~-]+)?[$%\u276f\u279c]\s+")
-_CONTINUED = re.compile(r"^\s*>\s+")
-"""The prompt of a shell that waits for the rest of a command."""
 _BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+•]|\d+[.):]|\d+\*?(?=\s\s)|step\s+\d+[.):])\s+", re.IGNORECASE)
 """Also the numbers that a shell's history has in front."""
 _SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
@@ -76,24 +86,19 @@ Script = tuple[str, int]
 
 def scripts(submission: Submission) -> Iterator[tuple[SourceFile, Script]]:
     """What reads as shell commands that somebody ran or would run, in the files that are read."""
-    for file in _candidates(submission)[:MAX_FILES]:
+    for file in candidates(submission)[:MAX_FILES]:
         for script in of(file):
             yield file, script
 
 
-def count_unread(submission: Submission) -> tuple[int, int]:
-    """How many files that may hold commands are not read, and how many there are."""
-    count = len(_candidates(submission))
-    return max(0, count - MAX_FILES), count
-
-
-def _candidates(submission: Submission) -> list[SourceFile]:
+def candidates(submission: Submission) -> list[SourceFile]:
+    """The files that may hold shell commands, the likeliest first."""
     files = (file for file in submission.matching("*") if ".git" not in file.path.parts)
     return by_likelihood(file for file in files if _may_hold_commands(file.path))
 
 
 def _may_hold_commands(path: PurePosixPath) -> bool:
-    named = (*RECIPES, *NOTES, *SCRIPTS, "*.py", "*.ipynb")
+    named = (*RECIPES, *NOTES, *SCRIPTS, *WINDOWS_SCRIPTS, "*.py", "*.ipynb")
     return not path.suffix or any(path.match(pattern) for pattern in named)
 
 
@@ -105,6 +110,8 @@ def of(file: SourceFile) -> Iterator[Script]:
     match kind:
         case "script":
             yield file.text, 1
+        case "script of Windows":
+            yield "\n".join(with_slashes(_OF_BATCH.sub("", line)) for line in file.text.splitlines()), 1
         case "recipes":
             yield from _recipes(file.text)
         case "notes":
@@ -123,9 +130,13 @@ def _kind(file: SourceFile) -> str:
         return "notes"
     if any(path.match(pattern) for pattern in SCRIPTS):
         return "script"
+    if any(path.match(pattern) for pattern in WINDOWS_SCRIPTS):
+        return "script of Windows"
     if not path.suffix and isinstance(file.text, str) and re.match(r"#!.*\b(?:ba|z|da|k)?sh\b", file.text):
         return "script"
-    return {".py": "python", ".ipynb": "notebook"}.get(path.suffix, "")
+    # `HOWTO`, `INSTALL`: what has no ending, no first line of a program and no name of a tool is notes.
+    noted = not path.suffix and not path.name.startswith(".") and not _OF_TOOLS.search(path.name)
+    return {".py": "python", ".ipynb": "notebook"}.get(path.suffix, "notes" if noted else "")
 
 
 def _uncommented(text: str) -> str:
@@ -140,45 +151,38 @@ def _uncommented(text: str) -> str:
 def notes(text: str) -> Iterator[Script]:
     """Fenced blocks whole; elsewhere, lines and inline code that are commands and not advised against."""
     text = _uncommented(text[:MAX_CHARACTERS])
-    fence, block, start, prose = "", list[str](), 1, list[tuple[int, str]]()
+    fence, language, block, start, prose = "", "", list[str](), 1, list[tuple[int, str]]()
     for number, line in enumerate(text.splitlines(), start=1):
         match = _FENCE.match(line)
         if not fence and match:
             yield from _prose(prose)
             prose, block, start = [], [], number + 1
-            fence = match[1] if match[2].lower() in _SHELLS else match[1] + "?"
-        elif fence and match and match[1].startswith(fence.rstrip("?")) and not match[2]:
-            yield from _block(block, start, fence)
+            fence, language = match[1], match[2].lower()
+        elif fence and match and match[1].startswith(fence) and not match[2]:
+            yield from _block(block, start, language)
             fence = ""
         elif fence:
             block.append(line)
         else:
             prose.append((number, line))
-    yield from _block(block, start, fence) if fence else _prose(prose)
+    yield from _block(block, start, language) if fence else _prose(prose)
 
 
-def _block(lines: list[str], start: int, fence: str) -> Iterator[Script]:
+def _block(lines: list[str], start: int, language: str) -> Iterator[Script]:
     """A fenced block; where it has prompts, what stands without one is output."""
-    if fence.endswith("?"):
-        return
-    if not any(_PROMPT.match(line) for line in lines):
-        yield "\n".join(lines), start
-        return
-    goes_on = False
-    for number, line in enumerate(lines):
-        if goes_on or _PROMPT.match(line):
-            lines[number] = _CONTINUED.sub("", line) if goes_on else _PROMPT.sub("", line)
-            goes_on = line.endswith("\\")
-        else:
-            lines[number] = ""
-    yield "\n".join(lines), start
+    if language in _WINDOWS_SHELLS:
+        yield "\n".join(map(with_slashes, read_session(lines))), start
+    elif language in _SHELLS or language in _SESSIONS:
+        yield "\n".join(read_session(lines)), start
+        if language in _SESSIONS and (commands := read_administrator(lines)):
+            yield "\n".join(commands), start
 
 
 def _prose(lines: list[tuple[int, str]]) -> Iterator[Script]:
     goes_on = False
     script: list[str] = []
     for number, line in lines:
-        plain = line if goes_on else _PROMPT.sub("", _BULLET.sub("", line))
+        plain = line if goes_on else without_prompt(_BULLET.sub("", line))
         if goes_on:
             script.append(plain)
         elif not _NEGATED.search(line) and "`" not in line:

@@ -118,6 +118,61 @@ EVERYTHING = {
         "b.md": "`dvc remote add s u`",
         "c.txt": "dvc add data/train.csv",
     },
+    "justfile": {
+        "ops/justfile": "store := 's3://b/p'\nall: (track 'data/train.csv') push\n    @dvc init --force\n"
+        "    dvc remote add --force --default s {{store}}\ntrack file:\n    dvc add {{file}}\n"
+        "push:\n    -dvc push --remote s\n"
+    },
+    "invoke": {
+        "tasks.py": "from invoke import task\n@task\ndef init(c):\n    c.run('dvc init', pty=True)\n"
+        "    with c.cd('data'):\n        c.run('dvc add train.csv')\n"
+        "@task(init)\ndef push(c):\n    c.run(f'dvc remote add -d s {c.url} && dvc push')\n"
+    },
+    "nox": {
+        "noxfile.py": "import nox\n@nox.session\ndef data(session):\n    session.run('dvc', 'init')\n"
+        "    session.run('dvc', 'remote', 'add', '-d', 's', 's3://b/p', external=True)\n"
+        "    session.run('dvc', 'add', *['data/train.csv'])\n    session.run('dvc', 'push')\n"
+    },
+    "doit": {
+        "dodo.py": "def task_dvc():\n    return {'actions': ['dvc init', 'dvc remote add s s3://b/p',\n"
+        "        'dvc add %(dependencies)s data/train.csv', ['dvc', 'push']]}\n"
+    },
+    "Taskfile": {
+        "Taskfile.yml": "vars: {DATA: data/train.csv}\ntasks:\n  init:\n    cmds:\n      - dvc init\n"
+        "      - cmd: dvc remote add s s3://b/p\n  add: dvc add {{.DATA}}\n"
+        "  push:\n    cmds: [{task: add}, 'dvc push']\n"
+    },
+    "tables of pyproject.toml": {
+        "pyproject.toml": "[tool.poe.tasks]\ninit = 'dvc init'\n"
+        "[tool.poe.tasks.all]\nsequence = ['init', {cmd = 'dvc remote add s s3://b/p'}]\n"
+        "[tool.hatch.envs.data.scripts]\nadd = ['dvc add data/train.csv']\n"
+        "[tool.taskipy.tasks]\npush = { cmd = 'dvc push', help = 'Push' }\n"
+    },
+    "package scripts": {
+        "package.json": json.dumps(
+            {"scripts": {"prepare": "dvc init", "data": "dvc remote add s s3://b/p && npm run add"}}
+            | {"wireit": {"push": {"command": "dvc push"}}}
+        ),
+        ".vscode/tasks.json": '{"tasks": [{"command": "dvc", "args": ["add", "data/train.csv"]},\n'
+        ' {"command": "dvc push"}]}',
+    },
+    "tox and mise": {
+        "tox.ini": "[testenv:data]\ncommands =\n    dvc init\n    dvc remote add s \\\n        s3://b/p\n",
+        "mise.toml": "[tasks.add]\nrun = 'dvc add data/train.csv'\n[tasks]\npush = 'dvc push'\n",
+    },
+    "workflow and image": {
+        ".github/workflows/data.yml": "on: push\njobs:\n  data:\n    runs-on: ubuntu-latest\n    steps:\n"
+        "      - run: |\n          dvc init -f\n          dvc remote add -f s s3://b/p\n",
+        "docker/Dockerfile.data": "FROM python\nRUN dvc add data/train.csv \\\n && dvc push\n",
+    },
+    "scripts of Windows": {
+        "setup.ps1": "dvc init\r\n& dvc remote add -d s `\r\n    s3://b/p\r\n",
+        "push.bat": "@echo off\r\nREM all\r\n@dvc add data\\train.csv\r\ncall dvc push\r\n",
+    },
+    "options before the subcommand": {
+        "s.sh": "dvc -q init\ndvc --cd . remote add -d s s3://b/p\ndvc add --no-commit data/train.csv\n"
+        "dvc push -r s -j 4\n"
+    },
     "CRLF": {"s.sh": PLAIN.replace("\n", "\r\n").encode()},
 }
 
@@ -125,6 +180,67 @@ EVERYTHING = {
 @pytest.mark.parametrize("files", EVERYTHING.values(), ids=EVERYTHING)
 def test_recorded(tmp_path: Path, files: dict[str, str | bytes]) -> None:
     assert found(tmp_path, files) == set(ALL)
+
+
+PROMPTS = {
+    "PowerShell": "PS C:\\Users\\anna\\exam> ",
+    "PowerShell in a folder with spaces": "(.venv) PS C:\\Users\\Anna Maria\\My exam> ",
+    "PowerShell on Linux": "PS /home/jo/exam> ",
+    "PowerShell alone": "PS> ",
+    "cmd": "C:\\Users\\Anna Maria\\exam>",
+    "cmd in an environment": "(exam) D:\\exam>",
+    "bash": "$ ",
+    "bash of an administrator": "root@4f2a1b:/app# ",
+    "bash of Red Hat": "[jo@host exam]$ ",
+    "bash without a profile": "bash-5.2$ ",
+    "bash with an environment": "(exam-py3.11) jo@host:~/exam$ ",
+    "bash with a branch": "jo@host:~/exam (main)$ ",
+    "zsh": "jo@macbook exam % ",
+    "zsh with an environment": "(base) jo@macbook-pro exam % ",
+    "oh-my-zsh": "\u279c  exam git:(main) \u2717 ",
+    "oh-my-zsh without git": "\u279c  exam ",
+    "starship": "\u276f ",
+    "starship on one line": "~/exam main \u276f ",
+    "fish": "jo@host ~/exam> ",
+    "lambda": "\u03bb ",
+    "Kali": "\u2514\u2500$ ",
+    "greater than": "> ",
+    "three of them": ">>> ",
+    "IPython": "In [12]: !",
+    "notebook": "!",
+    "clock": "[12:30:01] jo@host:~/exam$ ",
+    "number sign": "# ",
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_recorded_behind_a_prompt(tmp_path: Path, prompt: str, end: str) -> None:
+    lines = [prompt + PLAIN.splitlines()[0], "Initialized DVC repository.", ""]
+    lines += [prompt + line for line in PLAIN.splitlines()[1:]]
+    text = end.join(["# Data", "", "```console", *lines, "1 file pushed", "```", ""])
+    assert found(tmp_path, {"README.md": text.encode()}) == set(ALL)
+
+
+@pytest.mark.parametrize("prompt", [value for name, value in PROMPTS.items() if name != "number sign"])
+def test_recorded_behind_a_prompt_in_plain_notes(tmp_path: Path, prompt: str) -> None:
+    text = "".join(f"{prompt}{line}\n" for line in PLAIN.splitlines())
+    assert found(tmp_path, {"commands.txt": text.encode()}) == set(ALL)
+
+
+CONTINUED = {
+    "PowerShell": ("PS C:\\x> ", " `", ">> "),
+    "cmd": ("C:\\x>", " ^", "More? "),
+    "bash": ("jo@host:~$ ", " \\", "> "),
+    "zsh": ("jo@mac x % ", " \\", "cmdand> "),
+    "no mark": ("jo@host:~$ ", " \\", "    "),
+}
+
+
+@pytest.mark.parametrize(("prompt", "mark", "more"), CONTINUED.values(), ids=CONTINUED)
+def test_a_prompt_may_wait_for_the_rest(tmp_path: Path, prompt: str, mark: str, more: str) -> None:
+    text = f"```\n{prompt}dvc add{mark}\n{more}data/train.csv\n{prompt}dvc push\n```\n"
+    assert found(tmp_path, {"README.md": text}) == {"add", "push"}
 
 
 NOTHING = {
@@ -152,6 +268,27 @@ NOTHING = {
     "broken notebook": {"a.ipynb": "[1]", "b.ipynb": "{", "c.ipynb": '{"cells": [1, {"source": 3}]}'},
     "broken Python": {"x.py": "subprocess.run(['dvc', 'init'"},
     "Python lists of other programs": {"x.py": "run(['echo', 'dvc', 'init'])\nx = [name, 'dvc', 'push']\n"},
+    "comments in a session": {"README.md": "```console\n$ ls\n# dvc init\n# dvc push\n```\n"},
+    "comments in a block": {"README.md": "```bash\n# dvc init\nls\n# dvc push\n```\n"},
+    "headings": {"notes.txt": "# dvc init\n# dvc push\n"},
+    "a justfile's comments and names": {
+        "justfile": "# dvc init\ndvc-push:\n    # dvc push\n    @echo dvc add data/train.csv\n"
+    },
+    "a description of a task": {
+        "Taskfile.yml": "tasks:\n  data:\n    desc: dvc push\n    cmds: ['echo dvc init']\n",
+        "package.json": '{"description": "dvc push", "scripts": {"data": "echo dvc init"}}',
+        "pyproject.toml": "[tool.poe.tasks.x]\nhelp = 'dvc push'\ncmd = 'echo dvc init'\n",
+    },
+    "broken files of task runners": {
+        "Taskfile.yml": "tasks: [",
+        "package.json": "{",
+        "pyproject.toml": "[[",
+        "tox.ini": "x",
+        "noxfile.py": "def",
+        ".vscode/tasks.json": "[1]",
+    },
+    "a path of Windows in another shell": {"README.md": "```console\n$ dvc add data\\train.csv\n```\n"},
+    "output with a percentage": {"README.md": "```\n$ ls\n100 % dvc init\njust 5$ dvc push\n```\n"},
     "output under a prompt": {"README.md": "```\n$ ls\ndvc init\n```\n"},
 }
 
