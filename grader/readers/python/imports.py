@@ -7,15 +7,38 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.documents import Problem, SourceFile
+from grader.readers.python.search_path import configured_folders, search_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from grader.submission.model import Submission
 
+_IMPORTERS = frozenset({"import_module", "__import__", "run_module"})
+MAX_ROUNDS = 10
+"""How often the search path grows by what was found on it."""
+
 
 def reachable(submission: Submission, start: SourceFile) -> tuple[SourceFile, ...]:
-    """The script and every file of the submission that it imports, directly or through others."""
+    """The script and every file of the submission that it imports, directly or through others.
+
+    Imports are looked for from the root, beside the file, and in the folders that the script, what it imports
+    or who starts it puts on the search path.
+    """
+    folders: tuple[str, ...] = ()
+    for _ in range(MAX_ROUNDS):
+        found = _reachable(submission, start, folders)
+        # What a file puts on the search path is there for all of them, whoever was read first.
+        added = dict.fromkeys(
+            folder for file in found for folder in search_folders(submission, file) if folder not in folders
+        )
+        if not added:
+            return found
+        folders = (*folders, *added)
+    return found
+
+
+def _reachable(submission: Submission, start: SourceFile, folders: Sequence[str]) -> tuple[SourceFile, ...]:
     found: dict[PurePosixPath, SourceFile] = {}
     waiting = [start]
     while waiting:
@@ -27,7 +50,7 @@ def reachable(submission: Submission, start: SourceFile) -> tuple[SourceFile, ..
         if isinstance(tree, Problem):
             continue
         for module in _imported(tree, file.path):
-            waiting += _files(submission, module, file.path.parent)
+            waiting += _files(submission, module, file.path.parent, folders)
     return tuple(found.values())
 
 
@@ -91,15 +114,28 @@ def _imported(tree: ast.Module, path: PurePosixPath) -> Iterator[str]:
                 base = ".".join(filter(None, (*parents, module)))
                 yield base
                 yield from (f"{base}.{alias.name}" for alias in aliases if base)
+            case ast.Call(func=func, args=[ast.Constant(value=str(name)), *_]):
+                if (func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")) in _IMPORTERS:
+                    yield name
 
 
-def _files(submission: Submission, module: str, beside: PurePosixPath) -> Iterator[SourceFile]:
+def _files(
+    submission: Submission, module: str, beside: PurePosixPath, folders: Sequence[str]
+) -> tuple[SourceFile, ...]:
+    """The files that a module's name may mean: in the first folder of the search path that has it."""
     parts = module.split(".")
     if not all(part.isidentifier() for part in parts):
-        return
-    for top in dict.fromkeys((PurePosixPath(), beside)):
-        place = top.joinpath(*parts)
-        for path in (place.with_suffix(".py"), place / "__init__.py"):
-            file = submission.file(path)
-            if file is not None:
-                yield file
+        return ()
+    near = dict.fromkeys((PurePosixPath(), beside))
+    own = [PurePosixPath(folder) for folder in folders]
+    for tops in (
+        *([top] for top in own),
+        near,
+        *([PurePosixPath(top)] for top in configured_folders(submission)),
+    ):
+        places = [top.joinpath(*parts) for top in tops]
+        paths = (path for place in places for path in (place.with_suffix(".py"), place / "__init__.py"))
+        found = tuple(file for file in map(submission.file, paths) if file is not None)
+        if found:
+            return found
+    return ()
