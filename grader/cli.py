@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grader import __version__
+from grader.corpus.report import WRITERS
 from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
 from grader.report.console import tolerate
 from grader.report.formats import FORMATS
@@ -34,8 +35,10 @@ MAX_OPEN_FILES = 2**16
 
 if TYPE_CHECKING:
     Format = str
+    VerificationFormat = str
 else:  # a form more is a choice more
     Format = Literal[tuple(FORMATS)]
+    VerificationFormat = Literal[tuple(WRITERS)]
 
 ExamOption = Annotated[
     Path | None,
@@ -288,7 +291,7 @@ def verify(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for generated data, models and runs.")] = 0,
     isolation: IsolationOption = "bubblewrap",
-    format_: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+    format_: Annotated[VerificationFormat, typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write the results to FILE, as JSON."),

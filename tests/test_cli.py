@@ -87,6 +87,24 @@ def test_static_grade_of_the_reference_loses_nothing() -> None:
     assert result["isolation"] == "static"
 
 
+@pytest.mark.parametrize(
+    ("command", "table"),
+    [
+        ("score", "grader.report.formats.FORMATS"),
+        ("report", "grader.report.formats.FORMATS"),
+        ("verify", "grader.corpus.report.WRITERS"),
+    ],
+)
+def test_a_writer_more_is_a_format_more(command: str, table: str) -> None:
+    code = (
+        f"import sys, pkgutil; pkgutil.resolve_name({table!r})['page'] = None;"
+        "from grader.cli import main; main()"
+    )
+    words = [sys.executable, "-c", code, command, "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert re.search(r"--format <(?:\w+\|)+page>", done.stdout)
+
+
 def test_output_goes_to_a_file_and_the_terminal_still_shows(tmp_path: Path) -> None:
     target = tmp_path / "grade.json"
     done = grader(

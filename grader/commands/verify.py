@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from grader.checks import ALL
 from grader.corpus.cases import chosen, load_cases
-from grader.corpus.report import document, write_text
+from grader.corpus.report import WRITERS, write_json
 from grader.corpus.verify import Verdict, Verification, built_in, only_read, verify
 from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED
 from grader.errors import UsageError
@@ -55,13 +55,11 @@ def verify_command(
 
         whole = not (only or static)
         result = verify(exam, cases, options, jobs=jobs, full=full, whole=whole, observe=observe)
-    text = json.dumps(document(result), indent=2, ensure_ascii=False) + "\n"
     if output is not None:
-        write_whole(output, text)
-    if form == "json":
-        sys.stdout.write(text)
-    else:
-        write_text(result, sys.stdout, verbose=verbose)
+        document = io.StringIO()
+        write_json(result, document)
+        write_whole(output, document.getvalue())
+    WRITERS[form](result, sys.stdout, verbose=verbose)
     return exit_code(result)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -130,6 +132,11 @@ def _case(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def write_json(result: Verification, stream: TextIO) -> None:
+    """The document as JSON."""
+    stream.write(json.dumps(document(result), indent=2, ensure_ascii=False) + "\n")
+
+
 def write_text(result: Verification, stream: TextIO, *, verbose: bool = False) -> None:
     """The table, then every disagreement with what was found, then what the corpus leaves unproved."""
     out = console(stream)
@@ -143,6 +150,13 @@ def write_text(result: Verification, stream: TextIO, *, verbose: bool = False) -
             out.print(line)
     _print_slowest(out, result.verdicts)
     out.print(_summary(result))
+
+
+WRITERS: dict[str, Callable[..., None]] = {
+    "text": write_text,
+    "json": lambda result, stream, **_settings: write_json(result, stream),
+}
+"""What `--format` may name."""
 
 
 def _table(result: Verification) -> Table:
