@@ -18,6 +18,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.documents import Problem, SourceFile
+from grader.readers.project_scripts import ProjectScript, project_scripts
 from grader.readers.shell.follow import Into, SubmissionFiles, executable, follow
 from grader.readers.shell.parser import Command, commands
 from grader.readers.shell.sources import joined_lines, notes, of
@@ -44,7 +45,6 @@ _SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$")
 _INSTRUCTION = re.compile(r"^\s*(CMD|ENTRYPOINT|ENV|WORKDIR|RUN)\s+(.*)$", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\$\{([\w.\[\]-]{1,100})\}")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^${}]*)\}")
-_ENTRY_POINT = re.compile(r"^([\w.]+):([\w.]+)$")
 _ENVIRONMENT_FILES = (
     ".env.example",
     ".env.sample",
@@ -148,13 +148,19 @@ def _likeness(named: PurePosixPath, path: PurePosixPath) -> int | None:
 
 def all_invocations(submission: Submission) -> Iterator[Invocation]:
     """Every command of a submission that starts a Python file or a script, the most trusted places first."""
-    scripts = dict(_project_scripts(submission))
+    scripts = project_scripts(submission.file("pyproject.toml"))
     files = SubmissionFiles(submission)
     for text in itertools.islice(texts(submission), MAX_TEXTS):
         for command, folder in _commands(text, files):
             yield from _started(command, folder, text, scripts)
-    for module, function, where in scripts.values():
-        yield Invocation(path=_file_of(module), arguments=(), module=module, function=function, where=where)
+    for each in scripts.values():
+        yield Invocation(
+            path=_file_of(each.module),
+            arguments=(),
+            module=each.module,
+            function=each.function,
+            where=each.where,
+        )
 
 
 def every_invocation(submission: Submission) -> tuple[Invocation, ...]:
@@ -201,7 +207,7 @@ def is_blank(word: str) -> bool:
 
 
 def _started(
-    command: Command, folder: str, text: _Text, scripts: Mapping[str, tuple[str, str, str]]
+    command: Command, folder: str, text: _Text, scripts: Mapping[str, ProjectScript]
 ) -> Iterator[Invocation]:
     """What a command starts that is a file of the submission, by its words alone."""
     if command.program == "dvc":
@@ -222,7 +228,7 @@ def _started(
         if skipped < len(arguments) and "-c" not in arguments[:skipped]:
             path, arguments = arguments[skipped], arguments[skipped + 1 :]
     elif command.program in scripts:
-        module, function, _ = scripts[command.program]
+        module, function = scripts[command.program].module, scripts[command.program].function
         path = str(_file_of(module))
     else:
         named = executable(command)
@@ -538,20 +544,6 @@ _KINDS: tuple[Callable[[Submission, SourceFile], Iterator[_Text]], ...] = (
     _programs,
 )
 """Readers of places, the most trusted first."""
-
-
-def _project_scripts(submission: Submission) -> Iterator[tuple[str, tuple[str, str, str]]]:
-    """Name -> module, function and place of `[project.scripts]` and of Poetry's."""
-    file = submission.file("pyproject.toml")
-    data = file.toml if file is not None else {}
-    if file is None or isinstance(data, Problem):
-        return
-    for table in (_at(data, "project", "scripts"), _at(data, "tool", "poetry", "scripts")):
-        for place, value in _items(table):
-            if isinstance(value, str) and (found := _ENTRY_POINT.match(value)):
-                lines = _text(file).splitlines()
-                line = next((n for n, text in enumerate(lines, start=1) if value in text), 1)
-                yield str(place[-1]), (found[1], found[2], file.where(line))
 
 
 # --- variables ----------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from grader.documents import Problem, SourceFile, parse_ini
+from grader.readers.project_scripts import project_scripts
 from grader.readers.python.module import Module
 from grader.readers.shell.wrappers import is_assignment, name_of
 
@@ -137,11 +138,8 @@ def _after_dashes(arguments: Sequence[str]) -> list[str]:
 
 def _entry_point(program: str, arguments: Sequence[str], find: Find) -> Iterator[str]:
     """A script that the project installs: `test = "tools.run:main"`."""
-    data = _toml(find, "pyproject.toml")
-    for table in (_table(data, "project", "scripts"), _table(data, "tool", "poetry", "scripts")):
-        target = table.get(program)
-        if isinstance(target, str):
-            yield from _python_target(target, arguments, find)
+    if script := project_scripts(find("pyproject.toml")).get(program):
+        yield from _python_target(script.module, arguments, find)
 
 
 def _python_target(target: str, arguments: Sequence[str], find: Find) -> Iterator[str]:
