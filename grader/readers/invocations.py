@@ -18,10 +18,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from grader.documents import Problem, SourceFile
+from grader.readers.lines import joined_lines
 from grader.readers.project_scripts import ProjectScript, project_scripts
 from grader.readers.shell.follow import Into, SubmissionFiles, executable, follow
 from grader.readers.shell.parser import Command, commands
-from grader.readers.shell.sources import joined_lines, notes, of
+from grader.readers.shell.sources import notes, of
 
 if TYPE_CHECKING:
     from grader.documents import YamlDocument

@@ -6,23 +6,38 @@ included files. What needs other functions or conditionals stays as written.
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from grader.readers.lines import joined_lines
 
 MAX_LINES = 20_000
 MAX_TARGETS = 200
-MAX_EXPANDED = 2_000
+MAX_ALIKE = 20
+"""Targets of one recipe whose lines are told apart."""
+MAX_VALUE = 2_000
+"""Characters of a variable's value."""
+MAX_LINE = 10_000
+"""Characters of a line in which variables are filled in."""
+MAX_FILLED = 1_000_000
+"""Characters that the variables of one Makefile come to: each may use another many times."""
+MAX_NESTING = 10
 MAX_INCLUDED = 50
 
 _NAME = r"[\w.-]+|[@<^*?][DF]?"
-_SETS = re.compile(r"(?:export\s+|override\s+)*([A-Za-z_][\w.-]*)\s*(?::::|::|:|\?|\+)?=\s*(.*)")
+_SETS = re.compile(r"(?:export\s+|override\s+)*([A-Za-z_][\w.-]*)\s*(:::|::|:|\?|\+)?=\s*(.*)")
 _SETS_FOR = re.compile(
     r"([^\s:=#]++(?>(?:\s++[^\s:=#]++)*))\s*+:\s*+([A-Za-z_][\w.-]*\s*(?::::|::|:|\?|\+)?=.*)"
 )
-_RULE = re.compile(r"([^\s:=#]++(?>(?:\s++[^\s:=#]++)*))\s*+::?(?!=)\s*+([^;=]*+)(?:;(.*))?")
+_RULE = re.compile(
+    r"([^\s:=#]++(?>(?:\s++[^\s:=#]++)*))\s*+::?(?!=)\s*+((?>(?:\$\([^()]*+\)|[^;=])*))(?:;(.*))?"
+)
+_CONDITION = re.compile(r"(?:ifn?eq|ifn?def|else|endif)(?:[\s(#]|$)")
+_COMMENT = re.compile(r"(?<!\\)#.*")
 _INCLUDE = re.compile(r"[-s]?include\s+(.*)")
 _USE = re.compile(rf"\$(?:\(({_NAME})\)|\{{({_NAME})\}}|(\$)|([@<^*?]))")
 _LISTS = re.compile(r"\$\((?:wildcard|sort|strip)\s+([^()$]*)\)")
@@ -44,12 +59,28 @@ def recipe(
     return "\n".join(makefile.script(wanted))
 
 
+def recipe_lines(text: str) -> Iterator[tuple[str, int]]:
+    """Every line of every recipe, with its number, whatever it is that has it made.
+
+    Make's own marks are left out, and variables filled in.
+    """
+    yield from _Makefile(text, {}, _nothing).recorded()
+
+
 def _recipe_line(line: str) -> str:
     """A recipe's line without make's own marks; `-` has make go on where it fails."""
     bare = line.strip()
-    text = bare.lstrip("@-+ ")
+    text = _unmarked(bare)
     ignored = "-" in bare[: len(bare) - len(text)]
     return f"( {text} ) || true" if ignored and text else text
+
+
+def _unmarked(line: str) -> str:
+    return line.strip().lstrip("@-+ \t")
+
+
+def _uncommented(line: str) -> str:
+    return _COMMENT.sub("", line).replace("\\#", "#").rstrip()
 
 
 @dataclass(slots=True)
@@ -75,37 +106,55 @@ class _Makefile:
         self._included = included
         self._globs: set[str] = set()
         self._lines_left = MAX_LINES
+        self._left = MAX_FILLED
         self._rules: dict[str, _Rule] = {}
+        self._recorded: list[tuple[int, str, list[str]]] = []
         self._read(text)
         self.variables |= overrides
 
     def _read(self, text: str) -> None:
         current: list[str] = []
-        joined = re.sub(r"\\\n[ \t]*", " ", text)
-        for line in joined.splitlines()[: self._lines_left]:
+        for number, line in itertools.islice(joined_lines(text.split("\n")), self._lines_left):
             self._lines_left -= 1
             if line.startswith("\t"):
+                self._recorded.append((number, line, current[:MAX_ALIKE]))
                 for target in current:
                     self._rules[target].lines.append(_recipe_line(line))
-            elif (bare := line.strip()) and not bare.startswith("#"):
-                current = self._statement(bare)
+            elif (bare := line.strip()) and not bare.startswith("#") and not _CONDITION.match(bare):
+                current = self._statement(bare, number)
 
-    def _statement(self, bare: str) -> list[str]:
+    def _statement(self, bare: str, number: int) -> list[str]:
         """Take in a line that is no recipe's, and say whose recipe may follow it."""
-        if found := _SETS.fullmatch(bare):
-            self.variables[found[1]] = found[2].strip()
-        elif found := _INCLUDE.fullmatch(bare):
+        plain = _uncommented(bare)
+        if found := _SETS.fullmatch(plain):
+            self._set(self.variables, found)
+        elif found := _INCLUDE.fullmatch(plain):
             self._include(found[1])
-        elif found := _SETS_FOR.fullmatch(bare):
+        elif found := _SETS_FOR.fullmatch(plain):
             if setting := _SETS.fullmatch(found[2]):
                 for target in self._targets(found[1]):
-                    self._rules[target].variables[setting[1]] = setting[2].strip()
-        elif found := _RULE.fullmatch(bare):
-            return self._rule(found)
+                    self._set(self._rules[target].variables, setting)
+        elif found := _RULE.fullmatch(bare if "#" not in bare.partition(";")[0] else plain):
+            targets = self._rule(found)
+            if found[3]:
+                self._recorded.append((number, found[3], targets[:MAX_ALIKE]))
+            return targets
         return []
 
+    def _set(self, variables: dict[str, str], found: re.Match[str]) -> None:
+        """Set a variable as one of make's assignments does."""
+        name, operator, value = found[1], found[2] or "", found[3].strip()
+        before = variables.get(name, self.variables.get(name))
+        if operator == "?" and before is not None:
+            return
+        if operator == "+" and before:
+            value = f"{before} {value}"[: MAX_VALUE + 1]
+        elif operator.startswith(":"):
+            value = self.expand(value, ChainMap(dict(self._overrides), variables, self.variables), "$$")
+        variables[name] = value
+
     def _include(self, words: str) -> None:
-        names = self.expand(words.partition("#")[0], ChainMap(dict(self._overrides), self.variables))
+        names = self.expand(words, ChainMap(dict(self._overrides), self.variables))
         while (plain := _LISTS.sub(r"\1", names)) != names:
             names = plain
         for glob in names.split():
@@ -148,18 +197,46 @@ class _Makefile:
         needs = [need.replace("%", stem, 1) for need in rule.needs]
         return _Rule([*needs, *own.needs], rule.lines, {**rule.variables, **own.variables}, stem)
 
-    def expand(self, text: str, values: Mapping[str, str], depth: int = 0) -> str:
-        """The text with its plain variables filled in."""
+    def expand(self, text: str, values: Mapping[str, str], dollar: str = "$", depth: int = 0) -> str:
+        """The text with its plain variables filled in.
+
+        Args:
+            dollar: what `$$` comes to: itself, where the text is filled in once more.
+        """
 
         def filled(found: re.Match[str]) -> str:
             if found[3]:
-                return "$"
+                return dollar
             value = values.get(found[1] or found[2] or found[4])
-            if value is None or depth > 10 or len(value) > MAX_EXPANDED:
+            if value is None or depth > MAX_NESTING or len(value) > MAX_VALUE or self._left <= 0:
                 return found[0]
-            return self.expand(value, values, depth + 1)[:MAX_EXPANDED]
+            inner = self.expand(value, values, dollar, depth + 1)[:MAX_VALUE]
+            self._left -= 10 + len(inner)  # so that uses of nothing end too
+            return inner
 
-        return _USE.sub(filled, text[:MAX_EXPANDED])
+        return _USE.sub(filled, text[:MAX_LINE])
+
+    def recorded(self) -> Iterator[tuple[str, int]]:
+        """Every line of a recipe, in the file's order; for several targets once for each that changes it."""
+        known: dict[str, Mapping[str, str]] = {}
+        for number, line, targets in self._recorded:
+            text = _unmarked(line)
+            if "$" not in text:
+                yield text, number
+                continue
+            for target in targets:
+                if target not in known:
+                    known[target] = self._of(target)
+            filled = [self.expand(text, known[target]) for target in targets]
+            yield from (
+                (each, number) for each in dict.fromkeys(filled or [self.expand(text, self.variables)])
+            )
+
+    def _of(self, target: str) -> Mapping[str, str]:
+        rule = self._rules[target]
+        # What a pattern comes to, only the target that is made would tell.
+        automatic = {} if "%" in target or target.startswith(".") else rule.automatic(target)
+        return ChainMap(automatic, rule.variables, self.variables)
 
     def script(self, targets: Sequence[str]) -> list[str]:
         """The lines of the targets' recipes, of what each needs first."""

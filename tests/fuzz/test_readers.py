@@ -176,6 +176,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "expressions": read_expression,
     "shell": shell.commands,
     "notes": lambda text: list(sources.notes(text)),
+    "makefiles": lambda text: list(makefile.recipe_lines(text)),
     "help": script_parameters.from_help,
     "tracebacks": lambda text: tracebacks.last_traceback(text, ["/workspace"]),
     "exposition": exposition.metric_names,

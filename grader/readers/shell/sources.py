@@ -9,12 +9,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from grader.documents import SourceFile, parse_json
+from grader.readers.makefile import recipe_lines
 from grader.readers.python.module import Module
 from grader.readers.shell.prompts import read_administrator, read_session, with_slashes, without_prompt
 from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import PurePosixPath
 
     from grader.submission.model import Submission
@@ -72,7 +73,6 @@ _NEGATED = re.compile(
     re.IGNORECASE,
 )
 _OPENS, _CLOSES = "<!--", "-->"
-_DEFINITION = re.compile(r"^(?:export\s+)?([A-Za-z_]\w*)\s*(?:[:?]{0,2}=)\s*(.*)$")
 _CALLS = frozenset(
     {"run", "call", "check_call", "check_output", "Popen", "system", "getoutput", "sh", "popen"}
 )
@@ -113,7 +113,7 @@ def of(file: SourceFile) -> Iterator[Script]:
         case "script of Windows":
             yield "\n".join(with_slashes(_OF_BATCH.sub("", line)) for line in file.text.splitlines()), 1
         case "recipes":
-            yield from _recipes(file.text)
+            yield from recipe_lines(file.text)
         case "notes":
             yield from notes(file.text)
         case "python":
@@ -207,37 +207,6 @@ def _spans(lines: list[tuple[int, str]]) -> Iterator[Script]:
             after = re.split(r"[.!?;](?:\s|$)", line[match.end() :])[0]
             if not any(map(_NEGATED.search, (before, after))) and "todo" not in line.lower():
                 yield match[2].strip().removeprefix("$ "), number
-
-
-def joined_lines(physical: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """Lines with those that a backslash at the end continues, each with the number of its first, from 1."""
-    index = 0
-    while index < len(physical):
-        start, line = index, physical[index]
-        while line.endswith("\\") and index + 1 < len(physical):
-            index += 1
-            line = line[:-1] + " " + physical[index].strip()
-        index += 1
-        yield start + 1, line
-
-
-def _recipes(text: str) -> Iterator[Script]:
-    """The recipe lines of a Makefile, its plain variables filled in."""
-    variables: dict[str, str] = {}
-    for number, line in joined_lines(text.split("\n")):
-        if line.startswith("\t"):
-            yield _filled(line.lstrip("\t @-+"), variables), number
-        elif definition := _DEFINITION.match(line):
-            variables[definition[1]] = _filled(definition[2].partition(" #")[0].strip(), variables)
-        elif ";" in line and ":" in line.partition(";")[0] and not line.startswith("#"):
-            yield _filled(line.partition(";")[2].strip(" @-+"), variables), number
-
-
-def _filled(text: str, variables: dict[str, str]) -> str:
-    def value(match: re.Match[str]) -> str:
-        return variables.get(match[1] or match[2], match[0])[:1000]
-
-    return re.sub(r"\$\((\w+)\)|\$\{(\w+)\}", value, text).replace("$$", "$")[:10_000]
 
 
 def _python(file: SourceFile) -> Iterator[Script]:
