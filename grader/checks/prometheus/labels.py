@@ -1,7 +1,4 @@
-"""Label values that satisfy what an expression matches on: what its series have to carry to be selected.
-
-Regular expressions are Go's, which cannot run away; Python's can, so only plain ones are ever matched here.
-"""
+"""Label values that satisfy what an expression matches on: what its series have to carry to be selected."""
 
 from __future__ import annotations
 
@@ -10,14 +7,16 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from grader.readers.regular_expressions import matches
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from grader.checks.prometheus.promql import Matcher
 
-MAX_REPEATS = 4
-"""The most repetitions in a pattern that is matched rather than taken on trust."""
 MAX_CHARACTERS = 200
+"""Of a pattern that samples are made of, and of a sample."""
+MAX_SAMPLES = 10
 _USUAL = ("service", "500", "200", "prod", "x", "0", "true", "error", "/x", "POST")
 
 
@@ -32,35 +31,30 @@ def satisfying(matchers: Iterable[Matcher]) -> str | None:
 
 
 def accepts(matcher: Matcher, value: str) -> bool:
-    """Whether a matcher takes a value; of a pattern that is not plain, only its own samples."""
+    """Whether a matcher takes a value."""
     match matcher.operator:
         case "=":
             return value == matcher.value
         case "!=":
             return value != matcher.value
         case "=~":
-            return _matches(matcher.value, value)
-    return not _matches(matcher.value, value)
-
-
-def _matches(pattern: str, value: str) -> bool:
-    if value in samples(pattern):
-        return True
-    tree = _parsed(pattern)
-    if tree is None or _repeats(tree) > MAX_REPEATS or len(value) > MAX_CHARACTERS:
-        return False
-    return re.fullmatch(pattern, value) is not None
+            return matches(matcher.value, value)
+    return not matches(matcher.value, value)
 
 
 def samples(pattern: str) -> tuple[str, ...]:
-    """Some strings that a pattern takes: one for each of its outermost alternatives."""
+    """Some strings that a pattern takes: one for each of its outermost alternatives.
+
+    Python's parser reads it, which knows most of Go's syntax; what it gets wrong is no sample.
+    """
     tree = _parsed(pattern)
     if tree is None:
         return ()
     try:
-        return tuple(dict.fromkeys(_alternatives(tree)))[:10]
+        found = tuple(dict.fromkeys(_alternatives(tree)))[:MAX_SAMPLES]
     except _NoSampleError:
         return ()
+    return tuple(each for each in found if matches(pattern, each))
 
 
 class _NoSampleError(Exception):
@@ -137,23 +131,3 @@ def _members(item: tuple[Any, Any]) -> Iterator[str]:
         yield " "
     else:
         yield from "-/~"
-
-
-def _repeats(tree: Any) -> int:
-    """How many repetitions a pattern has; one inside another, or around alternatives, counts for many."""
-    total = 0
-    for operation, argument in tree:
-        match str(operation):
-            case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-                inner = [str(each[0]) for each in argument[2]]
-                plain = all(name in ("LITERAL", "ANY", "IN", "NOT_LITERAL") for name in inner)
-                total += 1 if plain else MAX_REPEATS + 1
-            case "SUBPATTERN":
-                total += _repeats(argument[-1])
-            case "BRANCH":
-                total += sum(_repeats(branch) for branch in argument[1])
-            case "LITERAL" | "NOT_LITERAL" | "IN" | "ANY" | "AT":
-                pass
-            case _:
-                total += MAX_REPEATS + 1
-    return total

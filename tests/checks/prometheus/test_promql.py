@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from grader.checks.prometheus.labels import accepts, samples, satisfying
@@ -134,6 +136,10 @@ def test_durations(text: str, expected: float | None) -> None:
         ("(?=x)y", ()),
         ("(((a{20}){20}){20})", ()),
         ("a" * 1000, ()),
+        (r"(a)\1", ()),
+        ("[[:alpha:]]+", ()),
+        (r"\pL", ()),
+        ("(?i:err).*", ("err0",)),
     ],
 )
 def test_samples_of_patterns(pattern: str, expected: tuple[str, ...]) -> None:
@@ -151,11 +157,28 @@ def test_samples_of_patterns(pattern: str, expected: tuple[str, ...]) -> None:
         ([("=~", ".+"), ("!=", "0")], "service"),
         ([("=", "a"), ("!=", "a")], None),
         ([("=~", "a|b"), ("!~", "(a+)+b")], "a"),
+        ([("=~", "ax|by"), ("!~", "(a+)+x")], "by"),
+        ([("=~", "[a-z]+(-[a-z]+)*(/[a-z]+(-[a-z]+)*)*"), ("=", "api-v/x")], "api-v/x"),
+        ([("=~", "[[:alpha:]]+")], "service"),
+        ([("=~", r"\pL+"), ("!=", "service")], "prod"),
+        ([("=~", "|".join(f"job{n}" for n in range(90))), ("=", "job70")], "job70"),
     ],
 )
 def test_values_that_satisfy_matchers(matchers: list[tuple[str, str]], expected: str | None) -> None:
     assert satisfying(Matcher("x", sign, value) for sign, value in matchers) == expected
 
 
-def test_a_runaway_pattern_is_not_matched() -> None:
-    assert not accepts(Matcher("x", "=~", "(a|aa)+$"), "a" * 60 + "!")
+def test_a_runaway_pattern_is_matched_in_no_time() -> None:
+    assert not accepts(Matcher("x", "=~", "(a|aa)+$"), "a" * 10_000 + "!")
+    assert accepts(Matcher("x", "=~", "(a|aa)+$"), "a" * 10_000)
+
+
+@pytest.mark.parametrize("pattern", ["5(?=x)..", "(?!4)5..", r"(5)\\1\\1", "(?>5..)", "(?<!x)500"])
+def test_what_only_python_knows_is_no_expression(pattern: str) -> None:
+    """Prometheus refuses it, and so the rule with it; nothing is left to be judged by its labels."""
+    found = read(f'x{{a=~"{pattern}"}} > 1')
+    assert isinstance(found, Unreadable)
+    assert "illegal regex" in found.message
+    matcher = Matcher("x", "=~", pattern.replace("\\\\", "\\"))
+    assert satisfying([matcher]) is None
+    assert satisfying([replace(matcher, operator="!~")]) == ""
