@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAR = 99999
-"""A component that no release reaches: `2.0.99999` stands for all that comes just before 2.1."""
+    from packaging.ranges import VersionRange
+
 MAX_CHARACTERS = 500
 """The longest constraint that is read: Python refuses to turn endless digits into a number."""
 
-_CONSTRAINT = re.compile(r"\s*(\^|~=|~|>=|<=|!=|===|==|=|>|<)?\s*(\*|v?\d[0-9A-Za-z.!+*_-]*)\s*,?")
+_CONSTRAINT = re.compile(r"\s*(\^|~=|~|>=|<=|!=|===|==|=|>|<)?\s*([*xX](?!\w)|v?\d[0-9A-Za-z.!+*_-]*)\s*,?")
+_WILDCARD = re.compile(r"(?:\.[*xX])+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +37,32 @@ class Range:
             for alternative in self.alternatives
         )
 
-    def under(self, floor: Version) -> Version | None:
-        """A version under the floor that it admits."""
-        return next((each for each in self._candidates(floor) if each < floor and self.admits(each)), None)
+    def reaches_below(self, floor: Version) -> bool:
+        """Whether it lets in any version under the floor."""
+        return any(not (part - above).is_empty for part, above in self._parts(floor))
 
-    def above(self, floor: Version) -> Version | None:
-        """A version from the floor up that it admits."""
-        return next((each for each in self._candidates(floor) if each >= floor and self.admits(each)), None)
+    def reaches(self, floor: Version) -> bool:
+        """Whether it lets in any version from the floor up."""
+        return any(not (part & above).is_empty for part, above in self._parts(floor))
 
-    def _candidates(self, floor: Version) -> Iterator[Version]:
-        """Versions at and around every place where admitted turns into refused: enough to tell."""
-        for boundary in (*self._boundaries(), floor):
-            yield from _around(boundary)
+    def example_below(self, floor: Version) -> Version | None:
+        """A version under the floor that it lets in, near one that it names; there may be others only."""
+        near = (each for version in self._named() for each in (version, _next(version)))
+        return next((each for each in near if each < floor and self.admits(each)), None)
 
-    def _boundaries(self) -> Iterator[Version]:
+    def _parts(self, floor: Version) -> Iterator[tuple[VersionRange, VersionRange]]:
+        """Each alternative, and all from the floor up; without pre-releases where it names none."""
+        for alternative in self.alternatives:
+            prereleases = bool(alternative.prereleases)
+            ranges = (str(alternative), f">={floor.public}")
+            part, above = (SpecifierSet(text, prereleases=prereleases).to_range() for text in ranges)
+            yield part, above
+
+    def _named(self) -> Iterator[Version]:
         for alternative in self.alternatives:
             for specifier in alternative:
-                if (version := _boundary(specifier)) is not None:
-                    yield version
+                with suppress(InvalidVersion, ValueError):  # `===` takes any text
+                    yield Version(specifier.version.removesuffix(".*"))
 
 
 def pep440(specifiers: SpecifierSet) -> Range | None:
@@ -72,32 +82,10 @@ def poetry(text: str) -> Range | None:
     return Range(text, alternatives)
 
 
-def _boundary(specifier: Specifier) -> Version | None:
-    try:
-        return Version(specifier.version.removesuffix(".*"))
-    except (InvalidVersion, ValueError):  # `===` takes any text
-        return None
-
-
-def _around(boundary: Version) -> Iterator[Version]:
-    epoch = f"{boundary.epoch}!" if boundary.epoch else ""
-    release = [*boundary.release, 0, 0][: max(3, len(boundary.release))]
-
-    def version(numbers: list[int], suffix: str = "") -> Version:
-        return Version(epoch + ".".join(map(str, numbers)) + suffix)
-
-    yield boundary
-    yield version(release)
-    yield version([*release[:-1], release[-1] + 1])
-    yield version([*release, 1])
-    for index, number in enumerate(release):
-        if number:
-            yield version([*release[:index], number - 1, FAR, FAR])
-        yield version([*release[:index], number + 1])
-    yield version(release, "rc1")
-    yield version(release, ".post1")
-    yield version([0])
-    yield version([FAR])
+def _next(version: Version) -> Version:
+    """The release after a version: `2.0.1` after `2.0`."""
+    *front, last = [*version.release, 0, 0][: max(3, len(version.release))]
+    return Version(f"{version.epoch}!{'.'.join(map(str, [*front, last + 1]))}")
 
 
 def _conjunction(text: str) -> SpecifierSet:
@@ -117,13 +105,20 @@ def _conjunction(text: str) -> SpecifierSet:
 
 def _specifiers(operator: str, version: str) -> list[str]:
     """One constraint of Poetry's as PEP 440 specifiers."""
-    if version == "*":
+    bare = _WILDCARD.sub("", version)
+    if bare in ("*", "x", "X"):
         return []
-    if operator not in ("^", "~"):
-        return [("==" if operator in ("", "=") else operator) + version]
+    if operator in ("", "=", "==", "!=", "==="):
+        sign = "==" if operator in ("", "=") else operator
+        return [sign + (bare if bare == version else f"{bare}.*")]
+    if bare != version and operator in ("^", "~", "~="):
+        raise ValueError(version)
+    version = bare.partition("+")[0]
+    if operator not in ("^", "~") and not (operator == "~=" and "." not in version):
+        return [operator + version]
     low = Version(version)
     given = list(low.release)
-    if operator == "~":
+    if operator in ("~", "~="):
         kept = given[:2]
     else:
         first = next((index for index, number in enumerate(given) if number), len(given) - 1)

@@ -135,7 +135,8 @@ def read_requirements(text: str) -> None:
 
 def read_range(text: str) -> None:
     if (found := version_ranges.poetry(text)) is not None:
-        _ = (found.under(Version("2.1")), found.above(Version("2.1")))
+        floor = Version("2.1")
+        _ = (found.reaches_below(floor), found.reaches(floor), found.example_below(floor))
 
 
 def read_promql(text: str) -> None:

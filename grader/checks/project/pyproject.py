@@ -272,10 +272,11 @@ def _too_wide(needed: Needed, floor: Version, at_least: str, expected: str) -> F
     message = ""
     if needed.range is None:
         message = "no readable version range"
-    elif (low := needed.range.under(floor)) is not None:
-        such = "" if "99999" in str(low) else f", such as {low}"
+    elif needed.range.reaches_below(floor):
+        low = needed.range.example_below(floor)
+        such = "" if low is None else f", such as {low}"
         message = f"versions below {at_least} are allowed{such}"
-    elif needed.range.above(floor) is None:
+    elif not needed.range.reaches(floor):
         message = f"no version from {at_least} up is allowed"
     if not message:
         return None

@@ -3,10 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.version import Version
 
 from grader.checks.project.pyproject import metadata, requires
-from grader.readers.version_ranges import poetry
 from grader.results import Finding, Outcome, Verdict, failed, passed
 from tests.builders import decide, make_context
 
@@ -203,6 +201,8 @@ def poetry_table(entry: str) -> str:
         'pandas = "~2.1"',
         'Pandas = ">=2.1 <3.0"',
         'pandas = "2.2.*"',
+        'pandas = ">=2.1.*"',
+        'pandas = "2.x, >=2.1"',
         'pandas = "2.2.0"',
         'pandas = "~=2.2"',
         'pandas = "^2.1 || ^3.0"',
@@ -278,22 +278,3 @@ def test_dependencies_from_a_file(tmp_path: Path, value: str) -> None:
 def test_wrong_types_are_no_crash(tmp_path: Path, text: str) -> None:
     assert needs(tmp_path, text).verdict is Verdict.FAILED
     assert project(tmp_path, text).verdict is Verdict.FAILED
-
-
-@pytest.mark.parametrize(
-    ("constraint", "inside", "outside"),
-    [
-        ("^0.2.3", "0.2.9", "0.3.0"),
-        ("^0.0.3", "0.0.3", "0.0.4"),
-        ("^0.0", "0.0.9", "0.1"),
-        ("^1", "1.9", "2.0"),
-        ("~1.2.3", "1.2.9", "1.3"),
-        ("1.2", "1.2.0", "1.2.1"),
-        ("=1.2", "1.2", "1.3"),
-    ],
-)
-def test_poetry_constraints(constraint: str, inside: str, outside: str) -> None:
-    found = poetry(constraint)
-    assert found is not None
-    assert found.admits(Version(inside))
-    assert not found.admits(Version(outside))
