@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(grader.__file__).parent
 DOOR = "files.py"
-INSIDE = ("runtime/inside/", "runtime/probes/")
+INSIDE = ("runtime/inside/", "runtime/probes/", "runtime/warm/inside/")
 """Scripts that run in the sandbox themselves, with what it lets them have."""
 
 ALLOWED: Mapping[str, tuple[str, ...]] = {

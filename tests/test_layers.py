@@ -32,6 +32,9 @@ LAYERS = (
     ("timeline", "schemas", "errors", "files", "notebooks"),
 )
 """From top to bottom; rooms of one layer know nothing of each other."""
+INSIDE = ("grader.runtime.inside.", "grader.runtime.probes.", "grader.runtime.warm.inside.")
+DOORS = ("grader.runtime.warm",)
+"""Packages of which others know nothing but the package itself."""
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 
@@ -68,9 +71,16 @@ def test_there_is_no_circle() -> None:
 
 def test_what_runs_inside_imports_nothing_of_ours() -> None:
     """Scripts for the candidate's interpreter: this package is not to be had there."""
-    inside = {
-        module: found
-        for module, found in imports().items()
-        if module.startswith(("grader.runtime.inside.", "grader.runtime.probes.")) and found
-    }
+    inside = {module: found for module, found in imports().items() if module.startswith(INSIDE) and found}
     assert inside == {}
+
+
+def test_some_packages_have_one_door() -> None:
+    past = {
+        f"{importer} -> {imported}"
+        for importer, found in imports().items()
+        for imported in found
+        for door in DOORS
+        if imported.startswith(f"{door}.") and not f"{importer}.".startswith(f"{door}.")
+    }
+    assert past == set()

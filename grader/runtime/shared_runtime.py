@@ -17,13 +17,11 @@ from grader.errors import ToolMissing, UsageError
 from grader.runtime.cache import Cache
 from grader.runtime.cell import PROBES, environment_of
 from grader.runtime.queue import Queued, Slots
-from grader.runtime.sandbox.bubblewrap.sandbox import Bubblewrap
 from grader.runtime.sandbox.open import open_sandbox
 from grader.runtime.services.mlflow import MlflowHost
 from grader.runtime.services.s3 import ObjectStore, open_store
 from grader.runtime.temporary import scratch_directory
-from grader.runtime.warm.preload import Preload
-from grader.runtime.warm.sandbox import Warm, is_enabled
+from grader.runtime.warm import Preload, Warm, open_warm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,10 +148,8 @@ class SharedRuntime:
     def _opened(self) -> _Kept:
         inner, self._first = self._first, None
         sandbox = inner or choose_sandbox(self.isolation, self._scratch, self._hidden)
-        warm = None
-        if isinstance(sandbox, Bubblewrap) and is_enabled():
-            sandbox = warm = Warm(sandbox, self._scratch / _CELLS)
-        return _Kept(Queued(sandbox, self.slots, warm.wait_for if warm else None), warm)
+        warm = open_warm(sandbox, self._scratch / _CELLS)
+        return _Kept(Queued(warm or sandbox, self.slots, warm.wait_for if warm else None), warm)
 
     def _take_spare(self) -> list[_Kept]:
         """The idle ones used longest ago, but for those worth keeping."""

@@ -1,7 +1,8 @@
 """Run a Python program as usual, and report how many rows pandas reads at a time.
 
 `record_reads.py src/x.py WORDS` or `record_reads.py -m src.x WORDS`, instead of the interpreter. It answers
-a line for each piece of a CSV file: {"path", "rows"}.
+a line for each piece of a CSV file: {"path", "rows"}. Nothing is known of a program that needs an interpreter
+of its own (see `program.is_imitated`).
 
 A process apart holds the descriptor of the answer; the program has a socket to it, which takes messages and
 cannot be opened by a path. The program's process is this one, so that it begins and ends as it does without.
@@ -18,8 +19,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-import as_main  # type: ignore[import-not-found]  # (beside this file)
-import parent  # type: ignore[import-not-found]
+import parent  # type: ignore[import-not-found]  # (beside this file)
+import program  # type: ignore[import-not-found]
 
 WATCHED = "pandas.io.parsers.readers"
 ANSWER = 3
@@ -129,4 +130,5 @@ if __name__ == "__main__":
         watch(sys.modules[WATCHED], record)
     else:
         sys.meta_path.insert(0, Finder(record))
-    sys.exit(as_main.main(sys.argv[1:]))
+    sys.path.remove(str(Path(__file__).absolute().parent))
+    sys.exit(program.run([sys.orig_argv[0], *sys.argv[1:]]))

@@ -1,7 +1,7 @@
 """Run `dvc WORD...` as DVC's own program does, and its stages without importing anew what is imported here.
 
 Request: {"words": ["repro"], "environment": {variable: value, ...}}, the variables for DVC and its stages.
-There is no answer. Where the interpreter has imported much ahead (`runtime/inside/warm.py`), a process that
+There is no answer. Where the interpreter has imported much ahead (`runtime/warm`), a process that
 was forked before DVC came runs those commands of stages that are nothing but a Python script; it is asked by
 the shell that DVC takes (`stage_shell.py`), which runs every other command as it always would.
 """
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import as_main  # type: ignore[import-not-found]  # (beside this file)
+import program  # type: ignore[import-not-found]  # (beside this file)
 from stage_shell import usual_shell  # type: ignore[import-not-found]  # (beside this file)
 
 IMPORTED_AHEAD = "mlflow"
@@ -80,7 +80,7 @@ def is_known(env: dict[str, str], ours: dict[str, str]) -> bool:
 
 
 def script(asked: Asked) -> list[str]:
-    """The arguments for Python, where a command is just a script of the submission; else nothing."""
+    """The words, where a command is just a script of the submission for Python; else nothing."""
     if SPECIAL.search(asked["command"]):
         return []
     try:
@@ -89,13 +89,14 @@ def script(asked: Asked) -> list[str]:
         return []
     if len(words) < 2 or not is_ours(words[0], asked["env"].get("PATH", "")):
         return []
-    if words[1] == "-m" and len(words) > 2:
-        file = Path(asked["cwd"], *words[2].split(".")).with_suffix(".py")
-    else:
-        file = Path(asked["cwd"], words[1])
-    if words[1].startswith("-") != (words[1] == "-m") or file.suffix != ".py" or not file.is_file():
+    if not program.is_imitated(words[1:]):
         return []
-    return [] if MINDFUL in file.read_bytes() else words[1:]
+    file = Path(asked["cwd"], words[1])
+    if words[1] == "-m":
+        file = Path(asked["cwd"], *words[2].split(".")).with_suffix(".py")
+    if file.suffix != ".py" or not file.is_file():
+        return []
+    return [] if MINDFUL in file.read_bytes() else words
 
 
 def is_ours(name: str, path: str) -> bool:
@@ -104,8 +105,8 @@ def is_ours(name: str, path: str) -> bool:
     return found is not None and Path(found).parent == Path(sys.executable).parent
 
 
-def exec_in_place(arguments: list[str], asked: Asked, streams: list[int], path: list[str]) -> int:
-    """Run `python ARGUMENT...` in this process, which then ends as that would."""
+def exec_in_place(words: list[str], asked: Asked, streams: list[int], path: list[str]) -> int:
+    """Run `python WORD...` in this process, which then ends as that would."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -114,9 +115,10 @@ def exec_in_place(arguments: list[str], asked: Asked, streams: list[int], path: 
     os.chdir(asked["cwd"])
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # the standard library sees to itself after a fork
-    sys.path[1:] = path
-    sys.orig_argv = [sys.executable, *arguments]
-    status: int = as_main.main(arguments)
+    sys.path[:] = path
+    output: Any = sys.stdout
+    output.reconfigure(line_buffering=output.isatty())
+    status: int = program.run(words)
     return status
 
 

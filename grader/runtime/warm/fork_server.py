@@ -1,4 +1,4 @@
-"""The grader's side of `inside/warm.py`: starting it, and having it fork."""
+"""The grader's side of `inside/server.py`: starting it, and having it fork."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grader.runtime.cell import PROBES
 from grader.runtime.inside import relay
 from grader.runtime.readiness import wait_until
 from grader.runtime.sandbox import launch
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 
 ARENA = "/grader/arena"
 CONTROL = "/grader/control"
+INSIDE = "/grader/importlib_bootstrap"
+"""Where it finds itself. Python's warnings pass over frames of files whose path has these words, so that one
+that is meant for a caller beyond the program is shown as if nothing called the program."""
+SCRIPTS = (
+    *(Path(__file__).parent / "inside" / f"{name}.py" for name in ("server", "inherited", "namespaces")),
+    PROBES / "program.py",
+)
 IMPORT_SECONDS = 180
 ANSWER_SECONDS = 30
 TICK = 0.1
@@ -157,7 +165,7 @@ class Zygote:
         workspace = self._arena / "nothing"
         workspace.mkdir(exist_ok=True)
         return Job(
-            argv=(os.fspath(preload.python), f"{mounts.INSIDE}/warm.py", CONTROL, *modules),
+            argv=(os.fspath(preload.python), f"{INSIDE}/server.py", CONTROL, *modules),
             workspace=workspace,
             env=preload.env,
             limits=LIMITS,
@@ -165,6 +173,7 @@ class Zygote:
                 *(Bind(path) for path in preload.readable),
                 *(Bind(path, place, writable=place == ARENA) for path, place in self._places.items()),
                 Bind(control, CONTROL),
+                *(Bind(path, f"{INSIDE}/{path.name}") for path in SCRIPTS),
             ),
         )
 
@@ -207,7 +216,7 @@ class Zygote:
         binds = [(self.place(bind), bind.target, bind.writable) for bind in job.binds if bind.target]
         workspace = self.place(Bind(job.workspace, WORKSPACE, writable=True))
         return {
-            "arguments": job.argv[1:],
+            "argv": job.argv,
             "cwd": WORKSPACE,
             "env": {**job.env, "HOME": HOME},
             "binds": [*binds, (workspace, WORKSPACE, True)],

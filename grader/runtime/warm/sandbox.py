@@ -1,8 +1,4 @@
-"""Runs of the candidate's Python with modules that were imported in advance.
-
-One sandboxed Python imports what most scripts will; each run is a fork of it that leaves for namespaces of
-its own (`inside/warm.py`). What a run sees, may do and leaves is as in a cold one; else it is a cold one.
-"""
+"""A sandbox that decides of each run whether it is warm, and keeps the interpreter for those that are."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from typing import TYPE_CHECKING
 from grader.documents import python_tree
 from grader.errors import GraderFault
 from grader.files import Budget, Tree, open_tree
+from grader.runtime.probes import program
 from grader.runtime.sandbox import launch
 from grader.runtime.sandbox.bubblewrap.sandbox import Bubblewrap, hand_over
 from grader.runtime.sandbox.model import WORKSPACE, Bind, Job, Run
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from grader.runtime.sandbox.process import Process
+    from grader.runtime.sandbox.protocol import Sandbox
     from grader.runtime.warm.preload import Preload
 
 READ_AT_START = (
@@ -47,9 +45,15 @@ VARIABLE = "GRADER_WARM"
 """Set to 0, every run imports for itself."""
 
 
-def is_enabled() -> bool:
-    """Whether runs may be forks of a warm interpreter."""
-    return os.environ.get(VARIABLE) != "0"
+def open_warm(sandbox: Sandbox, arena: Path) -> Warm | None:
+    """A warm sandbox around another; None where that is not one of bubblewrap's, or it is switched off.
+
+    Args:
+        arena: the directory below which every workspace lies, and nothing that a program may not see.
+    """
+    if not isinstance(sandbox, Bubblewrap) or os.environ.get(VARIABLE) == "0":
+        return None
+    return Warm(sandbox, arena)
 
 
 class Warm:
@@ -195,18 +199,28 @@ def _is_python(job: Job, preload: Preload) -> bool:
 
 def _runs_a_script(job: Job, preload: Preload) -> bool:
     """A file, or a module of the submission's own; others may mind what is imported, as pytest does."""
-    if len(job.argv) > 2 and job.argv[1] == "-m":
-        parts = job.argv[2].split(".")
-        own, path = open_tree(job.workspace), "/".join(parts)
-        return job.argv[2] in preload.programs or own.is_file(f"{path}.py") or own.is_folder(path)
-    return len(job.argv) > 1 and not job.argv[1].startswith("-") and job.argv[1].endswith(".py")
+    words = list(job.argv[1:])
+    if not program.is_imitated(words):
+        return False
+    if words[0] != "-m":
+        return words[0].endswith(".py")
+    own, (module, main) = open_tree(job.workspace), _files(words[1])
+    return words[1] in preload.programs or own.is_file(module) or own.is_folder(PurePosixPath(main).parent)
+
+
+def _files(module: str) -> tuple[str, str]:
+    """Where the code of a submission's module or package is that `-m` runs."""
+    path = module.replace(".", "/")
+    return f"{path}.py", f"{path}/__main__.py"
 
 
 def _minds(job: Job) -> bool:
     """Whether a script of the submission is one of those that mind what is imported already."""
-    source = _script(job)
-    if source is None:
-        return False
+    paths = _files(job.argv[2]) if job.argv[1] == "-m" else (job.argv[1],)
+    return any(_imports_mindful(source) for path in paths if (source := _script(job, path)) is not None)
+
+
+def _imports_mindful(source: bytes) -> bool:
     try:
         tree = python_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -216,9 +230,9 @@ def _minds(job: Job) -> bool:
     return any(name.partition(".")[0] in MINDFUL for name in names)
 
 
-def _script(job: Job) -> bytes | None:
-    """What a job's script says, if it is one of the workspace."""
-    path = PurePosixPath(job.argv[1])
+def _script(job: Job, name: str) -> bytes | None:
+    """What a file says, if it is one of the workspace."""
+    path = PurePosixPath(name)
     if path.is_relative_to(WORKSPACE):
         path = path.relative_to(WORKSPACE)
     return None if path.is_absolute() else open_tree(job.workspace).read(path, MAX_SOURCE)

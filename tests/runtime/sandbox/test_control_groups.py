@@ -19,7 +19,7 @@ from tests.runtime.sandbox.isolation import QUICK, eventually
 from tests.runtime.sandbox.test_walls import job, run_warm, warmth  # noqa: F401  (a fixture)
 
 if TYPE_CHECKING:
-    from grader.runtime.warm.sandbox import Warm
+    from grader.runtime.warm import Warm
 
 SMALL = replace(QUICK, memory_bytes=150 * 2**20, scratch_bytes=512 * 2**20, wall_seconds=15)
 HIDDEN = {

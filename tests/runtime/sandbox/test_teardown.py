@@ -31,8 +31,7 @@ DRIVER = """
     from grader.runtime.sandbox.paths import PYTHON
     from grader.runtime.sandbox.open import open_sandbox
     from grader.runtime.temporary import scratch_directory
-    from grader.runtime.warm.preload import Preload
-    from grader.runtime.warm.sandbox import Warm
+    from grader.runtime.warm import Preload, Warm
 
     isolation, mark, parent, how = sys.argv[1:]
 

@@ -15,8 +15,7 @@ from grader.runtime.cell import environment_of
 from grader.runtime.sandbox.bubblewrap.sandbox import Bubblewrap
 from grader.runtime.sandbox.model import Bind, Job, Run
 from grader.runtime.sandbox.paths import PYTHON
-from grader.runtime.warm.preload import Preload
-from grader.runtime.warm.sandbox import Warm
+from grader.runtime.warm import Preload, Warm
 from tests.runtime.sandbox.isolation import QUICK, opened
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from grader.runtime.sandbox.bubblewrap.sandbox import Bubblewrap
 from grader.runtime.sandbox.limits import Limits
 from grader.runtime.sandbox.model import Ended, Run
 from grader.runtime.sandbox.paths import PYTHON
-from grader.runtime.warm.preload import Preload
-from grader.runtime.warm.sandbox import Warm, _shadows
+from grader.runtime.warm import Preload, Warm
+from grader.runtime.warm.sandbox import _shadows
 from tests.runtime.sandbox.isolation import MARK, QUICK, eventually, marked, opened
 from tests.runtime.sandbox.test_model import ANSWERS, echo
 from tests.runtime.test_cell import answers

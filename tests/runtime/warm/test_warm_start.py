@@ -10,13 +10,13 @@ from grader.checks import ALL
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.document import document
-from grader.runtime.warm.sandbox import VARIABLE, Warm
+from grader.runtime.warm import VARIABLE, Warm
 from grader.session import Options, score_submission
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from grader.runtime.warm.preload import Preload
+    from grader.runtime.warm import Preload
 
 TASKS = ("6.2",)
 pytestmark = pytest.mark.slow

@@ -1,10 +1,11 @@
 """A Python that has imported much already and forks for every run, each into namespaces of its own.
 
-    python warm.py CONTROL MODULE...
+    python server.py CONTROL MODULE...
 
 CONTROL is a Unix socket of the grader. After the imports, one message says what they were; then every one
-that comes in brings the descriptors of one run, whose request follow on one of them. A script finds things as
-`python script.py` would have them: see `become`. Runs in the candidate's Python, so also an older one.
+that comes in brings the descriptors of one run, whose request follows on one of them. A program finds things
+as a new interpreter would have them (`probes/program.py`). Runs in the candidate's Python, so also an older
+one.
 """
 
 from __future__ import annotations
@@ -23,28 +24,23 @@ import struct
 import sys
 import threading
 import time
-import types
 import warnings
 from typing import Any
 
 BEFORE = frozenset(sys.modules)
-sys.path.pop(0)
+if not getattr(sys.flags, "safe_path", False):
+    sys.path.pop(0)
 PATH = list(sys.path)
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)), "/grader/inside"]
 
+import program  # type: ignore[import-not-found]  # noqa: E402, I001  (first, for its exit handler)
 import inherited  # type: ignore[import-not-found]  # noqa: E402
 import init  # type: ignore[import-not-found]  # noqa: E402
 import namespaces  # type: ignore[import-not-found]  # noqa: E402
 import relay  # type: ignore[import-not-found]  # noqa: E402
 
-for _name in (
-    "inherited",
-    "init",
-    "namespaces",
-    "relay",
-    "system_calls",
-):  # a candidate may have modules of these names
-    del sys.modules[_name]
+for _name in ("program", "inherited", "init", "namespaces", "relay", "system_calls"):
+    del sys.modules[_name]  # a candidate may have modules of these names
 sys.path[:] = PATH
 
 Request = dict[str, Any]
@@ -53,10 +49,8 @@ MAX_COPIED = 8 << 20
 MADV_COLLAPSE = 25
 COVER = "/grader"
 INTEGER = struct.Struct("!I")
-ENDING: list[int] = []
-"""In the process of a script that has run: its exit status."""
 WORKSPACE: list[str] = []
-"""In the process of a script: where it runs, as the beginning of a path."""
+"""In the process of a program: where it runs, as the beginning of a path."""
 
 
 def finish() -> None:
@@ -64,7 +58,7 @@ def finish() -> None:
 
     What is the script's own is taken apart: files that it left open are written, and finalizers run.
     """
-    if not ENDING:
+    if not program.ended:
         return
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         setattr(sys, name, None)
@@ -78,7 +72,8 @@ def finish() -> None:
                 stream.flush()
     except BaseException:
         return  # Python has something to say of that
-    os._exit(ENDING[0])
+    if program.ended != [program.INTERRUPTED]:  # by whose own handler, which is called next, it ends else
+        os._exit(program.ended[0])
 
 
 def is_own(module: object) -> bool:
@@ -285,7 +280,7 @@ def silence() -> None:
 
 
 def exec_in_place(request: Request) -> int:
-    """Run `python ARGUMENT...` in this process, which then ends as that would: through Python's own end."""
+    """Run the program in this process, which then ends as its own would: through Python's own end."""
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
@@ -296,42 +291,8 @@ def exec_in_place(request: Request) -> int:
     reseed()
     sys.path[:] = PATH
     forget_places(request["cwd"])
-    sys.orig_argv = [sys.executable, *request["arguments"]]
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
-    try:
-        if request["arguments"][0] == "-m":
-            run_module(request["arguments"][1:])
-        else:
-            run_script(module, request["arguments"])
-    except SystemExit as error:
-        ENDING.append(status_of(error))
-        raise
-    except BaseException as error:
-        ENDING.append(1)
-        report(error)
-        if isinstance(error, KeyboardInterrupt):
-            atexit.register(os.kill, os.getpid(), signal.SIGINT)
-            atexit.register(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        return 1
-    ENDING.append(0)
-    return 0
-
-
-def status_of(error: SystemExit) -> int:
-    """The exit status that Python makes of it."""
-    if error.code is None:
-        return 0
-    return error.code & 0xFF if isinstance(error.code, int) else 1
-
-
-def report(error: BaseException) -> None:
-    """What Python says of an exception that nobody caught, without our part of its way."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
-    sys.excepthook(type(error), error.with_traceback(trace), trace)
+    status: int = program.run(request["argv"])
+    return status
 
 
 def reseed() -> None:
@@ -346,38 +307,6 @@ def forget_places(workspace: str) -> None:
     known = sys.path_importer_cache
     for path in [name for name, finder in known.items() if finder is None or name.startswith(workspace)]:
         del known[path]
-
-
-def run_module(arguments: list[str]) -> None:
-    """`python -m NAME ARGUMENT...`"""
-    import runpy
-
-    sys.argv = ["-m", *arguments[1:]]
-    sys.path.insert(0, os.getcwd())
-    runpy._run_module_as_main(arguments[0])  # type: ignore[attr-defined]
-
-
-def run_script(module: types.ModuleType, arguments: list[str]) -> None:
-    """`python SCRIPT ARGUMENT...`"""
-    from importlib.machinery import SourceFileLoader
-
-    sys.argv = list(arguments)
-    path = os.path.abspath(arguments[0])
-    try:
-        with open(path, "rb") as file:
-            source = file.read()
-    except OSError as error:
-        sys.stderr.write(
-            f"{sys.executable}: can't open file {path!r}: [Errno {error.errno}] {error.strerror}\n"
-        )
-        raise SystemExit(2) from None
-    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
-    module.__file__ = path
-    module.__dict__["__cached__"] = None
-    module.__annotations__ = {}
-    module.__dict__["__builtins__"] = sys.modules["builtins"]
-    module.__loader__ = SourceFileLoader("__main__", path)
-    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
 
 
 if __name__ == "__main__":

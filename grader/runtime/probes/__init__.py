@@ -1,0 +1,1 @@
+"""Programs for the candidate's Python, which import nothing of ours but each other."""

@@ -1,0 +1,1 @@
+"""What runs inside a sandbox, with nothing but the standard library."""
