@@ -13,7 +13,7 @@ from grader.checks.mlflow.local_stores import LocalStore, local_store
 from grader.checks.mlflow.world import TrackedRuns, Version, arranged, best, register_versions, seeds
 from grader.checks.scripts.call import made_files
 from grader.checks.scripts.entry_points import Answered, answer
-from grader.checks.scripts.sequence import in_order
+from grader.checks.scripts.sequence import in_order, is_test
 from grader.readers.python.module import modules
 from grader.readers.table import clean, read_table, write_table
 from grader.runtime.sandbox.limits import Limits
@@ -143,12 +143,8 @@ def _steps(context: Context, scenario: Registration, first: Registered) -> list[
     taken = {path for name, path in submission.deliverables.items() if name != scenario.script}
     taken |= {module.file.path for module in modules(submission, source)}
     others = (path for path in submission.alternatives.get(scenario.script, ()) if path not in taken)
-    found = (submission.file(path) for path in others if path.suffix in _RUNNABLE and not _is_test(path))
+    found = (submission.file(path) for path in others if path.suffix in _RUNNABLE and not is_test(path))
     return [source, *(file for file in found if file is not None)][:MAX_FILES]
-
-
-def _is_test(path: PurePosixPath) -> bool:
-    return path.name.startswith("test_") or "tests" in path.parts
 
 
 def _first(context: Context, scenario: Registration) -> Registered | None:

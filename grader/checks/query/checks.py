@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from grader.check import check
 from grader.checks.query import static as query_source
 from grader.checks.query.scenarios import Query, Shown, on_few, on_many
+from grader.checks.scripts.sequence import in_order, readers_of
 from grader.readers.python.module import modules
 from grader.results import Evidence, Finding, Outcome, Verdict, failed, passed
 from grader.runtime.services.mlflow import RunInfo
@@ -47,9 +48,8 @@ def filtered(context: Context, *, scenario: Query) -> Outcome:
         )
 
     if context.runtime is not None and (source := _first(context, scenario.script)) is not None:
-        on_few(
-            context, source, scenario
-        )  # beside the other one, which other checks wait for at the same time
+        # Beside the other one, which other checks wait for at the same time.
+        on_few(context, (source,), scenario)
     return _decided(context, scenario, judge_filter, read, few=True)
 
 
@@ -100,11 +100,13 @@ def _decided(
         return failed(why, cause="the query printed, returned and wrote nothing")
     if not shown.mentions.runs:
         return _by_request(shown, scenario, judge, read)
-    remarks = () if shown.file == source.name else (Finding(message=f"the answer comes from {shown.file}"),)
+    files = (shown.file, *shown.further)
+    said = f"the answer comes from {' and then '.join(files)}"
+    remarks = () if files == (source.name,) else (Finding(message=said),)
     finding = judge(shown, shown.mentions.runs, scenario)
     if finding is None and few:
-        chosen = context.submission.file(shown.file)
-        again = shown if chosen is None else on_few(context, chosen, scenario)
+        found = (context.submission.file(name) for name in files)
+        again = on_few(context, tuple(file for file in found if file is not None), scenario)
         finding = judge_few(again, scenario)
     return passed(*remarks) if finding is None else failed(finding, *remarks)
 
@@ -126,23 +128,55 @@ def _first(context: Context, script: str) -> SourceFile | None:
 
 
 def _shown(context: Context, source: SourceFile, scenario: Query) -> Shown:
-    """The run of the first file that answers; of the first one of all where none does."""
-    first = on_many(context, source, scenario)
-    if is_answer(first, scenario):
+    """The best answer of one file, or of several one after another; the first file's where none answers."""
+    first = on_many(context, (source,), scenario)
+    if is_answer(first, scenario) and not _mistakes(first, scenario):
         return first
-    likeliest = islice(_others(context, source, scenario), MAX_FILES)
-    others = (on_many(context, other, scenario) for other in likeliest)
-    return next((shown for shown in others if is_answer(shown, scenario)), first)
+    others = _others(context, source, scenario, registering=not is_answer(first, scenario))
+    seen = [first]
+    for other in islice(others, MAX_FILES):
+        seen.append(on_many(context, (other,), scenario))
+        if is_answer(seen[-1], scenario) and not _mistakes(seen[-1], scenario):
+            return seen[-1]
+    seen += (on_many(context, files, scenario) for files in _in_steps(context, seen, scenario))
+    answers = [shown for shown in seen if is_answer(shown, scenario)]
+    return min(answers, key=lambda shown: _mistakes(shown, scenario), default=first)
 
 
-def _others(context: Context, source: SourceFile, scenario: Query) -> Iterator[SourceFile]:
+def _mistakes(shown: Shown, scenario: Query) -> int:
+    """How much is wrong with what it shows."""
+    runs = shown.mentions.runs
+    judges = (judge_experiment, judge_filter, judge_order, judge_top)
+    return sum(not runs or judge(shown, runs, scenario) is not None for judge in judges)
+
+
+def _in_steps(context: Context, seen: Sequence[Shown], scenario: Query) -> Iterator[tuple[SourceFile, ...]]:
+    """One answer in several files: a search, and programs that go on from a file that it wrote."""
+    submission = context.submission
+    taken = {path for name, path in submission.deliverables.items() if name != scenario.script}
+    for shown in islice((each for each in seen if each.contacted and each.called.run.ok), MAX_FILES):
+        source = submission.file(shown.file)
+        if source is None or shown.registered:
+            continue
+        own = {source.path, *(module.file.path for module in modules(submission, source))}
+        further = tuple(islice(readers_of(submission, shown.wrote, own | taken, _RUNNABLE), MAX_FILES))
+        if further:
+            yield in_order(submission, (source, *further), scenario.calls)[0]
+
+
+def _others(
+    context: Context, source: SourceFile, scenario: Query, *, registering: bool
+) -> Iterator[SourceFile]:
     """Other files that may be the query, but none that the exam has another job for.
 
     Those that register come last: a program may do both, and one that looks up its best run is no answer.
+
+    Args:
+        registering: whether there may be one that registers.
     """
     submission = context.submission
     taken = {path for name, path in submission.deliverables.items() if name != scenario.script}
-    registering: list[SourceFile] = []
+    last: list[SourceFile] = []
     for path in submission.alternatives.get(scenario.script, ()):
         other = submission.file(path)
         if path == source.path or path.suffix not in _RUNNABLE or other is None:
@@ -151,10 +185,10 @@ def _others(context: Context, source: SourceFile, scenario: Query) -> Iterator[S
             call.name.rpartition(".")[2] for module in modules(submission, other) for call in module.calls()
         )
         if set(scenario.registers) & set(calls):
-            registering.append(other)
+            last.append(other)
         elif path not in taken:
             yield other
-    yield from registering
+    yield from last if registering else ()
 
 
 # --- judgements: pure -----------------------------------------------------------------------------

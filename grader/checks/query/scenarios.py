@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -86,6 +87,11 @@ class Shown:
     """One run of the query."""
 
     file: str
+    """The file that searches."""
+    further: tuple[str, ...] = ()
+    """Files that were run after it, one after another, and go on from what it left."""
+    wrote: tuple[str, ...] = ()
+    """Paths that changed."""
     answered: Answered
     there: tuple[RunInfo, ...]
     """Every run on the server, deleted ones too."""
@@ -104,31 +110,31 @@ class Shown:
         return self.answered.called
 
 
-def on_many(context: Context, file: SourceFile, scenario: Query) -> Shown:
-    """The query where more runs qualify than are wanted."""
-    return _once(context, file, scenario, "query")
+def on_many(context: Context, files: tuple[SourceFile, ...], scenario: Query) -> Shown:
+    """The query where more runs qualify than are wanted; several files run one after another."""
+    return _once(context, files, scenario, "query")
 
 
-def on_few(context: Context, file: SourceFile, scenario: Query) -> Shown:
+def on_few(context: Context, files: tuple[SourceFile, ...], scenario: Query) -> Shown:
     """The query where fewer runs qualify than are wanted."""
-    return _once(context, file, scenario, "query_of_few")
+    return _once(context, files, scenario, "query_of_few")
 
 
-def _once(context: Context, file: SourceFile, scenario: Query, situation: str) -> Shown:
-    key = (situation, file.name, scenario)
-    return context.memo.once(key, lambda: _run(context, file, scenario, situation))
+def _once(context: Context, files: tuple[SourceFile, ...], scenario: Query, situation: str) -> Shown:
+    key = (situation, *(file.name for file in files), scenario)
+    return context.memo.once(key, lambda: _run(context, files, scenario, situation))
 
 
-def _run(context: Context, file: SourceFile, scenario: Query, situation: str) -> Shown:
+def _run(context: Context, files: tuple[SourceFile, ...], scenario: Query, situation: str) -> Shown:
     runtime, made = context.require_runtime(), seeds(context, scenario.world)
     with runtime.mlflow(situation, seeded=made.seeded.store) as server:
         if situation != "query":
             delete_runs(server, made, scenario.delete)
         there = tuple(server.runs(deleted=True))
-        with runtime.cell(mlflow=server, files=made_files(file)) as cell:
-            shown = _ask(context, cell, file, scenario, there, lambda: _searches(server))
-        if not server.requests() and (store := local_store(context.submission, file)):
-            return _run_locally(context, file, scenario, situation, store)
+        with runtime.cell(mlflow=server, files=_made_files(files)) as cell:
+            shown = _ask(context, cell, files, scenario, there, lambda: _searches(server))
+        if not server.requests() and (store := local_store(context.submission, files[0])):
+            return _run_locally(context, files, scenario, situation, store)
         return replace(
             shown,
             asked=replayed(server, there),
@@ -137,39 +143,75 @@ def _run(context: Context, file: SourceFile, scenario: Query, situation: str) ->
         )
 
 
+def _made_files(files: Sequence[SourceFile]) -> dict[str, bytes]:
+    return {path: data for file in files for path, data in made_files(file).items()}
+
+
 def _run_locally(
-    context: Context, file: SourceFile, scenario: Query, situation: str, store: LocalStore
+    context: Context, files: tuple[SourceFile, ...], scenario: Query, situation: str, store: LocalStore
 ) -> Shown:
     """The same for a script that looks into a store of its own, whatever it is told."""
     deleted = [] if situation == "query" else scenario.delete
     made = seeds(context, scenario.world, store=store, deleted=deleted)
-    with context.require_runtime().cell(files={**made_files(file), **store.files(made.seeded)}) as cell:
-        shown = _ask(context, cell, file, scenario, made.runs, lambda: False)
+    held = {**_made_files(files), **store.files(made.seeded)}
+    with context.require_runtime().cell(files=held) as cell:
+        shown = _ask(context, cell, files, scenario, made.runs, lambda: 0)
     return replace(shown, contacted=True)
 
 
 def _ask(
     context: Context,
     cell: Cell,
-    file: SourceFile,
+    files: tuple[SourceFile, ...],
     scenario: Query,
     there: tuple[RunInfo, ...],
-    searches: Callable[[], bool],
+    searches: Callable[[], int],
 ) -> Shown:
-    before = cell.snapshot()
-    answered = answer(
-        cell,
-        context.submission,
-        file,
-        deliverable=scenario.script,
-        wanted=scenario.calls,
-        enough=lambda called: searches() or bool(_printed(called, there, scenario).runs),
-        arguments=scenario.arguments,
-        limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
-        unwanted=scenario.registers,
-    )
-    found = _mentioned(answered, _written(cell, before), there, scenario)
-    return Shown(file=file.name, answered=answered, there=there, mentions=found)
+    """Run the files one after another; what the last one shows is the answer, if it shows any run."""
+    shown = None
+    for index, file in enumerate(files):
+        before = cell.snapshot()
+        answered = answer(
+            cell,
+            context.submission,
+            file,
+            deliverable=scenario.script,
+            wanted=scenario.calls,
+            enough=partial(_is_enough, searches, searches(), there, scenario),
+            arguments=scenario.arguments,
+            limits=Limits(cpu_seconds=scenario.cpu_seconds, wall_seconds=scenario.wall_seconds),
+            unwanted=scenario.registers,
+        )
+        wrote = cell.changed(before)
+        found = _mentioned(answered, _written(cell, wrote), there, scenario)
+        if shown is not None:
+            after = (*shown.called.after, shown.called.shown.rpartition(" && ")[2])
+            answered = replace(answered, called=replace(answered.called, after=after))
+            found = found if found.runs else shown.mentions
+        shown = Shown(
+            file=files[0].name,
+            further=tuple(each.name for each in files[1 : index + 1]),
+            wrote=wrote,
+            answered=answered,
+            there=there,
+            mentions=found,
+        )
+        if not answered.called.run.ok:
+            break
+    if shown is None:
+        raise ValueError("there is no file to run")
+    return shown
+
+
+def _is_enough(
+    searches: Callable[[], int],
+    before: int,
+    there: tuple[RunInfo, ...],
+    scenario: Query,
+    called: Called,
+) -> bool:
+    """Whether a call searched, or printed a run."""
+    return searches() > before or bool(_printed(called, there, scenario).runs)
 
 
 def _mentioned(
@@ -187,13 +229,14 @@ def _printed(called: Called, there: tuple[RunInfo, ...], scenario: Query) -> Men
     return mentions(called.run.stdout, there, scenario.metric, scenario.above)
 
 
-def _written(cell: Cell, before: Mapping[str, str]) -> list[str]:
-    data = (cell.read(path, _MAX_FILE_BYTES) for path in cell.changed(before)[:20])
+def _written(cell: Cell, changed: Sequence[str]) -> list[str]:
+    data = (cell.read(path, _MAX_FILE_BYTES) for path in changed[:20])
     return [each.decode("utf-8", "replace") for each in data if each is not None]
 
 
-def _searches(server: MlflowServer) -> bool:
-    return any(request.path.endswith("/runs/search") for request in server.requests())
+def _searches(server: MlflowServer) -> int:
+    """How many searches it was asked for."""
+    return sum(request.path.endswith("/runs/search") for request in server.requests())
 
 
 def _registers(path: str) -> bool:

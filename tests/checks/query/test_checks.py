@@ -481,6 +481,38 @@ def test_one_of_two_files_answers(root: Path) -> None:
     assert _lost_of(root, files) == {}
 
 
+SAVES = (
+    IMPORT + "mlflow.search_runs(experiment_names=['exam-training']).to_csv('all_runs.csv', index=False)\n"
+)
+RANKS = (
+    "import pandas as pd\nruns = pd.read_csv('all_runs.csv').query('`metrics.accuracy` > 0.85')\n"
+    "print(runs.sort_values('metrics.accuracy', ascending=False).head(3)[['run_id']].to_string())\n"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("ranks", "expected"),
+    [
+        (RANKS, set()),
+        (RANKS.replace("head(3)", "head(3)[::-1]"), {"3.2.order"}),
+        (RANKS.replace(" > 0.85", " > 0"), {"3.2.filter"}),
+        (RANKS.replace("all_runs", "others"), {"3.2.filter", "3.2.order", "3.2.top3"}),
+    ],
+    ids=["right", "worst first", "no filter", "another file"],
+)
+def test_one_answer_in_two_files(root: Path, ranks: str, expected: set[str]) -> None:
+    assert set(_lost_of(root, {"fetch.py": SAVES, "rank.py": ranks})) == expected
+
+
+@pytest.mark.slow
+def test_the_better_of_two_answers_counts(root: Path) -> None:
+    files = {"all.py": VARIANTS["all.py"][0], "report.py": VARIANTS["worst_first.py"][0]}
+    assert set(_lost_of(root, files)) in ({"3.2.top3"}, {"3.2.order"})
+    files = {"all.py": VARIANTS["all.py"][0], "report.py": VARIANTS["printed_table.py"][0]}
+    assert _lost_of(root / "b", files) == {}
+
+
 @pytest.mark.slow
 def test_a_file_that_registers_too_may_answer(root: Path) -> None:
     files = {
