@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from grader.check import Deliverable, DeliverableIfAny, check
 from grader.checks.makefile import dry_run, inputs, patterns, steps
+from grader.checks.makefile.collected import Collection
 from grader.context import source_file
 from grader.results import Evidence, Finding, Outcome, failed, passed
 
@@ -64,8 +65,9 @@ def runs(
     rule = patterns.Rule(idle=idle, only=only, at=at, not_at=not_at, aims=aims, values=values)
     run = tuple(steps.followed(context.submission, plan, hooks))
     there = inputs.paths_there(context.submission, _asked_for(context))
+    tests = Collection(context)
     why = {
-        pattern: rule.idle_because(run, pattern, context.submission, there, plan.printed)
+        pattern: rule.idle_because(run, pattern, context.submission, there, plan.printed, tests)
         for pattern in commands
     }
     missing = [pattern for pattern, reason in why.items() if reason != ""]

@@ -1,4 +1,8 @@
-"""Whether a command that runs tests finds any: unittest passes over what is written for pytest."""
+"""Whether a command that runs tests finds any: unittest passes over what is written for pytest.
+
+What can be run decides: where reading leaves a doubt, the program itself is asked what it collects. Where it
+does not come to say, the files decide.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,20 @@ import ast
 import posixpath
 import shlex
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks.makefile.inputs import operands
 from grader.readers.shell.parser import commands
+from grader.runtime.sandbox.limits import Limits
+from grader.runtime.sandbox.model import Ended
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from grader.context import Context
     from grader.documents import SourceFile
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
@@ -21,23 +31,109 @@ if TYPE_CHECKING:
 _PYTEST_FILES = ("test_*.py", "*_test.py")
 _UNITTEST_FILES = "test*.py"
 _PACKAGE = "__init__.py"
+_SELECTING = frozenset(
+    [
+        "-k",
+        "-m",
+        "-c",
+        "-o",
+        "--deselect",
+        "--ignore",
+        "--ignore-glob",
+        "--pyargs",
+        "--rootdir",
+        "--last-failed",
+    ]
+)
+"""Options of pytest that leave out tests, or say where they are."""
+_VARIABLES = ("PYTHONPATH", "PYTEST_ADDOPTS")
+_LIMITS = Limits(cpu_seconds=60, wall_seconds=120)
+_NONE = 5
+"""Exit status of pytest, and of the driver, where no test was collected."""
+_DRIVER = """
+import os, sys, unittest
+program, folder, *words = sys.argv[1:]
+os.chdir(folder or ".")
+if program == "pytest":
+    import pytest
+    raise SystemExit(int(pytest.main([*words, "--collect-only", "-q"])))
+class Count:
+    def __init__(self, *_, **__): pass
+    def run(self, suite):
+        tests, found = [suite], []
+        while tests:
+            each = tests.pop()
+            if isinstance(each, unittest.TestSuite):
+                tests.extend(each)
+            else:
+                found.append(each)
+        known = [each for each in found if type(each).__name__ != "_FailedTest"]
+        raise SystemExit(0 if known else 3 if found else 5)
+sys.argv = ["python -m unittest", *words]
+unittest.main(module=None, testRunner=Count)
+"""
 
 
-def finds_nothing(submission: Submission, command: Command, folder: str) -> str:
-    """Why a command collects no test although the submission has some, empty where it may collect one."""
-    if not any(_has_pytests(file) for file in submission.matching(*_PYTEST_FILES)):
-        return ""  # what is not there is another task's loss
-    if command.program == "coverage" and "-m" in command.arguments:
-        inner = command.arguments[command.arguments.index("-m") + 1 :]
-        return next((finds_nothing(submission, each, folder) for each in commands(shlex.join(inner))), "")
+class Collection:
+    """What commands of a submission collect; each is asked once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def finds_nothing(self, command: Command, folder: str) -> str:
+        """Why a command collects no test although the submission has some, empty where it may collect one."""
+        submission = self._context.submission
+        if not any(_has_pytests(file) for file in submission.matching(*_PYTEST_FILES)):
+            return ""  # what is not there is another task's loss
+        if command.program == "coverage" and "-m" in command.arguments:
+            inner = commands(shlex.join(command.arguments[command.arguments.index("-m") + 1 :]))
+            environment = command.environment
+            return next(
+                (self.finds_nothing(replace(each, environment=environment), folder) for each in inner), ""
+            )
+        if command.program not in ("pytest", "unittest"):
+            return ""
+        read = _read(submission, command, folder)
+        if not read and command.program == "pytest" and not _SELECTING.intersection(_options(command)):
+            return ""
+        words = [command.program, folder, *command.arguments]
+        if any(sign in word for word in words for sign in "$`"):
+            return read  # only a shell could tell
+        key = ("collected", *words, command.environment.get("PYTHONPATH", ""))
+        counted = self._context.memo.once(key, lambda: self._ask(words, command))
+        if counted is None:
+            return read
+        return "" if counted else read or f"{command.program} finds no test"
+
+    def _ask(self, words: Sequence[str], command: Command) -> bool | None:
+        """Whether the program collects a test; None where it does not come to say."""
+        told = {name: command.environment.get(name, "") for name in _VARIABLES}
+        env = {name: value for name, value in told.items() if value and "$" not in value}
+        with self._context.require_runtime().cell() as cell:
+            run = cell.python("-c", _DRIVER, *words, env=env, limits=_LIMITS)
+        if run.ended is not Ended.EXITED:
+            return None
+        return None if run.returncode not in (0, _NONE) else run.returncode == 0
+
+
+def _options(command: Command) -> Iterator[str]:
+    """The options of a command, short ones without a value that is glued to them."""
+    for word in command.arguments:
+        if word.startswith("--"):
+            yield word.partition("=")[0]
+        elif word.startswith("-"):
+            yield word[:2]
+
+
+def _read(submission: Submission, command: Command, folder: str) -> str:
+    """Why a command collects no test, as far as the files tell."""
     if command.program == "unittest":
         if any(_has_cases(file) for file in _discovered(submission, command, folder)):
             return ""
         return "unittest finds no test: there is no class of tests where it looks"
-    if command.program == "pytest":
-        named = [posixpath.normpath(posixpath.join(folder, path)) for path in operands(command)]
-        if named and all(_is_empty(submission, path) for path in named):
-            return f"pytest finds no test in {', '.join(named)}"
+    named = [posixpath.normpath(posixpath.join(folder, path)) for path in operands(command)]
+    if named and all(_is_empty(submission, path) for path in named):
+        return f"pytest finds no test in {', '.join(named)}"
     return ""
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.checks.makefile import inputs, places
-from grader.checks.makefile.collected import finds_nothing
 from grader.readers.shell.pattern import matches, parse_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from grader.checks.makefile.collected import Collection as Tests
     from grader.checks.makefile.steps import Step
     from grader.submission.model import Submission
 
@@ -30,13 +30,20 @@ class Rule:
     """Options whose value is the next word."""
 
     def idle_because(
-        self, steps: Sequence[Step], text: str, submission: Submission, there: Collection[str], script: str
+        self,
+        steps: Sequence[Step],
+        text: str,
+        submission: Submission,
+        there: Collection[str],
+        script: str,
+        tests: Tests,
     ) -> str | None:
         """Why the commands do not do what a pattern names: empty where they do, None where none is near.
 
         Args:
             there: the files and folders that a command may name.
             script: the text of what runs, in which is looked for files that it makes itself.
+            tests: what commands that run tests find.
         """
         pattern = parse_pattern(text, tuple(self.idle), tuple(self.only), tuple(self.values))
         aimed = frozenset[str]()
@@ -56,7 +63,7 @@ class Rule:
                 if not command.failure_ignored and not inputs.is_guarded(absent, script):
                     return problem  # make stops there
             if not problem:
-                problem = finds_nothing(submission, command, step.folders[0]) if step.folders else ""
+                problem = tests.finds_nothing(command, step.folders[0]) if step.folders else ""
             if not problem:
                 return ""
             why = problem

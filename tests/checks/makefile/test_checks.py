@@ -36,8 +36,8 @@ class BareCell:
         self.workspace = workspace
         self.home = home
 
-    def python(self, *words: str, **_: Any) -> Run:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+    def python(self, *words: str, env: Mapping[str, str] | None = None, **_: Any) -> Run:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home), **(env or {})}
         argv = (sys.executable, *words)
         done = process.run(argv, cwd=self.workspace, env=environment)
         return Run(
@@ -235,6 +235,7 @@ def test_what_another_task_asks_for_is_its_own_loss(tmp_path: Path) -> None:
 
 
 TESTS = "def test_it():\n    assert True\n"
+NO_CASES = "import unittest\n\n\nclass It(unittest.TestCase):\n    def check(self):\n        pass\n\n\n"
 CASES = "import unittest\n\n\nclass It(unittest.TestCase):\n    def test_it(self):\n        pass\n"
 
 
@@ -311,6 +312,7 @@ def test_what_need_not_be_there(tmp_path: Path, target: str, lines: list[str]) -
     files = {
         "src__api.py": "",
         "tests__test_api.py": TESTS,
+        "tests__test_smoke.py": "import pytest\n\n\n@pytest.mark.unit\ndef test_smoke(): pass\n",
         "cases__api_case.py": CASES,
         "k8s__Makefile": "up: ; kubectl apply -n dev -f deployment.yaml\n",
     }
@@ -336,6 +338,32 @@ def test_what_need_not_be_there(tmp_path: Path, target: str, lines: list[str]) -
         ("pytest checks/api.py", {"tests/test_api.py": TESTS, "checks/api.py": TESTS}, True),
         ("pytest", {}, True),
         ("python -m unittest", {}, True),
+        ("pytest -k nothing_like_it", {"tests/test_api.py": TESTS}, False),
+        ("pytest -k ok -q", {"tests/test_api.py": "def test_ok(): pass\n"}, True),
+        ("pytest --ignore=tests", {"tests/test_api.py": TESTS}, False),
+        ("cd tests && pytest -m slow", {"tests/test_api.py": TESTS}, False),
+        (
+            "python -m unittest discover -s tests",
+            {"tests/test_api.py": TESTS, "tests/test_b.py": "from base import *\n", "tests/base.py": CASES},
+            True,
+        ),
+        (
+            "python -m unittest discover -s tests",
+            {"tests/test_api.py": "import unittest\nclass Test(unittest.TestCase):\n    pass\n" + TESTS},
+            False,
+        ),
+        (
+            "python -m unittest discover -s tests",
+            {
+                "tests/test_api.py": NO_CASES + TESTS,
+            },
+            False,
+        ),
+        (
+            "PYTHONPATH=src python -m unittest tests.test_b",
+            {"src/api.py": "", "tests/test_b.py": "import api\n" + CASES, "tests/__init__.py": ""},
+            True,
+        ),
     ],
 )
 def test_what_collects_nothing_runs_no_tests(
