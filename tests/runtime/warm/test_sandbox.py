@@ -197,6 +197,15 @@ def test_what_a_script_finds_around_it(pair: Pair) -> None:
         "import sys; sys.stdout = None; sys.exit(4)",
         "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
         "import sys; print(sys.exc_info())",
+        "import atexit; atexit.register(print, 'bye'); print('x'); raise KeyboardInterrupt",
+        "open('x', 'w').write('y'); raise KeyboardInterrupt('z')",
+        "import sys; sys.exit(2**70)",
+        "import sys; sys.excepthook = 3; raise ValueError",
+        "import sys\ndef f(): [][0]\nsys.excepthook = lambda *a: f()\n1 / 0",
+        "import atexit; atexit.register(lambda: print(sorted(globals())))",
+        "# coding: no-such-thing",
+        "import warnings\nwarnings.warn('of whoever calls the program', stacklevel=2)",
+        "import warnings\ndef f(): warnings.warn('beyond', UserWarning, stacklevel=9)\nf()",
     ],
 )
 def test_how_a_script_ends(pair: Pair, code: str) -> None:
@@ -242,6 +251,44 @@ def test_how_a_script_ends_but_for_details(pair: Pair, code: str) -> None:
     cold, warm = pair.run("script.py")
     errors = [run.stderr.splitlines()[-1].partition(":")[0] for run in (cold, warm)]
     assert (warm.ended, warm.returncode, errors[1]) == (cold.ended, cold.returncode, errors[0])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "./src/../src/script.py", "x"],
+        ["python3", "src//script.py"],
+        ["python3", "/workspace/src/script.py"],
+        ["python", "-m", "src.script"],
+        ["python3", "none.py"],
+        ["python", "-m", "src"],
+        ["python3", "-m", "src.script", "-c"],
+    ],
+)
+def test_how_python_is_called(pair: Pair, argv: list[str]) -> None:
+    pair.write(
+        "src/script.py",
+        """
+        import sys
+        print(__file__, sys.argv, sys.orig_argv, sys.path[0], sys.executable, sys._base_executable)
+    """,
+    )
+    cold = pair.cold.run(argv)
+    before = pair.inner.started
+    warm = pair.warm.run(argv)
+    assert (told(warm), pair.inner.started) == (told(cold), before)
+
+
+def test_both_streams_in_one(pair: Pair) -> None:
+    run = pair.same("""
+        import os, sys
+        os.dup2(2, 1)
+        for number in range(3):
+            print(number)
+            print(number, file=sys.stderr)
+        raise ValueError
+    """)
+    assert run.stderr.startswith("0\n1\n2\n0\n1\n2\nTraceback")
 
 
 def test_a_script_that_is_not_there(pair: Pair) -> None:
@@ -444,6 +491,10 @@ def test_a_probe_that_is_not_shown_is_cold(pair: Pair) -> None:
         (("-m", "json.tool", "data.json"), {}, {"data.json": "1"}),
         (("script.py",), {"PYTHONPATH": "x"}, {}),
         (("script.py",), {}, {"script.py": "print(1)\nif 0: from pytest import main"}),
+        (("-m", "script"), {}, {"script.py": "print(1)\nif 0: import pytest"}),
+        (("-m", "tool"), {}, {"tool/__init__.py": "", "tool/__main__.py": "print(1)\nif 0: import pytest"}),
+        (("-mscript",), {}, {}),
+        (("tool",), {}, {"tool/__main__.py": "print(1)"}),
         (("script.py",), {"OMP_NUM_THREADS": "1"}, {}),
         (("script.py",), {}, {"lib/decimal.py": ""}),
         (("script.py",), {}, {"deep/sqlite3/__init__.py": ""}),
