@@ -72,6 +72,7 @@ def _run(name: str, words: list[str]) -> int:
     _be_called(name)
     sys.orig_argv = [name, *words]
     sys.argv = ["-m", *words[2:]] if words[0] == "-m" else list(words)
+    sys.path_importer_cache.pop(getattr(sys.modules["__main__"], "__file__", ""), None)
     main = _new_main()
     if words[0] == "-m":
         _put_first(os.getcwd())

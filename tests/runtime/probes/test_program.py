@@ -32,7 +32,7 @@ import sys
 path = sys.path[not getattr(sys.flags, "safe_path", False):]
 sys.path.insert(0, {os.fspath(PROBES)!r})
 import program
-del sys.modules["program"], sys.path_importer_cache[__file__]
+del sys.modules["program"]
 sys.path[:] = path
 sys.exit(program.run([sys.orig_argv[0], *sys.argv[1:]]))
 """
@@ -301,11 +301,12 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(
-    argv: Sequence[str | Path], here: Path, env: Mapping[str, str], *, together: bool
+    argv: Sequence[str | Path], here: Path, env: Mapping[str, str], *, together: bool, answer: bool = False
 ) -> tuple[int, bytes, bytes | None]:
-    """How a call ends, with its streams apart or in one."""
+    """How a call ends, with its streams apart or in one; where it may answer, it does so to nobody."""
+    words = [os.fspath(word) for word in argv]
     run = subprocess.run(
-        [os.fspath(word) for word in argv],
+        ["/bin/sh", "-c", 'exec "$@" 3>/dev/null', "sh", *words] if answer else words,
         cwd=here,
         env={**ENVIRONMENT, **env},
         stdin=subprocess.DEVNULL,
@@ -400,3 +401,22 @@ def test_an_interrupt_ends_by_its_signal(stand_in: Path, tmp_path: Path) -> None
 )
 def test_what_starts_anew(words: list[str], imitated: bool) -> None:
     assert is_imitated(words) is imitated
+
+
+@pytest.mark.parametrize(
+    "what", ["script with arguments", "module of a package", "missing", "missing module"]
+)
+def test_a_program_whose_reads_are_recorded(layout: Path, what: str) -> None:
+    argv: list[str | Path] = [sys.executable, PROBES / "record_reads.py", *CALLS[what]]
+    for together in (False, True):
+        real = outcome([sys.executable, *CALLS[what]], layout, {}, together=together)
+        assert outcome(argv, layout, {}, together=together, answer=True) == real
+
+
+@pytest.mark.parametrize("what", ["error", "exit with text", "interrupt", "exit handlers", "hook that fails"])
+def test_how_a_program_ends_whose_reads_are_recorded(tmp_path: Path, what: str) -> None:
+    (tmp_path / "program.py").write_text(dedent(ENDS[what]))
+    argv: list[str | Path] = [sys.executable, PROBES / "record_reads.py", "program.py"]
+    for together in (False, True):
+        real = outcome([sys.executable, "program.py"], tmp_path, {}, together=together)
+        assert outcome(argv, tmp_path, {}, together=together, answer=True) == real
