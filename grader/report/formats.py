@@ -59,6 +59,11 @@ FORMATS = {
         Format(
             "json", "programs: the whole grade (`grader schema result`)", "grader.report.document:write_json"
         ),
+        Format(
+            "markdown",
+            "pull requests: the summary of a step, or a comment",
+            "grader.report.markdown:write_markdown",
+        ),
         Format("junit", "CI services that show test results", "grader.report.junit:write_junit"),
     )
 }
