@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from grader.documents import parse_json
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**26
 """Of a document; one of the largest has a tenth of that."""
+MAX_NUMBER = 1e9
 REMEDY = "it must be what `grader score --format json` writes"
 
 
@@ -103,17 +103,18 @@ def _complaint(document: object) -> str:
     if problem is not None:
         place = "/".join(map(str, problem.absolute_path))
         return one_line(f"{place}: {problem.message}" if place else problem.message)
-    return "a number is not finite" if _has_infinite(document) else ""
+    return "a number is not finite, or too large" if _has_wild_number(document) else ""
 
 
-def _has_infinite(data: object) -> bool:
+def _has_wild_number(data: object) -> bool:
+    """No report has room for such points or seconds; a seed is a name, and may be any."""
     match data:
-        case float():
-            return not math.isfinite(data)
+        case int() | float():
+            return not abs(data) <= MAX_NUMBER  # which no NaN is
         case dict():
-            return any(map(_has_infinite, data.values()))
+            return any(_has_wild_number(value) for key, value in data.items() if key != "seed")
         case list():
-            return any(map(_has_infinite, data))
+            return any(map(_has_wild_number, data))
     return False
 
 

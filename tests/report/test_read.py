@@ -49,6 +49,12 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "sections/0/tasks/0/criteria/0/status: 'won' is not one of",
     ),
     "endless": (lambda data: data["score"].update(earned=float("inf")), "a number is not finite"),
+    "no-number": (lambda data: data["score"].update(lowest=float("nan")), "a number is not finite"),
+    "large": (lambda data: data["score"].update(possible=10**400), "a number is not finite, or too large"),
+    "far-away": (
+        lambda data: data["places"]["src/a.py:3"][0].update(line=10**10),
+        "a number is not finite, or too large",
+    ),
 }
 
 
