@@ -64,6 +64,7 @@ FORMATS = {
             "pull requests: the summary of a step, or a comment",
             "grader.report.markdown:write_markdown",
         ),
+        Format("github", "GitHub Actions: annotations", "grader.report.github:write_github"),
         Format("junit", "CI services that show test results", "grader.report.junit:write_junit"),
     )
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from grader.results import Place, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from grader.results import CriterionResult, Grade
 
@@ -45,9 +45,17 @@ def place_of(row: CriterionResult, grade: Grade) -> Place | None:
     return next((place for place in places if place.line), next(iter(places), None))
 
 
-def nearest_place(row: CriterionResult, grade: Grade) -> Place:
-    """The same for readers that insist on a file: else one of the task's, else the folder itself."""
-    if (place := place_of(row, grade)) is not None:
-        return place
-    files = next((task.files for task in grade.tasks if row in task.criteria), {})
-    return Place(path=next(filter(None, files.values()), "."))
+def nearest_place(row: CriterionResult, grade: Grade, files: Mapping[str, str]) -> Place:
+    """The same for readers that insist on a file: else one of the task's, else the folder itself.
+
+    Args:
+        files: what `task_files` returns.
+    """
+    return place_of(row, grade) or Place(path=files.get(row.id) or ".")
+
+
+def task_files(grade: Grade) -> dict[str, str]:
+    """Criterion id -> the first file that was taken for its task; empty where there is none."""
+    return {
+        row.id: next(filter(None, task.files.values()), "") for task in grade.tasks for row in task.criteria
+    }

@@ -114,4 +114,4 @@ def left_out(rows: Sequence[CriterionResult]) -> str:
 
 def path_of(place: Place) -> str:
     """The path as a report may show it: a name that no sane file has is none that a reader could open."""
-    return clean(place.path[:MAX_PATH]).replace("\n", "\N{REPLACEMENT CHARACTER}")
+    return clean(place.path[:MAX_PATH]).replace("\n", "\N{REPLACEMENT CHARACTER}") or "."

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import FormatChecker
+from jsonschema.validators import validator_for
 
 from grader.exam.bundled import REFERENCE_SOLUTION
 from grader.report.formats import FORMATS, Settings
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 
     from grader.results import CriterionResult
 
+SCHEMAS = Path(__file__).parents[1] / "resources" / "report_schemas"
+ORDINARY = ("small", "reference", "empty", "all-lost", "undecided", "mixed")
+"""Samples in which every text comes back as it is."""
 HOSTILE = {
     "markup": "</failure></details>]]>-->*/<script>alert(1)</script><img src=x onerror=alert(1)>"
     "&lt;&#60;&bad; {{7*7}} ${{ x }}",
@@ -202,3 +210,13 @@ def written(form: str, name: str) -> str:
 def dearness(*rows: CriterionResult) -> tuple[float, float]:
     """By which reports are ordered: points lost, points open."""
     return add(row.points - row.highest for row in rows), add(row.highest - row.earned for row in rows)
+
+
+def complaints(schema: str, document: Any) -> list[str]:
+    """What a schema of `tests/resources/report_schemas` has against a document."""
+    data = json.loads((SCHEMAS / schema).read_text())
+    validator = validator_for(data)(data, format_checker=FormatChecker())
+    return [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in validator.iter_errors(document)
+    ]

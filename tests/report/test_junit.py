@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -10,11 +9,9 @@ from grader.report.formats import FORMATS, Settings
 from grader.report.losses import place_of
 from grader.results import Status
 from tests.report.grades import a_grade
-from tests.report.samples import SAMPLES, dearness, sample, written
+from tests.report.samples import SAMPLES, SCHEMAS, dearness, sample, written
 
-SCHEMA = etree.XMLSchema(
-    file=str(Path(__file__).parents[1] / "resources" / "report_schemas" / "junit-10.xsd")
-)
+SCHEMA = etree.XMLSchema(file=str(SCHEMAS / "junit-10.xsd"))
 OUTCOMES = {
     Status.EARNED: "",
     Status.PARTIAL: "failure",

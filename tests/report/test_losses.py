@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from grader.report.losses import losses, nearest_place, place_of, points_lost, points_open
+from grader.report.losses import losses, nearest_place, place_of, points_lost, points_open, task_files
 from grader.results import Place
 from tests.report.grades import a_grade
 
@@ -37,7 +37,7 @@ def test_the_nearest_place_is_a_file_of_the_task_and_at_last_the_folder() -> Non
     (first, *others) = grade.sections
     taken = replace(first.tasks[0], files={"missing": "", "train": "src/train.py"})
     filed = replace(bare, sections=(replace(first, tasks=(taken,)), *others))
-    assert [nearest_place(row, each) for each in (grade, filed, bare)] == [
+    assert [nearest_place(row, each, task_files(each)) for each in (grade, filed, bare)] == [
         grade.places["src/a.py:3"][0],
         Place(path="src/train.py"),
         Place(path="."),
