@@ -67,6 +67,7 @@ FORMATS = {
         Format("github", "GitHub Actions: annotations", "grader.report.github:write_github"),
         Format("junit", "CI services that show test results", "grader.report.junit:write_junit"),
         Format("gitlab", "GitLab: code quality", "grader.report.gitlab:write_gitlab"),
+        Format("sarif", "tools that read findings of code analysis", "grader.report.sarif:write_sarif"),
     )
 }
 
