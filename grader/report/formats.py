@@ -68,6 +68,7 @@ FORMATS = {
         Format("junit", "CI services that show test results", "grader.report.junit:write_junit"),
         Format("gitlab", "GitLab: code quality", "grader.report.gitlab:write_gitlab"),
         Format("sarif", "tools that read findings of code analysis", "grader.report.sarif:write_sarif"),
+        Format("gradescope", "Gradescope's results.json", "grader.report.gradescope:write_gradescope"),
     )
 }
 
