@@ -69,6 +69,7 @@ FORMATS = {
         Format("gitlab", "GitLab: code quality", "grader.report.gitlab:write_gitlab"),
         Format("sarif", "tools that read findings of code analysis", "grader.report.sarif:write_sarif"),
         Format("gradescope", "Gradescope's results.json", "grader.report.gradescope:write_gradescope"),
+        Format("classroom50", "Classroom 50's result.json", "grader.report.classroom50:write_classroom50"),
     )
 }
 
