@@ -70,6 +70,7 @@ FORMATS = {
         Format("sarif", "tools that read findings of code analysis", "grader.report.sarif:write_sarif"),
         Format("gradescope", "Gradescope's results.json", "grader.report.gradescope:write_gradescope"),
         Format("classroom50", "Classroom 50's result.json", "grader.report.classroom50:write_classroom50"),
+        Format("csv", "spreadsheets: a row for each criterion", "grader.report.spreadsheet:write_csv", ""),
     )
 }
 
