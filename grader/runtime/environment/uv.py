@@ -20,11 +20,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tomli
 from packaging import tags
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.pylock import Pylock
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from grader import command as process
 from grader.errors import GraderFault
@@ -33,6 +34,9 @@ from grader.runtime.temporary import temporary_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from packaging import pylock
+    from packaging.pylock import PackageSdist, PackageWheel
 
 Say = Callable[[str], None]
 """Told what is being done."""
@@ -144,30 +148,27 @@ def describe(requirements: Sequence[str], names: Iterable[str], python: Interpre
             *("--python", python.path, "-o", output, "-"),
             stdin="\n".join(requirements),
         )
-        found = tomli.loads(output.read_text())
+        found = Pylock.from_dict(tomli.loads(output.read_text()))
     usable = python.tags()
-    return [_package(entry, usable) for entry in found.get("packages", ())]
+    return [_package(entry, usable) for entry in found.packages]
 
 
 def _no_requirements(name: str) -> str:
     return f"[[dependency-metadata]]\nname = {json.dumps(name)}\nrequires-dist = []\n"
 
 
-def _package(entry: dict[str, Any], usable: frozenset[tags.Tag]) -> Package:
-    wheels = [wheel for wheel in entry.get("wheels", ()) if _usable(_filename(wheel), usable)]
-    sdist = entry.get("sdist", {})
+def _package(entry: pylock.Package, usable: frozenset[tags.Tag]) -> Package:
+    wheels = [wheel for wheel in entry.wheels or () if _usable(wheel.filename, usable)]
+    sdist = entry.sdist
+    files: Sequence[PackageWheel | PackageSdist] = wheels or ([sdist] if sdist is not None else [])
     return Package(
-        name=canonicalize_name(entry["name"]),
-        version=entry.get("version", ""),
+        name=entry.name,
+        version=str(entry.version or ""),
         has_wheel=bool(wheels),
-        sdist=sdist.get("url", ""),
-        sha256=sdist.get("hashes", {}).get("sha256", ""),
-        size=max((int(file.get("size", 0)) for file in wheels or [sdist]), default=0),
+        sdist=(sdist.url or "") if sdist is not None else "",
+        sha256=sdist.hashes.get("sha256", "") if sdist is not None else "",
+        size=max((file.size or 0 for file in files), default=0),
     )
-
-
-def _filename(wheel: dict[str, Any]) -> str:
-    return str(wheel.get("name") or wheel["url"].rpartition("/")[2])
 
 
 def _usable(filename: str, usable: frozenset[tags.Tag]) -> bool:
