@@ -29,8 +29,9 @@ MAX_FILES = 2_000
 MAX_CHARACTERS = 256_000
 """Characters of one file of notes that are read."""
 MAX_LINE = 2_000
+MAX_PARAGRAPH = 10_000
 MAX_SPANS = 50
-"""Inline code on one line that is read."""
+"""Inline code on one line, and in one paragraph, that is read."""
 
 _WINDOWS_SHELLS = frozenset(
     ["powershell", "pwsh", "posh", "ps1", "ps", "ps1con", "cmd", "bat", "batch", "batchfile", "dos", "doscon"]
@@ -63,10 +64,14 @@ _SHELLS = frozenset(
 _OF_TOOLS = re.compile(r"file$|^LICENSE$|^CODEOWNERS$|^MLmodel$|^MLproject$")
 _OF_BATCH = re.compile(r"^[\s@&]*(?:call\s+)?", re.IGNORECASE)
 """What stands in front of commands in scripts of Windows."""
-_FENCE = re.compile(r"\s*(?:[-*+]\s+|\d+[.)]\s+|>\s*)?(```+|~~~+)\s*\{?\.?([\w-]*)")
+# How deep a fence stands is free. For Markdown, one that is not as deep as its list ends with it, and the
+# line that was meant to close it opens another: a parser of Markdown loses commands that a reader sees.
+_FENCE = re.compile(r"(?>(?:\s*(?:[-*+]\s|\d+[.)]\s|>))*)\s*(```+|~~~+)\s*\{?\.?([\w-]*)")
+_QUOTED = re.compile(r"^(?>(?:\s*>)+) ?")
 _BULLET = re.compile(r"^\s*(?:>\s*)?(?:[-*+•]|\d+[.):]|\d+\*?(?=\s\s)|step\s+\d+[.):])\s+", re.IGNORECASE)
 """Also the numbers that a shell's history has in front."""
-_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_WRAPPED = re.compile(r"[ \t]*\n(?>(?:\s*>)*)[ \t]*")
 _NEGATED = re.compile(
     r"\b(?:not|never|cannot|without|instead of|rather than|skip(?:ped|s)?|no need|avoid|todo|forgot)\b"
     r"|n['\u2019]t\b",
@@ -152,17 +157,18 @@ def notes(text: str) -> Iterator[Script]:
     """Fenced blocks whole; elsewhere, lines and inline code that are commands and not advised against."""
     text = _uncommented(text[:MAX_CHARACTERS])
     fence, language, block, start, prose = "", "", list[str](), 1, list[tuple[int, str]]()
+    quoted = False
     for number, line in enumerate(text.splitlines(), start=1):
         match = _FENCE.match(line)
         if not fence and match:
             yield from _prose(prose)
             prose, block, start = [], [], number + 1
-            fence, language = match[1], match[2].lower()
+            fence, language, quoted = match[1], match[2].lower(), _QUOTED.match(line) is not None
         elif fence and match and match[1].startswith(fence) and not match[2]:
             yield from _block(block, start, language)
             fence = ""
         elif fence:
-            block.append(line)
+            block.append(_QUOTED.sub("", line) if quoted else line)
         else:
             prose.append((number, line))
     yield from _block(block, start, language) if fence else _prose(prose)
@@ -196,17 +202,44 @@ def _prose(lines: list[tuple[int, str]]) -> Iterator[Script]:
 
 
 def _spans(lines: list[tuple[int, str]]) -> Iterator[Script]:
-    """Inline code, unless its sentence (which may have begun a line above) says not to."""
-    for index, (number, line) in enumerate(lines):
-        above = lines[index - 1][1] if index and not _BULLET.match(line) else ""
-        # The sentence before each span is looked at anew.
-        for match in itertools.islice(_SPAN.finditer(line[:MAX_LINE]), MAX_SPANS):
-            before = re.split(r"[.!?;:]\s", _SPAN.sub("", above[-MAX_LINE:] + " ") + line[: match.start()])[
-                -1
-            ]
-            after = re.split(r"[.!?;](?:\s|$)", line[match.end() :])[0]
-            if not any(map(_NEGATED.search, (before, after))) and "todo" not in line.lower():
-                yield match[2].strip().removeprefix("$ "), number
+    """Inline code, which may go on in the next line, unless its sentence says not to."""
+    for first, text in _paragraphs(lines):
+        for match in _inline_code(text):
+            place, number = match.start(), text.count("\n", 0, match.start())
+            begin, end = text.rfind("\n", 0, place) + 1, text.find("\n", match.end())
+            end = len(text) if end < 0 else end
+            # The sentence may have begun a line above, and ends with the line.
+            above = _SPAN.sub("", text[text.rfind("\n", 0, max(0, begin - 1)) + 1 : begin])[-MAX_LINE:]
+            before = re.split(r"[.!?;:]\s", above + text[max(begin, place - MAX_LINE) : place])[-1]
+            after = re.split(r"[.!?;](?:\s|$)", text[match.end() : end][:MAX_LINE])[0]
+            if not any(map(_NEGATED.search, (before, after))) and "todo" not in text[begin:end].lower():
+                yield _WRAPPED.sub(" ", match[2]).strip().removeprefix("$ "), first + number
+
+
+def _inline_code(text: str) -> list[re.Match[str]]:
+    """Inline code of a paragraph, and of each line by itself: a lone backtick shifts all that follow."""
+    found, place = {match.span(): match for match in itertools.islice(_SPAN.finditer(text), MAX_SPANS)}, 0
+    for line in text.split("\n"):
+        behind = place + len(line)
+        inside = _SPAN.finditer(text, place, min(behind, place + MAX_LINE))
+        found |= {match.span(): match for match in itertools.islice(inside, MAX_SPANS)}
+        place = behind + 1
+    return [match for _, match in sorted(found.items())]
+
+
+def _paragraphs(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Lines that stand together, up to a blank one or an item of a list, with the number of the first."""
+    first, size, paragraph = 0, 0, list[str]()
+    for number, line in lines:
+        if paragraph and (not line.strip() or _BULLET.match(line) or size + len(line) > MAX_PARAGRAPH):
+            yield first, "\n".join(paragraph)
+            size, paragraph = 0, []
+        if not paragraph:
+            first = number
+        paragraph.append(line[:MAX_PARAGRAPH])
+        size += len(line)
+    if paragraph:
+        yield first, "\n".join(paragraph)
 
 
 def _python(file: SourceFile) -> Iterator[Script]:
