@@ -31,6 +31,14 @@ class NothingRuns(ToolMissing):
         self.args = ("not run: --static runs no candidate code",)
 
 
+class NotSearched(ToolMissing):
+    """A bound left files or commands unread that may hold what the check misses."""
+
+    def __init__(self, missed: str, unread: str) -> None:
+        super().__init__("")
+        self.args = (f"{missed}, but {unread}",)
+
+
 class GraderFault(Exception):  # noqa: N818  (the word that the design uses)
     """The grader failed, as when a service did not start. Retried once, then the criterion is `error`."""
 

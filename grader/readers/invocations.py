@@ -12,7 +12,7 @@ import itertools
 import posixpath
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -23,16 +23,20 @@ from grader.readers.project_scripts import ProjectScript, project_scripts
 from grader.readers.shell.follow import Into, SubmissionFiles, executable, follow
 from grader.readers.shell.parser import Command, commands
 from grader.readers.shell.sources import notes, of
+from grader.submission.likelihood import by_likelihood
 
 if TYPE_CHECKING:
     from grader.documents import YamlDocument
     from grader.submission.model import Submission
 
-MAX_FILES = 400
-"""Files in which commands are looked for, those near the root first."""
-MAX_TEXTS = 5_000
+MAX_FILES = 2_000
+"""Files in which commands and variables are looked for, the likeliest first."""
+MAX_TEXTS = 20_000
+"""Lines and scripts that may start a program of the submission."""
 MAX_CHARACTERS = 20_000
 """Of one text with commands."""
+MAX_COPIED = 50
+"""Sources of one `COPY`."""
 BLANK = "\ue000"
 """Begins a word that the reader of a command is to fill in; the rest is its name."""
 _ANGLES = re.compile(r"<([A-Za-z][\w ./-]{0,60})>")
@@ -43,7 +47,7 @@ _WINDOWS = re.compile(r"(?<=\w)\\(?=[\w.]+\b)")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _EXAMPLES = re.compile(r"(?:^|/)path(?:/|$)|\byour[-_/]|^\.\.\.$|^…$", re.IGNORECASE)
 _SETTING = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$")
-_INSTRUCTION = re.compile(r"^\s*(CMD|ENTRYPOINT|ENV|WORKDIR|RUN)\s+(.*)$", re.IGNORECASE)
+_INSTRUCTION = re.compile(r"^\s*(CMD|ENTRYPOINT|ENV|WORKDIR|RUN|COPY|ADD)\s+(.*)$", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\$\{([\w.\[\]-]{1,100})\}")
 _DEFAULTED = re.compile(r"\$\{\w+:?-([^${}]*)\}")
 _ENVIRONMENT_FILES = (
@@ -108,8 +112,8 @@ class _Text:
     line: int
     folder: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
-    inside: tuple[str, ...] = ()
-    """Folders that a path may begin with, though the submission does not have them: an image's."""
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """Folders of an image -> the folder of the submission that is there."""
 
 
 # --- commands ---------------------------------------------------------------------------------------
@@ -151,7 +155,7 @@ def all_invocations(submission: Submission) -> Iterator[Invocation]:
     """Every command of a submission that starts a Python file or a script, the most trusted places first."""
     scripts = project_scripts(submission.file("pyproject.toml"))
     files = SubmissionFiles(submission)
-    for text in itertools.islice(texts(submission), MAX_TEXTS):
+    for text in itertools.islice(_starting(submission), MAX_TEXTS):
         for command, folder in _commands(text, files):
             yield from _started(command, folder, text, scripts)
     for each in scripts.values():
@@ -177,7 +181,7 @@ def services(submission: Submission) -> tuple[Service, ...]:
 def _read_services(submission: Submission) -> tuple[Service, ...]:
     found: dict[tuple[str, bool, str], Service] = {}
     files = SubmissionFiles(submission)
-    for text in itertools.islice(texts(submission), MAX_TEXTS):
+    for text in itertools.islice(_starting(submission), MAX_TEXTS):
         for command, folder in _commands(text, files):
             if (service := _served(command, folder, text)) is not None:
                 found.setdefault((service.target, service.factory, service.folder), service)
@@ -262,12 +266,14 @@ def _joined(folder: str, path: str) -> str:
     return posixpath.normpath(path if path.startswith("/") else posixpath.join(folder, path))
 
 
-def _outside(word: str, inside: Iterable[str]) -> str:
-    """A word without the folder of an image that its path begins with."""
+def _outside(word: str, inside: Mapping[str, str]) -> str:
+    """A path of an image as the submission has it."""
     flag, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
-    for folder in inside:
-        if folder not in ("", "/") and value.startswith(f"{folder.rstrip('/')}/"):
-            return flag + equals + value[len(folder.rstrip("/")) + 1 :]
+    if not value.startswith("/"):
+        return word
+    for folder in sorted(inside, key=len, reverse=True):
+        if folder != "/" and value.startswith(f"{folder}/"):
+            return flag + equals + posixpath.join(inside[folder], value[len(folder) + 1 :])
     return word
 
 
@@ -299,14 +305,41 @@ def _served(command: Command, folder: str, text: _Text) -> Service | None:
 
 def texts(submission: Submission) -> Iterator[_Text]:
     """Every text of a submission that holds commands, the most trusted places first."""
-    paths = sorted(submission.files, key=lambda path: (len(path.parts), path))
-    files = [file for path in paths if _may_tell(path) and (file := submission.file(path)) is not None][
-        :MAX_FILES
-    ]
+    files = _files(submission)[:MAX_FILES]
     for kind in _KINDS:
         for file in files:
             if isinstance(file.text, str):
                 yield from kind(submission, file)
+
+
+def unread(submission: Submission) -> str:
+    """What was not read of how a submission calls its programs, and sets variables; empty if nothing."""
+    return submission.derived(_unread)
+
+
+def _unread(submission: Submission) -> str:
+    count = len(_files(submission))
+    if count > MAX_FILES:
+        return f"{count - MAX_FILES:,} of {count:,} files were not searched for commands"
+    more = next(itertools.islice(_starting(submission), MAX_TEXTS, None), None)
+    return "" if more is None else f"only the first {MAX_TEXTS:,} lines with commands were read"
+
+
+def _files(submission: Submission) -> list[SourceFile]:
+    """The files that may tell, the likeliest first."""
+    paths = (path for path in submission.files if _may_set(path))
+    return by_likelihood(file for file in map(submission.file, paths) if file is not None)
+
+
+_STARTS = re.compile(r"python|\.py\b|\.(?:ba)?sh\b|\bdvc\b|uvicorn|gunicorn|hypercorn|granian")
+
+
+def _starting(submission: Submission) -> Iterator[_Text]:
+    """The texts that may start a program of the submission: most lines of notes do not."""
+    names = tuple(project_scripts(submission.file("pyproject.toml")))
+    for text in texts(submission):
+        if _STARTS.search(text.script) or any(name in text.script for name in names):
+            yield text
 
 
 def _may_tell(path: PurePosixPath) -> bool:
@@ -399,7 +432,7 @@ def _recipes(_: Submission, file: SourceFile) -> Iterator[_Text]:
                 yield _Text(script=said, file=file, line=number)
 
 
-def _yaml_commands(_: Submission, file: SourceFile) -> Iterator[_Text]:
+def _yaml_commands(submission: Submission, file: SourceFile) -> Iterator[_Text]:
     """Workflows, task files, compose files, manifests: wherever a mapping has a command."""
     if file.path.suffix not in (".yml", ".yaml", "") or file.path.name == "dvc.yaml":
         return
@@ -423,7 +456,7 @@ def _yaml_commands(_: Submission, file: SourceFile) -> Iterator[_Text]:
                             line=_line_of(document, (*place, key), line),
                             folder=_inner_folder(body),
                             environment=environment,
-                            inside=("/app", "/workspace", "/code", "/opt/app"),
+                            inside={**submission.derived(image_folders), **_mounted(body)},
                         )
 
 
@@ -438,23 +471,87 @@ def _inner_folder(body: Mapping[Any, Any]) -> str:
     return posixpath.normpath(folder).lstrip("./") if isinstance(folder, str) and not is_blank(folder) else ""
 
 
-def _images(_: Submission, file: SourceFile) -> Iterator[_Text]:
+def _mounted(body: Mapping[Any, Any]) -> dict[str, str]:
+    """Folders of a container that compose mounts, or that it works in."""
+    found: dict[str, str] = {}
+    for key in ("working_dir", "workingDir"):
+        if isinstance(folder := body.get(key), str):
+            found[_as_folder(folder)] = ""
+    volumes = body.get("volumes")
+    for volume in volumes if isinstance(volumes, list) else ():
+        match volume:
+            case str():
+                source, _, rest = volume.partition(":")
+                found |= _placed(source, rest.partition(":")[0])
+            case {"source": str(source), "target": str(target)}:
+                found |= _placed(source, target)
+    return found
+
+
+def _placed(source: str, target: str) -> dict[str, str]:
+    """A folder of an image, if it is given a folder of the submission."""
+    for prefix in ("${PWD}", "$PWD", "$(pwd)"):
+        source = source.replace(prefix, ".")
+    own = posixpath.normpath(source)
+    if not target.startswith("/") or own.startswith(("/", "~", "..")) or is_blank(source):
+        return {}
+    return {_as_folder(target): "" if own == "." else own}
+
+
+def _as_folder(path: str) -> str:
+    return posixpath.normpath(path.strip("\"' "))
+
+
+_USUAL_FOLDERS = ("/app", "/workspace", "/code", "/opt/app")
+"""Of images that are made elsewhere."""
+
+
+def image_folders(submission: Submission) -> Mapping[str, str]:
+    """Folders of the submission's images -> its own folder that is there; read by `Submission.derived`."""
+    found = dict.fromkeys(_USUAL_FOLDERS, "")
+    for file in _files(submission)[:MAX_FILES]:
+        if "ockerfile" in file.path.name:
+            found |= _folders_of(submission, _text(file))
+    return found
+
+
+def _folders_of(submission: Submission, dockerfile: str) -> dict[str, str]:
+    """What `WORKDIR` and `COPY` say of the folders of an image."""
+    found: dict[str, str] = {}
+    current = "/"
+    for _, name, rest in instructions(dockerfile):
+        if name == "WORKDIR":
+            current = posixpath.join(current, _as_folder(rest))
+            found.setdefault(current, "")
+        elif name in ("COPY", "ADD") and "--from" not in rest:
+            words = _exec_form(rest)
+            words = words if isinstance(words, list) else rest.split()
+            *sources, target = [word for word in words if not word.startswith("--")] or [""]
+            target = posixpath.join(current, target)
+            for source in sources[:MAX_COPIED]:
+                own = posixpath.normpath(source.rstrip("*"))
+                if submission.file(own) is not None:  # a file: it comes into a folder, or gets a name
+                    own, target = posixpath.dirname(own) or ".", target if target.endswith("/") else ""
+                if target:
+                    found |= _placed(own, target)
+    return found
+
+
+def _images(submission: Submission, file: SourceFile) -> Iterator[_Text]:
     if "ockerfile" not in file.path.name:
         return
     last: dict[str, tuple[list[str] | str, int]] = {}
-    folders: list[str] = []
+    folders = _folders_of(submission, _text(file))
     environment: dict[str, str] = {}
     for line, name, rest in instructions(_text(file)):
         if name in ("CMD", "ENTRYPOINT"):
             last[name] = (_exec_form(rest), line)
             if name == "ENTRYPOINT":
                 last.pop("CMD", None)
-        elif name == "WORKDIR":
-            folders.append(rest.strip().strip("\"'"))
         elif name == "ENV":
             environment |= _env_words(rest)
         elif name == "RUN":
-            yield _Text(script=rest, file=file, line=line, environment=environment, inside=tuple(folders))
+            yield _Text(script=rest, file=file, line=line, environment=environment, inside=folders)
     entry, command = last.get("ENTRYPOINT"), last.get("CMD")
     words = [
         part
@@ -466,7 +563,7 @@ def _images(_: Submission, file: SourceFile) -> Iterator[_Text]:
     at = command or entry
     if at is not None:
         script = " ".join(words) if shell else shlex.join(words)
-        yield _Text(script=script, file=file, line=at[1], environment=environment, inside=tuple(folders))
+        yield _Text(script=script, file=file, line=at[1], environment=environment, inside=folders)
 
 
 def instructions(text: str) -> Iterator[tuple[int, str, str]]:
@@ -568,10 +665,7 @@ def _read_settings(submission: Submission) -> Mapping[str, Setting]:
 
 
 def _all_settings(submission: Submission) -> Iterator[Setting]:
-    paths = sorted(submission.files, key=lambda path: (len(path.parts), path))
-    files = [file for path in paths if (file := submission.file(path)) is not None and _may_set(path)][
-        :MAX_FILES
-    ]
+    files = _files(submission)[:MAX_FILES]
     documents = [file for file in files if file.path.suffix in (".yml", ".yaml")]
     composed = [file for file in documents if "compose" in file.path.name]
     for file in documents:
@@ -582,13 +676,13 @@ def _all_settings(submission: Submission) -> Iterator[Setting]:
             yield from _lines(file)
     for file in composed:
         yield from _yaml_settings(file)
+    inside = submission.derived(image_folders)
     for file in files:
         if "ockerfile" in file.path.name:
             for line, name, rest in instructions(_text(file)):
-                folder = "/app/"
                 words = _env_words(rest) if name == "ENV" else {}
                 for key, value in words.items():
-                    yield Setting(name=key, value=value.removeprefix(folder), where=file.where(line))
+                    yield Setting(name=key, value=_outside(value, inside), where=file.where(line))
     for text in texts(submission):
         if text.file.path.suffix not in (".py", ".yml", ".yaml"):
             yield from _exported(text)

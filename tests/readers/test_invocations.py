@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.readers.invocations import BLANK, invocations, is_blank, services, settings
+from grader.readers import invocations as reader
+from grader.readers.invocations import BLANK, invocations, is_blank, services, settings, unread
 from tests.builders import make_submission
 
 if TYPE_CHECKING:
@@ -201,3 +202,72 @@ def test_nothing_is_too_strange(root: Path, files: dict[str, str]) -> None:
     invocations(submission, PurePosixPath("src/x.py"))
     services(submission)
     settings(submission)
+
+
+def test_the_likeliest_files_are_searched(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_FILES", 3)
+    files = {f"notes/{n}.md": "`python src/x.py notes`" for n in range(5)}
+    files |= {f"mlruns/{n}/run.sh": "python src/x.py tracked\n" for n in range(5)}
+    files |= {
+        "deep/er/run.sh": "MODE=fast python src/x.py script\n",
+        "Makefile": "x:\n\tpython src/x.py make\n",
+    }
+    submission = make_submission(root, {**files, "src/x.py": ""})
+    found = invocations(submission, PurePosixPath("src/x.py"))
+    assert [each.arguments for each in found] == [("make",), ("script",)]
+    assert settings(submission)["MODE"].value == "fast"
+    assert unread(submission) == "10 of 13 files were not searched for commands"
+
+
+def test_lines_that_start_nothing_do_not_count(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_TEXTS", 3)
+    lines = "\n".join(f"sentence {n}" for n in range(20))
+    read = make_submission(root, {"README.md": f"{lines}\n\n`python src/x.py a`\n"})
+    assert [each.arguments for each in invocations(read, PurePosixPath("src/x.py"))] == [("a",)]
+    assert unread(read) == ""
+    lines = "\n".join(f"`python src/y.py {n}`" for n in range(4))
+    cut = make_submission(root / "b", {"README.md": f"{lines}\n"})
+    assert unread(cut) == "only the first 3 lines with commands were read"
+
+
+IMAGE = "FROM python:3.11\nWORKDIR /srv/exam\nCOPY src/ /opt/code/\nCOPY params.yaml conf/\n"
+COMMAND = {"compose.yaml": "services: {a: {command: [python, src/x.py, %s], working_dir: /work}}\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "word", "expected"),
+    [
+        ({"Dockerfile": IMAGE}, "/srv/exam/data/a.csv", "data/a.csv"),
+        ({"Dockerfile": IMAGE}, "--in=/opt/code/a.csv", "--in=src/a.csv"),
+        ({"Dockerfile": IMAGE}, "/srv/exam/conf/params.yaml", "params.yaml"),
+        ({"Dockerfile": 'FROM x\nADD ["data", "/mnt/in/"]\n'}, "/mnt/in/a.csv", "data/a.csv"),
+        ({"api.Dockerfile": "FROM x\nWORKDIR /a\nWORKDIR b\n"}, "/a/b/c.csv", "c.csv"),
+        ({"Dockerfile": "FROM x\nCOPY --from=builder /venv /venv\n"}, "/venv/a.csv", "/venv/a.csv"),
+        ({}, "/work/a.csv", "a.csv"),
+        ({}, "/app/a.csv", "a.csv"),
+        ({}, "/elsewhere/a.csv", "/elsewhere/a.csv"),
+    ],
+)
+def test_paths_of_images(root: Path, files: dict[str, str], word: str, expected: str) -> None:
+    own = {"params.yaml": "", "src/x.py": "", **{name: text % word for name, text in COMMAND.items()}}
+    [found] = invocations(make_submission(root, {**own, **files}), PurePosixPath("src/x.py"))
+    assert found.arguments == (expected,)
+
+
+def test_paths_of_mounted_folders(root: Path) -> None:
+    text = (
+        "services:\n  a:\n    command: python src/x.py /in/a.csv /out/b.csv /c/d.csv\n"
+        "    volumes: ['./data:/in:ro', {type: bind, source: ., target: /c}, '/tmp:/out']\n"
+    )
+    [found] = invocations(make_submission(root, {"compose.yaml": text}), PurePosixPath("src/x.py"))
+    assert found.arguments == ("data/a.csv", "/out/b.csv", "d.csv")
+
+
+def test_variables_of_images_are_paths_of_the_submission(root: Path) -> None:
+    text = "FROM x\nWORKDIR /srv/exam\nCOPY data /data\nENV IN=/data/a.csv OUT=/srv/exam/out.csv URL=http://x/y\n"
+    found = settings(make_submission(root, {"Dockerfile": text}))
+    assert {name: each.value for name, each in found.items()} == {
+        "IN": "data/a.csv",
+        "OUT": "out.csv",
+        "URL": "http://x/y",
+    }

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from grader.checks.scripts.variables import allowed, documented_variables, documented_wishes
 from grader.checks.scripts.words import config_file, filled
 from grader.documents import NOTEBOOK, Problem
+from grader.errors import NotSearched
 from grader.notebooks import PRELUDE
-from grader.readers.invocations import Invocation, invocations
+from grader.readers.invocations import Invocation, invocations, unread
 from grader.readers.python.module import modules
 from grader.readers.python.parameters import (
     CONFIGURATION,
@@ -98,6 +99,8 @@ class Called:
     """Earlier calls, and how each ended."""
     wants_more: bool = False
     """It ended in a way that another call might have mended."""
+    unread: str = ""
+    """What a bound kept unread of the submission's own commands, where another call might have mended it."""
 
     @property
     def shown(self) -> str:
@@ -235,6 +238,9 @@ def call(
         like: an earlier call of the same script whose form is kept: no other is tried.
         enough: whether what came of a call that ended well is what was asked for; by default it is.
         swaps: whether data that its own commands name are exchanged for those of `arguments`.
+
+    Raises:
+        NotSearched: every call failed, and a bound kept some of the submission's own commands unread.
     """
     if like is not None:
         run = _once(cell, replace(what, env={**what.env, **like.env}), like.argv, limits)
@@ -272,7 +278,11 @@ class _Trials:
         self._made: list[Called] = []
 
     def find(self) -> Called:
-        """The first call that is enough; else the one that tells most of what is wrong."""
+        """The first call that is enough; else the one that tells most of what is wrong.
+
+        Raises:
+            NotSearched: none is, and a bound kept some of the submission's own commands unread.
+        """
         bare = self._bare()
         if self._is_good(bare):
             return self._told(bare)
@@ -281,7 +291,11 @@ class _Trials:
                 return self._told(called)
             if len(self._made) >= MAX_TRIALS:
                 break
-        return self._told(self._best(bare))
+        best = self._told(self._best(bare))
+        rest = unread(self._what.submission) if self._what.submission is not None else ""
+        if rest and not self._is_good(best):
+            raise NotSearched(f"`{best.shown}` {best.run.describe()}", rest)
+        return best
 
     def _best(self, bare: Called) -> Called:
         """Of calls that all failed: the last that was not refused for its form, else the last of all."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from grader.checks.scripts.call import IMPORT_ERRORS, MANIFEST, MAX_DOCUMENTED, PYTHON, Called, Script
 from grader.checks.scripts.variables import allowed, documented_wishes
 from grader.documents import parse_json
-from grader.readers.invocations import Service, services
+from grader.readers.invocations import Service, services, unread
 from grader.readers.python.tracebacks import last_traceback
 from grader.runtime.readiness import wait_until
 from grader.runtime.sandbox.model import Ended, Run
@@ -157,7 +157,7 @@ def serve(
         raise ValueError("the application cannot be started")
     told = next((each for each in failed if not _not_found(each)), failed[0])
     others = tuple(f"`{each.shown}` {each.run.describe()}" for each in failed if each is not told)
-    return replace(told, trials=others)
+    return replace(told, trials=others, unread=unread(what.submission) if what.submission is not None else "")
 
 
 _SERVED = Run(argv=(), ended=Ended.STOPPED)

@@ -11,7 +11,7 @@ from grader.check import HttpStatus, check, require_name
 from grader.checks.serving import exposition
 from grader.checks.serving import static as serving_source
 from grader.checks.serving.scenarios import Served, Serving, served, served_without_model
-from grader.results import Evidence, Finding, Outcome, failed, passed
+from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -363,6 +363,8 @@ def _unanswered_cause(answer: Answer) -> str:
 def _not_booted(failure: Called) -> Outcome:
     """Nothing can be asked of an application that does not start, which is one mistake."""
     finding = failure.finding(_NO_ANSWER, expected="the server starts and answers requests")
+    if failure.unread:
+        return unverified(f"{_NO_ANSWER}, but {failure.unread}", detail=finding.detail)
     return failed(finding, cause=_NO_ANSWER)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 MAX_ACTS = 2_000
+"""Actions and commands of one workflow that are read."""
 _HOOKS = "pre-commit/action"
 
 
@@ -64,10 +65,19 @@ class Act:
 
 
 def acts(context: Context, workflow: Workflow) -> tuple[Act, ...]:
-    """Everything that the jobs do, in order, found once."""
+    """Everything that the jobs do, in order, found once; no more than `MAX_ACTS`."""
+    return _read(context, workflow)[:MAX_ACTS]
+
+
+def has_more(context: Context, workflow: Workflow) -> bool:
+    """Whether the jobs do more than `acts` tells."""
+    return len(_read(context, workflow)) > MAX_ACTS
+
+
+def _read(context: Context, workflow: Workflow) -> tuple[Act, ...]:
     return context.memo.once(
         ("workflow.acts", workflow.file.name, workflow.branch),
-        lambda: tuple(itertools.islice(_acts(context.submission, workflow), MAX_ACTS)),
+        lambda: tuple(itertools.islice(_acts(context.submission, workflow), MAX_ACTS + 1)),
     )
 
 

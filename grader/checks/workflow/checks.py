@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from grader.check import Deliverable, check
 from grader.checks.workflow import facts as workflow_facts
 from grader.checks.workflow import schema as workflow_schema
 from grader.checks.workflow import simulation
-from grader.checks.workflow.actions import Act, acts, matching, uses
+from grader.checks.workflow.actions import MAX_ACTS, Act, acts, has_more, matching, uses
 from grader.checks.workflow.deployment import Finder
 from grader.checks.workflow.findings import (
     MAX_TRIED,
@@ -26,7 +27,7 @@ from grader.checks.workflow.trivy import gates as trivy_gates
 from grader.checks.workflow.trivy import scans_of
 from grader.documents import Problem
 from grader.readers.plain_data import as_json
-from grader.results import Finding, Outcome, failed, passed
+from grader.results import Finding, Outcome, Verdict, failed, passed, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,9 +57,18 @@ def _of_a_push(context: Context, scenario: Push, judge: Callable[[Workflow, list
             ("workflow.running", workflow.file.name, scenario.branch),
             lambda: simulation.run(workflow, done, scenario.branch),
         )
-        return judge(workflow, [act for act in done if act in reached])
+        outcome = judge(workflow, [act for act in done if act in reached])
+        return _with_bound(outcome) if has_more(context, workflow) else outcome
 
     return _decide(context, scenario.workflow, running, branch=scenario.branch)
+
+
+def _with_bound(outcome: Outcome) -> Outcome:
+    """What is said of a workflow of which not everything was read: what is missing may be in the rest."""
+    said = f"only the first {MAX_ACTS:,} actions and commands of the workflow were read"
+    if outcome.verdict is not Verdict.FAILED:
+        return replace(outcome, findings=(*outcome.findings, Finding(message=said)))
+    return unverified("; ".join((*(finding.message for finding in outcome.findings[:1]), said)))
 
 
 def _these(

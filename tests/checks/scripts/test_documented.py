@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from grader.checks.scripts.call import Called, call, made_files, script
+from grader.errors import NotSearched
 from grader.files import open_tree
+from grader.readers import invocations
 from grader.runtime.sandbox.model import Ended, Run
 from tests.builders import make_submission
 from tests.checks.live import live_context
@@ -259,3 +261,15 @@ def test_a_notebook_runs_where_it_stands_in_a_cell(root: Path) -> None:
         with context.require_runtime().cell(files=made_files(file)) as cell:
             seen = call(cell, what)
             assert (seen.shown, seen.run.stdout[:5]) == ("cd notebooks && python x.ipynb", "'age,")
+
+
+def test_a_call_that_may_stand_in_what_was_not_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invocations, "MAX_FILES", 2)
+    wants = (
+        "import sys\nif '--mode' not in sys.argv:\n    sys.exit('--mode is required')\nopen('scored', 'w')\n"
+    )
+    files = {"src/x.py": wants, "Makefile": "", "notes/call.md": "`python src/x.py --mode fast`\n"}
+    with pytest.raises(NotSearched, match="of 4 files were not searched for commands"):
+        called(root, files)
+    monkeypatch.setattr(invocations, "MAX_FILES", 4)
+    assert called(root / "b", files).run.ok

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from grader.check import table
+from grader.checks.workflow import actions, checks
 from grader.checks.workflow.checks import CHECKS
 from grader.checks.workflow.expressions import UNKNOWN, evaluate, read_expressions
 from grader.checks.workflow.triggers import runs_on_push
@@ -604,3 +605,17 @@ def test_recipes_of_included_files() -> None:
     )
     assert recipe(text, [], {}, lambda glob: files.get(glob, [])) == "pytest\nx\ny"
     assert recipe(text, [], {}) == ""
+
+
+def test_what_was_not_read_costs_no_point(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "MAX_ACTS", 3)
+    monkeypatch.setattr(checks, "MAX_ACTS", 3)
+    context = _context(root, HONEST)
+    found = {key: decide(TABLE[check], context, **given) for key, (check, given) in PARTS.items()}
+    assert {key: outcome.verdict for key, outcome in found.items()} == {
+        **dict.fromkeys(found, Verdict.UNVERIFIED),
+        **dict.fromkeys(("valid", "trigger", "test/pytest", "test/coverage"), Verdict.PASSED),
+    }
+    said = "only the first 3 actions and commands of the workflow were read"
+    assert [finding.message for finding in found["test/pytest"].findings] == [said]
+    assert found["scan/trivy"].findings[0].message.endswith(f"; {said}")
