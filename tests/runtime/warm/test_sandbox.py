@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import py_compile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -277,6 +278,16 @@ def test_how_python_is_called(pair: Pair, argv: list[str]) -> None:
     before = pair.inner.started
     warm = pair.warm.run(argv)
     assert (told(warm), pair.inner.started) == (told(cold), before)
+
+
+def test_a_script_that_is_bytecode_has_a_new_interpreter(pair: Pair) -> None:
+    code = "import os, sys; print(__name__, __file__, sys.argv, os.getpid(), 'decimal' in sys.modules)"
+    pair.write("source.py", code)
+    for cell in (pair.cold, pair.warm):
+        py_compile.compile(os.fspath(cell.workspace / "source.py"), os.fspath(cell.workspace / "script.py"))
+    cold, warm = pair.run("script.py", "x")
+    assert told(warm) == told(cold)
+    assert warm.stdout == "__main__ /workspace/script.py ['script.py', 'x'] 2 False\n"
 
 
 def test_both_streams_in_one(pair: Pair) -> None:

@@ -10,10 +10,12 @@ from grader.checks import ALL
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.document import document
-from grader.runtime.warm import VARIABLE, Warm
+from grader.runtime.warm import VARIABLE, Warm, open_warm
 from grader.session import Options, score_submission
+from tests.runtime.sandbox.isolation import opened
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from grader.runtime.warm import Preload
@@ -50,3 +52,19 @@ def test_a_grade_is_the_same_without_it(monkeypatch: pytest.MonkeyPatch) -> None
     assert not started
     assert cold == warm
     assert warm["score"]["earned"] == warm["score"]["possible"]
+
+
+@pytest.mark.parametrize(("setting", "is_warm"), [(None, True), ("1", True), ("0", False)])
+def test_the_switch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str | None, is_warm: bool
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if setting is not None:
+        monkeypatch.setenv(VARIABLE, setting)
+    with opened("bubblewrap", tmp_path / "scratch") as sandbox:
+        assert (open_warm(sandbox, tmp_path / "arena") is not None) is is_warm
+
+
+def test_other_isolations_have_none(tmp_path: Path) -> None:
+    with opened("none", tmp_path / "scratch") as sandbox:
+        assert open_warm(sandbox, tmp_path / "arena") is None
