@@ -54,6 +54,9 @@ ReportOption = Annotated[
         "--report", metavar="FORMAT=FILE", help="Also write a report in this format to FILE (repeatable)."
     ),
 ]
+GradeArgument = Annotated[
+    Path, typer.Argument(metavar="GRADE.json", help="What `grader score --format json` wrote.")
+]
 PreviousOption = Annotated[
     Path | None,
     typer.Option(
@@ -144,6 +147,12 @@ def score(
     fail_under: Annotated[
         float | None, typer.Option(metavar="POINTS", min=0, help="Pass mark to use instead of the exam's.")
     ] = None,
+    fail_on_loss: Annotated[
+        bool,
+        typer.Option(
+            "--fail-on-loss", help="Exit with 1 if any point is lost, else with 0, whatever is undecided."
+        ),
+    ] = False,
     format_: Annotated[Format, typer.Option("--format", help="Output format.")] = "text",
     output: Annotated[
         Path | None,
@@ -214,6 +223,7 @@ def score(
         reports=[parse_report(word) for word in report or ()],
         previous=previous,
         strict=strict,
+        fail_on_loss=fail_on_loss,
         colour=color,
     )
     raise typer.Exit(code)
@@ -221,9 +231,7 @@ def score(
 
 @app.command("report")
 def report_(
-    grade: Annotated[
-        Path, typer.Argument(metavar="GRADE.json", help="What `grader score --format json` wrote.")
-    ],
+    grade: GradeArgument,
     format_: Annotated[
         Format | None,
         typer.Option("--format", help="Output format; default: text, or nothing where --report is given."),
@@ -339,11 +347,17 @@ def init(
 
 
 @app.command()
-def doctor(exam: ExamOption = None) -> None:
+def doctor(
+    exam: ExamOption = None,
+    isolation: Annotated[
+        Literal["", "bubblewrap", "docker", "none"],
+        typer.Option(help="Only say whether candidate code can be isolated like this; exits with 2 if not."),
+    ] = "",
+) -> None:
     """Show this machine's tools, and what depends on each."""
-    from grader.commands.doctor import doctor_command
+    from grader.commands.doctor import doctor_command, isolation_command
 
-    raise typer.Exit(doctor_command(exam))
+    raise typer.Exit(isolation_command(isolation) if isolation else doctor_command(exam))
 
 
 @rubric.command("lint")

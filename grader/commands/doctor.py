@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from grader.checks import ALL
 from grader.error_handler import PASSED
+from grader.errors import ToolMissing, UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.console import console
@@ -19,7 +22,6 @@ from grader.tools import ENGINE, KNOWN, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from grader.exam.model import Exam
 
@@ -55,6 +57,23 @@ def doctor_command(directory: Path | None) -> int:
     out.print(limits)
     missing = [name for name in KNOWN if tools.lacks(name)]
     out.print("Nothing is missing." if not missing else f"Missing: {', '.join(missing)}.")
+    return PASSED
+
+
+def isolation_command(isolation: str) -> int:
+    """Say whether candidate code can be isolated in that way on this machine.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    from grader.runtime.sandbox.open import open_sandbox
+
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            open_sandbox(isolation, scratch=Path(scratch)).close()
+        except ToolMissing as missing:
+            raise UsageError(f"--isolation {isolation} is not available here: {missing}") from missing
+    console(sys.stdout).print(f"--isolation {isolation} is available here.")
     return PASSED
 
 

@@ -38,6 +38,7 @@ def score_command(
     reports: Sequence[tuple[str, Path]] = (),
     previous: Path | None = None,
     strict: bool = False,
+    fail_on_loss: bool = False,
     colour: Colour = "auto",
 ) -> int:
     """Grade, report, and say by the exit code how it went."""
@@ -56,7 +57,14 @@ def score_command(
     if timings:
         # Standard output may be a document for another program.
         write_timings(grade, sys.stderr, colour=colour)
+    if fail_on_loss:
+        return NOT_PASSED if has_losses(grade) else PASSED
     return exit_code(grade, strict=strict)
+
+
+def has_losses(grade: Grade) -> bool:
+    """Whether any part is certainly lost; what is undecided is not."""
+    return any(part.status in (Status.LOST, Status.BLOCKED) for row in grade.criteria for part in row.parts)
 
 
 def tasks_with_losses(path: Path) -> tuple[str, ...]:

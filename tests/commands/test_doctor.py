@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from grader.commands import doctor
-from grader.commands.doctor import DISK, MEASURED, bounds, doctor_command
+from grader.commands.doctor import DISK, MEASURED, bounds, doctor_command, isolation_command
+from grader.errors import ToolMissing, UsageError
 from grader.runtime.sandbox import control_groups
+from grader.runtime.sandbox import open as open_
 from grader.runtime.sandbox.control_groups import Groups
 from grader.tools import Tools
 
@@ -77,3 +79,21 @@ def test_bounds_are_printed_with_the_tools(capsys: pytest.CaptureFixture[str]) -
     printed = " ".join(capsys.readouterr().out.split())
     assert "Isolation Memory Processes Disk" in printed
     assert "measured every 0.1 s" in printed
+
+
+def test_an_isolation_that_can_be_had(capsys: pytest.CaptureFixture[str]) -> None:
+    assert isolation_command("none") == 0
+    assert capsys.readouterr().out == "--isolation none is available here.\n"
+
+
+def test_an_isolation_that_cannot_be_had_is_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ToolMissing("a bwrap that works", install="setting up uid map: Permission denied")
+
+    monkeypatch.setattr(open_, "open_sandbox", missing)
+    with pytest.raises(UsageError) as caught:
+        isolation_command("bubblewrap")
+    assert str(caught.value) == (
+        "--isolation bubblewrap is not available here: "
+        "a bwrap that works is not on this machine (setting up uid map: Permission denied)"
+    )

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 TASK = Options(tasks=("4.2",), isolation=STATIC)
 
 
-def score(root: Path, **more: object) -> int:
+def score(root: Path, options: Options = TASK, **more: object) -> int:
     settings = {"form": "text", "output": None, "quiet": True, "verbose": False, "timings": False, **more}
-    return score_command(str(root), TASK, **settings)  # type: ignore[arg-type]
+    return score_command(str(root), options, **settings)  # type: ignore[arg-type]
 
 
 def test_one_grade_is_written_in_several_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +54,18 @@ def test_a_grade_is_compared_with_an_earlier_one(tmp_path: Path, capsys: pytest.
     assert tasks_with_losses(after) == ("4.2",)
     with pytest.raises(UsageError, match=r"nothing was lost in .*before\.json"):
         tasks_with_losses(before)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "replicas", "code"),
+    [(("4.2",), 2, 1), (("4.2",), 3, 0), (("3.1", "4.2"), 3, 0), (("3.1", "4.2"), 2, 1)],
+    ids=["lost", "nothing lost", "open", "lost, and open"],
+)
+def test_any_loss_fails_where_that_is_asked(
+    tmp_path: Path, tasks: tuple[str, ...], replicas: int, code: int
+) -> None:
+    root = reference_copy(tmp_path)
+    manifest = root / "k8s" / "deployment.yaml"
+    manifest.write_text(manifest.read_text().replace("replicas: 3", f"replicas: {replicas}"))
+    options = Options(tasks=tasks, isolation=STATIC)
+    assert score(root, options=options, fail_on_loss=True) == code
