@@ -29,6 +29,10 @@ rubric = typer.Typer(
     help="Look at an exam's rubrics, or check them.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(rubric, name="rubric")
+github = typer.Typer(
+    help="Tell GitHub about a grade, in a workflow.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(github, name="github")
 
 MAX_OPEN_FILES = 2**16
 """More is of no use, and some programs walk through all numbers up to the limit that they inherit."""
@@ -358,6 +362,56 @@ def doctor(
     from grader.commands.doctor import doctor_command, isolation_command
 
     raise typer.Exit(isolation_command(isolation) if isolation else doctor_command(exam))
+
+
+@github.command("step")
+def github_step(
+    grade: GradeArgument,
+    previous: PreviousOption = None,
+    folder: Annotated[
+        str, typer.Option(metavar="PATH", help="The submission's folder in the repository.")
+    ] = "",
+    feedback: Annotated[bool, typer.Option("--feedback", help="Say that this is no mark.")] = False,
+) -> None:
+    """Annotate files, and write the step's summary and outputs."""
+    from grader.commands.github import step_command
+
+    raise typer.Exit(step_command(grade, previous=previous, folder=folder, feedback=feedback))
+
+
+@github.command("comment")
+def github_comment(
+    artifact: Annotated[
+        str, typer.Option(metavar="NAME", help="The artifact that holds the grade.")
+    ] = "grade",
+    author: Annotated[
+        str, typer.Option(metavar="LOGIN", help="Whom the token comments as.")
+    ] = "github-actions[bot]",
+) -> None:
+    """In a workflow on `workflow_run`: comment on the pull request, or change the comment.
+
+    The token is read from GITHUB_TOKEN and needs `actions: read` and `pull-requests: write`.
+    """
+    from grader.commands.github import comment_command
+
+    raise typer.Exit(comment_command(artifact=artifact, author=author))
+
+
+@github.command("check")
+def github_check(
+    grade: GradeArgument,
+    repository: Annotated[str, typer.Option(metavar="OWNER/NAME", help="The candidate's repository.")],
+    commit: Annotated[str, typer.Option(metavar="DIGEST", help="The commit that was graded.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="The name of the check.")] = "grade",
+    previous: PreviousOption = None,
+) -> None:
+    """Post a grade as a check run.
+
+    The token is read from GITHUB_TOKEN and needs `checks: write`.
+    """
+    from grader.commands.github import check_command
+
+    raise typer.Exit(check_command(grade, repository=repository, commit=commit, name=name, previous=previous))
 
 
 @rubric.command("lint")

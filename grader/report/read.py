@@ -45,12 +45,24 @@ def read_grade(path: Path) -> Grade:
         raise UsageError(f"cannot read {path}: there must be a file; {REMEDY}")
     if len(data) > MAX_BYTES:
         raise UsageError(f"{path} is larger than {MAX_BYTES // 2**20} MiB; {REMEDY}")
+    return parse_grade(data, str(path))
+
+
+def parse_grade(data: bytes, name: str) -> Grade:
+    """The grade of which these bytes are the document.
+
+    Args:
+        name: what complaints call it.
+
+    Raises:
+        UsageError: it is no such document.
+    """
     try:
         document = parse_json(data.decode("utf-8-sig"))
     except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON ({one_line(str(error))}); {REMEDY}") from None
+        raise UsageError(f"{name} is not valid JSON ({one_line(str(error))}); {REMEDY}") from None
     if complaint := _complaint(document):
-        raise UsageError(f"{path} is not the document of a grade: {complaint}; {REMEDY}")
+        raise UsageError(f"{name} is not the document of a grade: {complaint}; {REMEDY}")
     return grade_of(document)
 
 
