@@ -155,7 +155,10 @@ def _python_target(target: str, arguments: Sequence[str], find: Find) -> Iterato
 _JUST_SETS = re.compile(r"(?:export\s+)?([A-Za-z_][\w-]*)\s*:=\s*(.*)")
 _JUST_PARAMETER = re.compile(r"[*+]?\$?([A-Za-z_][\w-]*)(?:=('[^']*'|\"[^\"]*\"|\S+))?")
 _JUST_NEED = re.compile(r"\(\s*([\w-]+)([^)]*)\)|([A-Za-z_][\w-]*)")
-_JUST_USE = re.compile(r"\{\{\s*([\w-]+)\s*\}\}")
+_JUST_USE = re.compile(r"\{\{((?:[^{}]|\{[^{}]*\}){1,300})\}\}")
+_JUST_TOKEN = re.compile(r"""\s*(?:("(?:[^"\\]|\\.)*"|'[^']*')|([A-Za-z_][\w-]*)\s*(\()?|(.))""", re.DOTALL)
+_JUST_DEFAULTS = frozenset({"env_var_or_default", "env"})
+"""Functions whose second argument is what they are worth where a variable is not set."""
 
 
 class _Justfile:
@@ -180,7 +183,7 @@ class _Justfile:
                 continue
             body = None
             if found := _JUST_SETS.fullmatch(bare):
-                self.values[found[1]] = self._fill(_unquoted(found[2]), {})
+                self.values[found[1]] = _just_value(found[2], self.values)
             elif found := re.fullmatch(r"alias\s+([\w-]+)\s*:=\s*([\w-]+)", bare):
                 self._aliases[found[1]] = found[2]
             elif (found := re.fullmatch(r"import\??\s+['\"]([^'\"]+)['\"]", bare)) and depth < MAX_NESTING:
@@ -205,7 +208,7 @@ class _Justfile:
 
     def _fill(self, text: str, own: Mapping[str, str]) -> str:
         values = {**self.values, **own}
-        return _JUST_USE.sub(lambda found: values.get(found[1], found[0])[:MAX_EXPANDED], text)[:MAX_EXPANDED]
+        return _JUST_USE.sub(lambda found: _just_value(found[1], values), text)[:MAX_EXPANDED]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -243,8 +246,51 @@ class _Justfile:
 
     def _needs(self, text: str, own: Mapping[str, str], depth: int) -> Iterator[str]:
         for need in _JUST_NEED.finditer(text):
-            given = [own.get(word, _unquoted(word)) for word in (need[2] or "").split()]
+            values = {**self.values, **own}
+            given = [_just_value(word, values) for word in _just_words(need[2] or "")]
             yield from self.lines(need[1] or need[3], given, depth + 1)
+
+
+def _just_words(text: str) -> list[str]:
+    """The expressions of a list with blanks between them; one in quotes may hold blanks."""
+    words: list[str] = []
+    while text.strip() and len(words) < MAX_LINES:
+        found = re.match(r"""\s*((?:"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'])+|.)""", text, re.DOTALL)
+        if found is None:
+            break
+        words.append(found[1])
+        text = text[found.end() :]
+    return words
+
+
+def _just_value(text: str, values: Mapping[str, str]) -> str:
+    """What an expression is worth: strings, variables, their sums, and variables of the shell with a default.
+
+    What only a run would tell is a word of its own.
+    """
+    found = ""
+    text = text[:MAX_EXPANDED].strip()
+    while text:
+        token = _JUST_TOKEN.match(text)
+        if token is None:
+            return _UNTOLD
+        quoted, name, opened, other = token.groups()
+        text = text[token.end() :]
+        if quoted:
+            found += quoted[1:-1]
+        elif name and opened:
+            inside, closed, text = text.partition(")")
+            arguments = inside.split(",", 1)
+            if name not in _JUST_DEFAULTS or not closed or len(arguments) < 2:
+                return _UNTOLD
+            found += _just_value(arguments[1], values)
+        elif name:
+            found += values.get(name, _UNTOLD)
+        elif other == "/":
+            found += "/"
+        elif other != "+":
+            return _UNTOLD
+    return found[:MAX_EXPANDED]
 
 
 def _just_header(line: str) -> tuple[str, str, str] | None:
