@@ -77,6 +77,7 @@ class Invocation:
     folder: str = ""
     """Where the command runs, seen from the root."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    """Its variables; values to be filled in as those of `arguments`."""
     where: str
     """`dvc.yaml:7`"""
 
@@ -253,13 +254,14 @@ def _started(
 
 
 def _own(command: Command, text: _Text) -> dict[str, str]:
-    """Variables that are set for a command, so far as the text tells their values."""
+    """Variables that are set for a command; a value to be filled in begins with `BLANK`."""
     found = {**text.environment, **command.environment}
-    return {
-        name: value
-        for name, value in found.items()
-        if value and not is_blank(value) and _NAME.fullmatch(name)
-    }
+    return {name: value for name, value in found.items() if value and _NAME.fullmatch(name)}
+
+
+def _known(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of which the text tells the values."""
+    return {name: value for name, value in environment.items() if not is_blank(value)}
 
 
 def _joined(folder: str, path: str) -> str:
@@ -295,7 +297,7 @@ def _served(command: Command, folder: str, text: _Text) -> Service | None:
         target=target.removesuffix("()"),
         factory=target.endswith("()") or bool(command.flag("--factory")),
         folder=posixpath.normpath(posixpath.join(folder, _outside(below, text.inside))).lstrip("./"),
-        environment=_own(command, text),
+        environment=_known(_own(command, text)),
         where=text.file.where(text.line + command.line - 1),
     )
 

@@ -194,7 +194,7 @@ def _call(cell: Cell, plan: _Plan, made: Seeds, scenario: Batch) -> Scored:
         plan.what,
         arguments=scenario.arguments,
         limits=limits,
-        enough=lambda _: any("__pycache__" not in path for path in cell.changed(before)),
+        enough=lambda called: called.run.ok and _wrote_a_table(cell, cell.changed(before)),
     )
     wrote = cell.changed(before)
     found, column, comparison = _best_output(cell, wrote, made, scenario)
@@ -270,6 +270,14 @@ def _inside(path: str) -> bool:
 
 
 # --- what came of it ------------------------------------------------------------------------------
+
+
+def _wrote_a_table(cell: Cell, wrote: Sequence[str]) -> bool:
+    return any(
+        data is not None and parse(path, data) is not None
+        for path in wrote[:_MAX_OUTPUTS]
+        for data in [cell.read(path, _MAX_OUTPUT_BYTES)]
+    )
 
 
 def _best_output(

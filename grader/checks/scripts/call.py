@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks.scripts.variables import allowed, documented_variables, documented_wishes
-from grader.checks.scripts.words import config_file, filled
+from grader.checks.scripts.words import config_file, filled, filled_variables, values_of
 from grader.documents import NOTEBOOK, Problem
 from grader.errors import NotSearched
 from grader.notebooks import PRELUDE
@@ -47,9 +47,14 @@ MAX_DOCUMENTED = 4
 """Commands of the submission's own that are tried."""
 MAX_COMMANDS = 4
 """Commands of a program with several that are tried."""
+MAX_LACKING = 3
+"""Times that a program is given what it says that it lacks."""
+LAST_LINES = 4
+"""Of an output, in which a program says why it ends."""
 MAX_TRIALS = 12
 IMPORT_ERRORS = {"ModuleNotFoundError", "ImportError"}
 _USAGE = re.compile(r"(?im)^[^\w\n]*usage\b")
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\b[A-Z]{3,30}\b")
 _SYNOPSIS = re.compile(r"(?m)\ANAME\n[\s\S]{0,2000}?^SYNOPSIS")
 """What python-fire prints instead of a usage line."""
 _WANTING = (
@@ -298,9 +303,13 @@ class _Trials:
         return best
 
     def _best(self, bare: Called) -> Called:
-        """Of calls that all failed: the last that was not refused for its form, else the last of all."""
-        if bare.run.ok or not _wants_arguments(bare, self._what):
-            return bare
+        """Of calls that were not enough: the first that ended well, else the last not refused for its form.
+
+        A script that writes a report only where there is drift has none to show on quiet data.
+        """
+        well = [called for called in self._made if called.run.ok and not _shows_usage(called)]
+        if well or not _wants_arguments(bare, self._what):
+            return well[0] if well else bare
         accepted = [called for called in self._made if not _wants_arguments(called, self._what)]
         return (accepted or self._made)[-1]
 
@@ -334,6 +343,7 @@ class _Trials:
             )
             yield self._try(base)
         yield from self._documented(base)
+        yield from self._lacking()
         wanting = next((each for each in reversed(self._made) if _wants_arguments(each, self._what)), None)
         if wanting is not None and _wants_arguments(bare, self._what):
             yield from self._guessed(bare)
@@ -363,7 +373,12 @@ class _Trials:
             if argv is None:
                 continue
             more = {name: value for name, value in each.environment.items() if name not in self._what.env}
-            told = allowed(self._what.submission, self._what.source, more)
+            told = filled_variables(
+                allowed(self._what.submission, self._what.source, more),
+                self._values,
+                exists=lambda path, folder=each.folder: self._is_there(posixpath.join(folder, path)),  # type: ignore[misc]
+                swaps=self._swaps,
+            )
             if (argv in seen and not told) or tried == MAX_DOCUMENTED:
                 continue
             seen.add(argv)
@@ -371,6 +386,24 @@ class _Trials:
             yield self._try(argv, origin=each.where, env=told)
             if told:
                 yield self._try(argv, origin=each.where)
+
+    def _lacking(self) -> Iterator[Called]:
+        """With variables that the program says that it lacks, where their names say what they are."""
+        if self._what.submission is None:
+            return
+        for _ in range(MAX_LACKING):
+            called = self._made[-1]
+            said = called.traceback.message if called.traceback is not None else called.run.tail(LAST_LINES)
+            names = [name for name in dict.fromkeys(_VARIABLE.findall(said)) if name not in called.env]
+            known = allowed(self._what.submission, self._what.source, values_of(names, self._values))
+            if not known:
+                return
+            self._what = replace(
+                self._what,
+                env={**known, **self._what.env},
+                variables=(*self._what.variables, *(f"{name} (which it asks for)" for name in known)),
+            )
+            yield self._try(called.argv, origin=called.origin)
 
     def _words(self, said: Invocation, base: tuple[str, ...]) -> tuple[str, ...] | None:
         """The words of a documented command, with what is to be filled in and with the exam's data.
@@ -473,7 +506,7 @@ class _Trials:
             _once(self._cell, what, argv, self._limits),
             origin=origin,
             env=what.env,
-            variables=what.variables,
+            variables=(*what.variables, *(f"{name} ({origin})" for name in env or ())),
         )
         self._made.append(called)
         return called
@@ -509,7 +542,7 @@ def _wants_arguments(called: Called, what: Script) -> bool:
     if called.run.returncode == 0:
         return _shows_usage(called)
     if called.traceback is None or not called.traceback.last:
-        return _shows_usage(called)
+        return _shows_usage(called) or any(each.required for each in what.takes)
     return bool(what.takes) and called.traceback.exception in _WANTING
 
 

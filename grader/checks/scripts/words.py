@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,17 @@ from grader.readers.invocations import BLANK, is_blank
 from grader.readers.python.parameters import CONFIGURATION, in_folder, is_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from grader.readers.python.parameters import Parameter
     from grader.submission.model import Submission
 
 _CONFIGURATIONS = ("params", "config", "settings", "conf", "default", "train", "training")
 _ADDRESSES = ("http://", "https://")
+STREAM = "-"
+"""Stands for standard input or output."""
+_OVERRIDE = re.compile(r"([+~]{0,2}[A-Za-z_][\w.]*)=(.*)", re.DOTALL)
+"""`input=data/new.csv`, as Hydra and OmegaConf take it."""
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".ini")
 
 
@@ -60,7 +65,10 @@ def filled(
         elif word.startswith("-") and "=" in word:
             flag, _, value = word.partition("=")
             words.append(f"{flag}={_value(_name(flag, takes), value, left, exists, swaps)}")
-        elif word.startswith("-") and not _is_number(word):
+        elif match := _OVERRIDE.fullmatch(word):
+            name, value = match.groups()
+            words.append(f"{name}={_value(name.lstrip('+~'), value, left, exists, swaps)}")
+        elif word.startswith("-") and not _is_number(word) and word != STREAM:
             words.append(word)
             option = word if _takes_value(word, takes) else ""
         else:
@@ -69,6 +77,30 @@ def filled(
             words.append(_value(name, word, left, exists, swaps, positional=True))
     unknown = any(BLANK in word or "$" in word for word in words)
     return None if unknown else tuple(words)
+
+
+def filled_variables(
+    environment: Mapping[str, str],
+    values: Mapping[str, str],
+    *,
+    exists: Callable[[str], bool],
+    swaps: bool,
+) -> dict[str, str]:
+    """The variables of a command, filled in as its arguments are; without those of which nothing is known."""
+    left = {kind: value for kind, value in values.items() if kind != CONFIGURATION}
+    found = {name: _value(name.lower(), word, left, exists, swaps) for name, word in environment.items()}
+    return {name: value for name, value in found.items() if not is_blank(value)}
+
+
+def values_of(names: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
+    """A value for each variable whose name says of which kind it is."""
+    left = {kind: value for kind, value in values.items() if kind != CONFIGURATION}
+    found: dict[str, str] = {}
+    for name in names:
+        kind = next((kind for kind in left if is_named(name.lower(), kind)), None)
+        if kind is not None:
+            found[name] = left.pop(kind)
+    return found
 
 
 def _name(flag: str, takes: Sequence[Parameter]) -> str:
@@ -94,7 +126,7 @@ def _value(
     """What stands for a word: the word itself, or a value of the kind that its parameter is of."""
     bare = name.strip("-").replace("-", "_")
     said = word.removeprefix(BLANK) if word.startswith(BLANK) else PurePosixPath(word).name
-    blank = is_blank(word)
+    blank = is_blank(word) or (word == STREAM and positional)
     kinds = [kind for kind in left if is_named(bare, kind)] if bare else []
     if not kinds and (positional or blank or len(bare) < 2):
         kinds = [kind for kind in left if is_named(said, kind)]

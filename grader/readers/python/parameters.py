@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MAX_PAGE = 20_000
 """Characters of a help page that are read."""
 MAX_DEFAULT = 200
+MAX_WORDS = 9
+"""Of `sys.argv` that are looked for."""
 MAX_NESTING = 10
 """Brackets within brackets on a usage line."""
 CONFIGURATION = "config cfg conf params settings"
@@ -298,27 +300,91 @@ def _is_typer_command(function: ast.FunctionDef | ast.AsyncFunctionDef, module: 
 
 
 def _argv(module: ast.Module) -> list[Parameter]:
-    """`reference = Path(sys.argv[1])`, `score(sys.argv[1], sys.argv[2])` and the like, in order of index."""
+    """What a program takes of `sys.argv`, by index or by slice, unpacked, counted or matched; in order."""
     functions = {each.name: each for each in _functions(module)}
+    lists = _argument_lists(module)
     found: dict[int, str] = {}
+    count = 0
     for node in ast.walk(module):
         name = ""
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
-        for index in _argv_indexes(node):
+        for index in _argv_indexes(node, lists):
             found[index] = found.get(index) or name
-        found |= _unpacked(node)
+        found |= _unpacked(node, lists)
+        found |= _matched(node, lists)
         found |= {index: name for index, name in _handed_on(node, functions) if not found.get(index)}
+        count = max(count, _counted(node, lists))
+    found = {**dict.fromkeys(range(1, count + 1), ""), **found}
     return [Parameter(name=found[index], required=True, position=index) for index in sorted(found)]
 
 
-def _unpacked(node: ast.AST) -> dict[int, str]:
-    """`reference, current = sys.argv[1:]`."""
+def _argument_lists(module: ast.Module) -> dict[str, int]:
+    """Names of lists of the program's words -> the index in `sys.argv` of the first of them."""
+    found = {"argv": 0}
+    for node in ast.walk(module):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                start = _start_of(value, found)
+                if start is not None:
+                    found.setdefault(name, start)
+    return found
+
+
+def _start_of(node: ast.expr, lists: Mapping[str, int]) -> int | None:
+    """The index in `sys.argv` of a list's first word: `sys.argv[1:]`, `words`; None for another list."""
     match node:
-        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Subscript(value=value, slice=ast.Slice())):
-            if _last_name(value) == "argv":
-                return {n: name.id for n, name in enumerate(names, start=1) if isinstance(name, ast.Name)}
+        case ast.Subscript(value=value, slice=ast.Slice(lower=lower)):
+            start = _start_of(value, lists)
+            first = lower.value if isinstance(lower, ast.Constant) else 0 if lower is None else None
+            return start + first if start is not None and isinstance(first, int) and first >= 0 else None
+        case ast.Attribute(value=ast.Name(id="sys"), attr="argv"):
+            return 0
+        case ast.Name(id=name):
+            return lists.get(name)
+    return None
+
+
+def _unpacked(node: ast.AST, lists: Mapping[str, int]) -> dict[int, str]:
+    """`reference, current = sys.argv[1:]`, `a, b = map(Path, sys.argv[1:3])`, `_, a, b = sys.argv`."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=names) | ast.List(elts=names)], value=value):
+            match value:
+                case (
+                    ast.Call(args=[*_, inner]) | ast.GeneratorExp(generators=[ast.comprehension(iter=inner)])
+                ):
+                    start = _start_of(inner, lists)
+                case ast.ListComp(generators=[ast.comprehension(iter=inner)]):
+                    start = _start_of(inner, lists)
+                case _:
+                    start = _start_of(value, lists)
+            if start is not None:
+                numbered = enumerate(names, start=start)
+                return {n: each.id for n, each in numbered if n and isinstance(each, ast.Name)}
     return {}
+
+
+def _matched(node: ast.AST, lists: Mapping[str, int]) -> dict[int, str]:
+    """`match sys.argv: case [_, source, target]:`, by the case that takes most words."""
+    if not isinstance(node, ast.Match) or (start := _start_of(node.subject, lists)) is None:
+        return {}
+    cases = [each.pattern.patterns for each in node.cases if isinstance(each.pattern, ast.MatchSequence)]
+    longest = max(cases, key=len, default=[])
+    named = ((n, each) for n, each in enumerate(longest, start=start) if isinstance(each, ast.MatchAs))
+    return {n: each.name or "" for n, each in named if n}
+
+
+def _counted(node: ast.AST, lists: Mapping[str, int]) -> int:
+    """How many words a program says that it wants: `len(sys.argv) != 3`, `len(args) < 2`."""
+    match node:
+        case ast.Compare(
+            left=ast.Call(func=ast.Name(id="len"), args=[counted]),
+            ops=[ast.NotEq() | ast.Lt() | ast.Eq() | ast.GtE()],
+            comparators=[ast.Constant(value=int(number))],
+        ):
+            start = _start_of(counted, lists)
+            return min(number - 1 + start, MAX_WORDS) if start is not None else 0
+    return 0
 
 
 def _handed_on(
@@ -337,17 +403,18 @@ def _handed_on(
                     count = last - 1 if isinstance(last, int) else len(required) - place
                     yield from enumerate(names[place : place + max(0, count)], start=1)
             case _:
-                for index in _argv_indexes(argument):
+                for index in _argv_indexes(argument, {"argv": 0}):
                     if place < len(names):
                         yield index, names[place]
 
 
-def _argv_indexes(node: ast.AST) -> Iterator[int]:
+def _argv_indexes(node: ast.AST, lists: Mapping[str, int]) -> Iterator[int]:
     for inner in ast.walk(node):
         match inner:
             case ast.Subscript(value=value, slice=ast.Constant(value=int(index))):
-                if _last_name(value) == "argv" and 0 < index < 10:
-                    yield index
+                start = _start_of(value, lists)
+                if start is not None and 0 < start + index <= MAX_WORDS and index >= 0:
+                    yield start + index
 
 
 def _last_name(node: ast.expr) -> str:

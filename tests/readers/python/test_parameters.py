@@ -15,6 +15,17 @@ from grader.readers.python.parameters import Parameter, from_help, from_usage, p
         ("import sys\ndef f(a, b, c='x'): pass\nf(*sys.argv[1:3])", [("a", 1), ("b", 2)]),
         ("import sys\ndef f(a, b, c='x'): pass\nf(*sys.argv[1:])", [("a", 1), ("b", 2)]),
         ("import sys\nx = sys.argv[2]\ny = sys.argv[1]", [("y", 1), ("x", 2)]),
+        ("import sys\na, b = (Path(x) for x in sys.argv[1:3])", [("a", 1), ("b", 2)]),
+        ("import sys\na, b = [open(x) for x in sys.argv[1:]]", [("a", 1), ("b", 2)]),
+        ("import sys\na, b = map(Path, sys.argv[1:3])", [("a", 1), ("b", 2)]),
+        ("from sys import argv\n_, a, b = argv", [("a", 1), ("b", 2)]),
+        ("import sys\nargs = sys.argv[1:]\na = args[0]\nb = args[1]", [("a", 1), ("b", 2)]),
+        ("import sys\nargs = sys.argv[1:]\na, b = args", [("a", 1), ("b", 2)]),
+        ("import sys\nmatch sys.argv:\n  case [_, a, b]: pass\n  case _: pass", [("a", 1), ("b", 2)]),
+        ("import sys\nif len(sys.argv) != 3: sys.exit(1)\nmain(sys.argv)", [("", 1), ("", 2)]),
+        ("import sys\nargs = sys.argv[1:]\nif len(args) < 2: sys.exit(1)\nmain(args)", [("", 1), ("", 2)]),
+        ("import sys\nif len(sys.argv) > 1: print(1)", []),
+        ("argv = load()\nx = argv[1:]", []),
     ],
 )
 def test_words_of_the_command_line(source: str, expected: list[tuple[str, int]]) -> None:
