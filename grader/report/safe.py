@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 
+_NO_CHARACTERS = "".join(
+    chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
+)
 _CONTROL = re.compile(
     "["
     "\x00-\x09\x0b-\x1f\x7f-\x9f"  # C0 but for newline, DEL, C1: terminal escapes
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # bidirectional: text that reads in another order
     "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u2065\u3164\ufeff\uffa0"  # unseen
     "\u2028\u2029"  # newlines of some
-    "\ufff0-\ufffb\ufffe\uffff"  # annotations, and no characters
+    "\ufff0-\ufffb"  # annotations
+    f"\ufdd0-\ufdef{_NO_CHARACTERS}"  # which XML and HTML forbid
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"  # unseen, of shorthand and music
     "\U000e0000-\U000e0fff"  # tags and variation selectors, in which whole texts hide
     "\ud800-\udfff"  # surrogates: of names that are not UTF-8
@@ -41,11 +45,11 @@ def clean(text: str) -> str:
 
 def safe(text: str, *, longest: int = 4000) -> str:
     """The same, cut in the middle where it is too long."""
-    cleaned = clean(text)
-    if len(cleaned) <= longest:
-        return cleaned
+    if len(text) <= longest:
+        return clean(text)
     half = longest // 2
-    return f"{cleaned[:half]}\n… {len(cleaned) - longest:,} characters left out …\n{cleaned[-half:]}"
+    # Cut first: megabytes of which nothing is shown are not worth cleaning.
+    return f"{clean(text[:half])}\n… {len(text) - 2 * half:,} characters left out …\n{clean(text[-half:])}"
 
 
 def one_line(text: str, *, longest: int = 300) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from grader.report.safe import one_line, points, safe
@@ -16,6 +18,7 @@ from grader.report.safe import one_line, points, safe
         ("\x9b31m\x90q\x9c\x9d8;;http://x\x9c", "�31m�q��8;;http://x�"),
         ("a\u200bb\xadc\ufeffd\u2060e", "a�b�c�d�e"),
         ("a\U000e0041\U000e01ef\u2028b", "a���b"),
+        ("a\ufffeb\ufdd0c\U0001fffed\U0010ffff\U0010fffd", "a�b�c�d�\U0010fffd"),
         ("a\b\x7fb\0", "a��b�"),
         ("::error file=x::no", ": :error file=x::no"),
         ("  ::Set-Output name=x::1", "  : :Set-Output name=x::1"),
@@ -46,3 +49,9 @@ def test_one_line_is_one_line() -> None:
 )
 def test_points_as_people_write_them(value: float, text: str) -> None:
     assert points(value) == text
+
+
+def test_megabytes_of_which_little_is_shown_cost_little() -> None:
+    start = time.process_time()
+    safe("\u202e::error::" * 1_000_000)
+    assert time.process_time() - start < 0.1
