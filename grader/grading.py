@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from grader.check import keywords_of
@@ -56,6 +57,11 @@ class Unit:
     def name(self) -> str:
         """`4.1.ready/with_model`, or `4.1.health` where the criterion has no parts."""
         return f"{self.criterion.id}/{self.part.id}" if self.part.id else self.criterion.id
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The criteria and parts that it builds on."""
+        return (*self.criterion.needs, *self.part.needs)
 
 
 def grade_tasks(
@@ -176,44 +182,47 @@ class _Graph:
 
     def __init__(self, units: Iterable[Unit], results: dict[str, PartResult]) -> None:
         self.results = results
-        self.waiting = {unit.name: unit for unit in units}
+        self._units = {unit.name: unit for unit in units}
         self._names: dict[str, list[str]] = {}
-        for name in (*results, *self.waiting):
+        for name in (*results, *self._units):
             self._names.setdefault(name, []).append(name)
             if "/" in name:
                 self._names.setdefault(name.partition("/")[0], []).append(name)
+        self._sorter = TopologicalSorter({name: self._before(unit) for name, unit in self._units.items()})
+        self._sorter.prepare()
+
+    def _before(self, unit: Unit) -> list[str]:
+        """The parts that are to be decided before this one."""
+        return [name for need in unit.needs for name in self._names.get(need, ()) if name in self._units]
 
     def ready(self) -> list[Unit]:
         """Take out the parts whose needs are met, and settle those whose needs never will be."""
         ready: list[Unit] = []
-        moved = True
-        while moved:
-            moved = False
-            for name, unit in list(self.waiting.items()):
-                needs = {need: self._state(need) for need in (*unit.criterion.needs, *unit.part.needs)}
-                if None in needs.values():
-                    continue
-                del self.waiting[name]
-                moved = True
+        while names := self._sorter.get_ready():
+            for name in names:
+                unit = self._units[name]
+                needs = {need: self._state(need) for need in unit.needs}
                 unmet = next((need for need, state in needs.items() if state is not Status.EARNED), None)
                 if unmet is None:
                     ready.append(unit)
                 else:
-                    self.results[name] = _unmet(unit.part, unmet, needs[unmet])
+                    self.settle(name, _unmet(unit.part, unmet, needs[unmet]))
         return ready
 
-    def _state(self, need: str) -> Status | None:
-        """Earned (if only in part), lost, open, or None while undecided; a need nobody asked for is met."""
-        names = self._names.get(need, ())
-        if any(name not in self.results for name in names):
-            return None
-        statuses = {self.results[name].status for name in names}
+    def settle(self, name: str, result: PartResult) -> None:
+        """Take in what became of a part."""
+        self.results[name] = result
+        self._sorter.done(name)
+
+    def _state(self, need: str) -> Status:
+        """Earned (if only in part), lost or open, its parts being decided; a need nobody asked for is met."""
+        statuses = {self.results[name].status for name in self._names.get(need, ())}
         if not statuses or Status.EARNED in statuses:
             return Status.EARNED
         return Status.UNVERIFIED if any(status.open for status in statuses) else Status.LOST
 
 
-def _unmet(part: Part, need: str, state: Status | None) -> PartResult:
+def _unmet(part: Part, need: str, state: Status) -> PartResult:
     if state is Status.UNVERIFIED:
         reason = Finding(message=f"it depends on {need}, which could not be decided")
         return _undone(part, Status.UNVERIFIED, need, (reason,))
@@ -233,7 +242,7 @@ def _run_all(graph: _Graph, context: Context, checks: Mapping[str, Check], obser
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 name = running.pop(future)
-                graph.results[name] = future.result()
+                graph.settle(name, future.result())
                 observe(name, graph.results[name])
     finally:
         # After an interrupt the runtime ends what the threads wait for; nobody waits for the threads here.
