@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from grader.commands.report import report_command
 from grader.commands.score import score_command, tasks_with_losses
 from grader.errors import UsageError
-from grader.session import STATIC, Options
+from grader.report.formats import FORMATS, Settings, write_file
+from grader.session import STATIC, Options, score_submission
 from tests.editing import reference_copy, replaced
+from tests.report.samples import mixed
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from grader.results import Grade
 
 TASK = Options(tasks=("4.2",), isolation=STATIC)
 
@@ -29,6 +33,34 @@ def test_one_grade_is_written_in_several_forms(tmp_path: Path, capsys: pytest.Ca
     assert json.loads((tmp_path / "grade.json").read_text())["score"]["earned"] == 8
     assert "8 / 8  PASS" in (tmp_path / "grade.txt").read_text()
     assert capsys.readouterr().out == "8 / 8  PASS  (pass mark 5.6)  complete\n"
+
+
+def test_every_form_is_written_of_one_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = reference_copy(tmp_path / "work")
+    replaced(root, "k8s/deployment.yaml", "replicas: 3", "replicas: 2")
+    graded = []
+
+    def count(*words: Any, **more: Any) -> Grade:
+        graded.append(score_submission(*words, **more))
+        return graded[-1]
+
+    monkeypatch.setattr("grader.commands.score.score_submission", count)
+    reports = [(name, tmp_path / f"grade.{name}") for name in FORMATS]
+    assert score(root, reports=reports) == 0
+    (grade,) = graded
+    for name, path in reports:
+        write_file(name, tmp_path / "alone", grade, Settings(colour="never"))
+        assert path.read_bytes() == (tmp_path / "alone").read_bytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_form_is_the_same_of_a_grade_and_of_its_document(name: str, tmp_path: Path) -> None:
+    grade = mixed()
+    write_file("json", tmp_path / "grade.json", grade, Settings())
+    write_file(name, tmp_path / "graded", grade, Settings(colour="never"))
+    common = {"verbose": False, "strict": False, "colour": "never", "previous": None}
+    report_command(tmp_path / "grade.json", form="", reports=[(name, tmp_path / "read")], **common)  # type: ignore[arg-type]
+    assert (tmp_path / "read").read_bytes() == (tmp_path / "graded").read_bytes()
 
 
 def test_nothing_is_graded_for_a_report_that_cannot_be_written(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_whole_report() -> None:
     case = next(case for case in parsed("small").iter("testcase") if case.get("name").startswith("1.1.c"))
     (failure,) = case
     shown = "�[31mred�[0m <script>alert(1)</script> [bold]x[/bold]"
-    assert dict(case.attrib) == {"name": "1.1.c: title of 1.1.c", "classname": "Task 1.1", "time": "0.250"}
+    assert dict(case.attrib) == {"name": "1.1.c: title of 1.1.c", "classname": "Task 1.1", "time": "0.25"}
     assert dict(failure.attrib) == {
         "type": "partial",
         "message": f"1 of 2 points, partial: src/a.py:3: wrong {shown} (expected x, found {shown})",

@@ -20,6 +20,7 @@ from grader.report.text import summary
 from grader.session import STATIC, Options, score_submission
 from tests.editing import grade, reference_copy
 from tests.fuzz.mutations import FILES, PROGRAMS, TASKS
+from tests.report.runner import commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +53,15 @@ def reports(graded: Grade, tmp_path: Path) -> dict[str, str]:
         "all": full.getvalue(),
         "solutions": answers.getvalue(),
         "summary": summary(graded).plain,
-        **{name: (tmp_path / f"grade.{name}").read_bytes().decode() for name in FORMATS},
+        **{name: read(name, (tmp_path / f"grade.{name}").read_bytes().decode()) for name in FORMATS},
     }
+
+
+def read(name: str, text: str) -> str:
+    """A report less the commands and the ends of lines that are its own."""
+    if name == "github":
+        return "\n".join(text for each in commands(text) for text in (*each.properties.values(), each.data))
+    return text.replace("\r\n", "\n") if name == "csv" else text
 
 
 def dangers(graded: Grade, tmp_path: Path) -> list[str]:

@@ -37,6 +37,9 @@ def test_every_result_has_its_rule_and_a_place(name: str) -> None:
         rules[each["ruleIndex"]]["id"] for each in run["results"]
     ]
     assert all(len(each["locations"]) == 1 for each in run["results"])
+    assert not [each for each in run["results"] if "](" in each["message"]["text"]]
+    # What GitHub's code scanning refuses to be without.
+    assert all(each["shortDescription"]["text"] and each["fullDescription"]["text"] for each in rules)
 
 
 @pytest.mark.parametrize("name", ORDINARY)

@@ -66,6 +66,11 @@ def _repository_config() -> Callable[[str], Config]:
         def files(self) -> dict[str, str]:
             return {"repo": posixpath.join(str(self.dvc_dir), "config")}
 
+        @staticmethod
+        def _resolve(_folder: str, path: str) -> str:
+            """A path as it is written: findings and copies elsewhere know nothing of this folder."""
+            return path
+
     return RepositoryConfig
 
 

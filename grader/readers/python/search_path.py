@@ -49,10 +49,6 @@ _SETTING = re.compile(
     re.IGNORECASE,
 )
 _CHANGES = re.compile(r"\bpath\b|addsitedir")
-_BEGINNINGS = re.compile(
-    r"^(?:\$\(pwd\)|`pwd`|\$\{?\w+(?:\.\w+)*\}?|\$\(\w+\)|%\w+%|/(?:app|code|workspace|src|opt/\w+)(?=/|$)|\.)/?",
-    re.IGNORECASE,
-)
 
 
 def search_folders(submission: Submission, file: SourceFile) -> tuple[str, ...]:
@@ -86,15 +82,17 @@ def _python_folders(submission: Submission) -> tuple[str, ...]:
 
 
 def _configured(submission: Submission) -> tuple[str, ...]:
-    folders = {str(parent) for path in submission.files for parent in path.parents}
+    folders = {str(parent) for path in submission.files for parent in path.parents} - {"."}
     found: dict[str, None] = {}
     for file in by_likelihood(submission.matching("*"))[:MAX_FILES]:
         text = _text(file) if file.path.suffix != ".py" else ""
         for setting in itertools.islice(_SETTING.finditer(text), MAX_FOLDERS):
-            value = re.sub(r"\$\{\{[^{}]*\}\}", ".", setting[1])
+            value = re.sub(r"\$\{\{[^{}]*\}\}", ".", setting[1][:MAX_CHARACTERS])
             for each in re.split(r"[\s:;,\[\]\"']+", value):
-                folder = posixpath.normpath(_BEGINNINGS.sub("", each) or ".")
-                if folder != "." and folder in folders:
+                # What stands in front may be a variable, or the folder of an image.
+                parts = posixpath.normpath(each).split("/")
+                ends = ("/".join(parts[first:]) for first in range(len(parts)))
+                if folder := next((end for end in ends if end in folders), ""):
                     found[folder] = None
     return tuple(found)
 

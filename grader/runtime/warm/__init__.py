@@ -6,6 +6,9 @@ run sees, may do and leaves is as in a cold one; what cannot be is a cold one. O
 
 - `open_warm(sandbox, arena)` is the sandbox to run in, `Warm.prepare(Preload(…))` begins the imports;
 - `GRADER_WARM=0` switches it off (`VARIABLE`): no score depends on it.
+
+Measured: without it, a grade of the reference solution takes 2.2 times the CPU time (121 s for 55 s, all
+processes counted), and took 1.5, 2.6 and 2.8 times as long in three pairs on two busy cores.
 """
 
 from grader.runtime.warm.preload import Preload

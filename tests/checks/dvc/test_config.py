@@ -518,3 +518,18 @@ def test_findings_have_no_terminal_codes(tmp_path: Path) -> None:
     context = pipeline(tmp_path, one("deps: ['${', '${}']"))
     outcome = decide(depends, context, file="dvc_pipeline", stage="preprocess", path="x")
     assert "\x1b" not in outcome.findings[0].message
+
+
+def test_a_path_on_the_disk_is_told_as_written(tmp_path: Path) -> None:
+    written = [
+        section("near", "../../store"),
+        section("inner", "remote://near/x"),
+        section("far", "/abs/store"),
+    ]
+    context = make_context(
+        tmp_path, {".dvc/config": "".join(written)}, deliverables={"dvc_config": ".dvc/config"}
+    )
+    outcome = decide(remote_url, context, file="dvc_config", url=URL)
+    assert [finding.actual for finding in outcome.findings] == [
+        "near: ../../store, inner: ../../store/x, far: /abs/store"
+    ]
