@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from grader.report.losses import losses, place_of, points_lost, points_open
 from grader.report.previous import changes, comparability, difference, signed
-from grader.report.reasons import interval, left_out, path_of, reasons, verdict
-from grader.report.safe import counted, counted_points, one_line, points, safe
+from grader.report.reasons import balance, interval, left_out, path_of, reason, reasons, verdict
+from grader.report.safe import counted, one_line, points, safe
 from grader.results import Status
 from grader.score import add
 
@@ -30,13 +30,15 @@ MAX_BYTES = 60_000
 summary has 1 MiB."""
 SECTION_BYTES = 6_000
 CHANGE_BYTES = 6_000
+GROUP_BYTES = 6_000
 MORE_BYTES = 500
 """For the lines around the losses, and for what counts those that are left out."""
 MAX_LOSS = 2_500
 """Characters that are said of one loss: a few long ones leave room for the others."""
 MAX_REMARKS = 5
 
-_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_PUNCTUATION = re.compile(r"""[!-~](?<![a-zA-Z0-9"'%,/;?])""")
+"""All that may be escaped, but for what begins and ends nothing."""
 _CODE = re.compile(r"`([^`]+)`")
 _PIPE = re.compile(r"(?<!\\)\|")
 _WORD = re.compile(r"\S+")
@@ -72,17 +74,16 @@ def _head(grade: Grade, previous: Grade | None) -> Iterator[str]:
 
 
 def _sections(grade: Grade) -> str:
-    head = "| Section | Points | Of |\n|:--|--:|--:|\n"
+    head = "| Section | | Points | Of |\n|:--|:--|--:|--:|\n"
     rows, left = _within([_section(section) for section in grade.sections], SECTION_BYTES)
     return head + "\n".join(rows) + (f"\n\nand {counted(left, 'more section', 'more sections')}" * bool(left))
 
 
 def _section(section: SectionResult) -> str:
     rows = [row for task in section.tasks for row in task.criteria]
-    name = prose(one_line(f"{section.id}. {section.title}")) + (" (bonus)" if section.bonus else "")
     earned, possible = (add(row.earned for row in rows), add(row.points for row in rows))
-    name = _PIPE.sub(r"\\|", name)  # in code too
-    return f"| {name} | {points(earned)} | {points(possible)} |"
+    name = (_PIPE.sub(r"\\|", prose(one_line(text))) for text in (section.id, section.title))  # in code too
+    return f"| {' | '.join((*name, points(earned), points(possible)))} |"
 
 
 def _changes(previous: Grade, grade: Grade) -> str:
@@ -90,8 +91,8 @@ def _changes(previous: Grade, grade: Grade) -> str:
     lines, left = _within(list(map(_change, found)), CHANGE_BYTES)
     if left:
         lines.append(f"- and {counted(left, 'more change', 'more changes')}")
-    reason = comparability(previous, grade)
-    head = "### Since the earlier grade" + (f"\n\n{prose(one_line(reason))}" if reason else "")
+    doubt = comparability(previous, grade)
+    head = "### Since the earlier grade" + (f"\n\n{prose(one_line(doubt))}" if doubt else "")
     return f"{head}\n\n" + ("\n".join(lines) or "Nothing changed.")
 
 
@@ -103,24 +104,57 @@ def _change(change: Change) -> str:
 
 
 def _losses(grade: Grade, room: int) -> Iterator[str]:
+    """Each loss and each fault of ours by itself, then what was lost with another, then what is undecided."""
     rows = losses(grade)
     if not rows:
         yield "Every criterion earned all its points."
         return
-    lost, still_open = add(map(points_lost, rows)), add(map(points_open, rows))
-    parts = [f"{counted_points(lost)} lost"] * bool(lost)
-    parts += [f"{counted_points(still_open)} open"] * bool(still_open)
-    yield f"### {', '.join(parts) or 'Open'}"
-    blocks, left = _within([_loss(row, grade) for row in rows], room)
+    yield f"### {balance(rows)}"
+    blocked = [row for row in rows if row.status is Status.BLOCKED]
+    undecided = [row for row in rows if _is_undecided(row)]
+    groups = [
+        *_group("lost with what they need", blocked),
+        *_group("not decided on this machine", undecided),
+    ]
+    alone = [row for row in rows if row.status is not Status.BLOCKED and not _is_undecided(row)]
+    blocks, left = _within([_loss(row, grade) for row in alone], room - sum(map(_bytes, groups)))
     yield from blocks
     if left:
-        yield f"{left_out(rows[-left:])}."
+        yield f"{left_out(alone[-left:])}."
+    yield from groups
+
+
+def _is_undecided(row: CriterionResult) -> bool:
+    return row.status is Status.UNVERIFIED and not points_lost(row)
+
+
+def _group(title: str, rows: Sequence[CriterionResult]) -> Iterator[str]:
+    """Criteria that share one story, a line each."""
+    if not rows:
+        return
+    lines, left = _within(list(map(_member, rows)), GROUP_BYTES)
+    if left:
+        lines.append(f"- {left_out(rows[-left:])}")
+    summary = f"<b>{_cost(rows)}</b> {counted(len(rows), 'criterion', 'criteria')} {title}"
+    yield f"<details>\n<summary>{summary}</summary>"
+    yield "\n".join(lines)
+    yield "</details>"
+
+
+def _member(row: CriterionResult) -> str:
+    line = f"- **{_cost([row])}** {code(one_line(row.id))} {prose(one_line(row.title))}"
+    return f"{line}: {code(one_line(told))}" if (told := reason(row)) else line
+
+
+def _cost(rows: Sequence[CriterionResult]) -> str:
+    """`-2` of what is lost, `?2` of what is open."""
+    lost = add(map(points_lost, rows))
+    return f"-{points(lost)}" if lost else f"?{points(add(map(points_open, rows)))}"
 
 
 def _loss(row: CriterionResult, grade: Grade) -> str:
     """A criterion in one line that unfolds: its reasons, and the hint."""
-    lost = f"-{points(points_lost(row))}" if points_lost(row) else f"?{points(points_open(row))}"
-    line = f"<b>{lost}</b> {_code_html(one_line(row.id))} {_prose_html(one_line(row.title))}"
+    line = f"<b>{_cost([row])}</b> {_code_html(one_line(row.id))} {_prose_html(one_line(row.title))}"
     place = place_of(row, grade)
     if place is not None:
         where = path_of(place)[:300] + (f":{place.line}" if place.line else "")
@@ -180,7 +214,7 @@ def _longest_run(text: str) -> int:
 
 
 def prose(text: str) -> str:
-    """A line in which nothing is markup but pairs of backticks. Any punctuation may be escaped, so all is."""
+    """A line in which nothing is markup but pairs of backticks."""
     return _written(text, code, lambda word: _PUNCTUATION.sub(r"\\\g<0>", word))
 
 

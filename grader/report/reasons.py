@@ -56,10 +56,11 @@ def label(row: CriterionResult) -> str:
 def headline(row: CriterionResult) -> str:
     """`0 of 1 point, lost: src/a.py:3: it is wrong (expected x, found y)`, on one line."""
     line = f"{points(row.earned)} of {counted_points(row.points)}, {row.status.value}"
-    return one_line(f"{line}: {reason}" if (reason := _reason(row)) else line, longest=600)
+    return one_line(f"{line}: {told}" if (told := reason(row)) else line, longest=600)
 
 
-def _reason(row: CriterionResult) -> str:
+def reason(row: CriterionResult) -> str:
+    """The first thing that is said of it; empty where there is none."""
     if row.status is Status.BLOCKED:
         return f"{one_line(row.blocked_by) or 'something that it needs'} was lost"
     if not row.findings:
@@ -79,7 +80,7 @@ def reasons(row: CriterionResult, *, hint: bool = True) -> str:
     """All that is known, on several lines: parts, findings with what was expected and found, the hint."""
     lines = [*_parts(row), *_findings(row)]
     if row.status is Status.BLOCKED:
-        lines.append(f"not earned, because {_reason(row)}")
+        lines.append(f"not earned, because {reason(row)}")
     if hint and row.hint and row.status in (Status.LOST, Status.PARTIAL):
         lines.append(f"hint: {one_line(row.hint, longest=1000)}")
     return safe("\n".join(lines), longest=MAX_REASONS)
@@ -105,11 +106,15 @@ def _findings(row: CriterionResult) -> Iterator[str]:
 
 
 def left_out(rows: Sequence[CriterionResult]) -> str:
-    """`and 12 more criteria, with 3 points lost and 1 open`, of those for which there is no room."""
-    lost = add(map(points_lost, rows))
-    still_open = add(map(points_open, rows))
-    line = f"and {counted(len(rows), 'more criterion', 'more criteria')}, with {counted_points(lost)} lost"
-    return f"{line} and {points(still_open)} open" if still_open else line
+    """`and 12 more criteria: 3 points lost, 1 point open`, of those for which there is no room."""
+    return f"and {counted(len(rows), 'more criterion', 'more criteria')}: {balance(rows)}"
+
+
+def balance(rows: Sequence[CriterionResult]) -> str:
+    """`3 points lost, 1 point open`."""
+    lost, still_open = add(map(points_lost, rows)), add(map(points_open, rows))
+    told = [f"{counted_points(lost)} lost"] if lost or not still_open else []
+    return ", ".join([*told, f"{counted_points(still_open)} open"] if still_open else told)
 
 
 def path_of(place: Place) -> str:

@@ -15,7 +15,7 @@ from grader.report.formats import FORMATS, Settings
 from grader.report.losses import losses, place_of
 from grader.report.markdown import code, fenced, prose
 from grader.report.safe import one_line, points
-from grader.results import Grade, Status
+from grader.results import Status
 from tests.report.grades import a_grade
 from tests.report.samples import HOSTILE, SAMPLES, changed, dearness, sample, written
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from markdown_it.token import Token
+
+    from grader.results import CriterionResult, Grade
 
 MAX_COMMENT = 65_536
 MAX_SUMMARY = 2**20
@@ -73,6 +75,7 @@ def test_no_text_is_markup_of_its_own(name: str) -> None:
             texts.append(token.content)
     assert kinds <= {
         *("heading", "inline", "text", "paragraph", "code_inline", "strong", "fence", "html_block"),
+        *("bullet_list", "list_item"),
         *("table", "thead", "tbody", "tr", "th", "td", "softbreak"),
     }
     assert set(page.tags) <= {
@@ -87,7 +90,7 @@ def test_every_table_and_fence_is_one(name: str) -> None:
     found = list(tokens(written("markdown", name)))
     rows = [token for token in found if token.type == "tr_open"]
     cells = [token for token in found if token.type in ("td_open", "th_open")]
-    assert len(cells) == 3 * len(rows) == 3 * (1 + len(sample(name).sections))
+    assert len(cells) == 4 * len(rows) == 4 * (1 + len(sample(name).sections))
     assert {token.info for token in found if token.type == "fence"} <= {"text"}
 
 
@@ -101,22 +104,55 @@ def shown(name: str) -> list[Page]:
     return pages
 
 
+def cost(*rows: CriterionResult) -> str:
+    lost, still_open = dearness(*rows)
+    return f"-{points(lost)}" if lost else f"?{points(still_open)}"
+
+
+def is_grouped(row: CriterionResult) -> bool:
+    return row.status is Status.BLOCKED or (row.status is Status.UNVERIFIED and not dearness(row)[0])
+
+
 @pytest.mark.parametrize("name", ["small", "reference", "empty", "all-lost", "undecided", "mixed", "crowded"])
 def test_losses_come_back_the_dearest_first(name: str) -> None:
     grade = sample(name)
     told = [
-        (page.texts[1], page.codes[0], page.codes[-1], page.texts[-2].split()[-1]) for page in shown(name)
+        (page.texts[1], page.codes[0], page.codes[-1], page.texts[-2].split()[-1])
+        for page in shown(name)
+        if page.codes
     ]
+    alone = [row for row in losses(grade) if not is_grouped(row)]
     expected = []
-    for row in losses(grade):
-        lost, still_open = dearness(row)
+    for row in alone:
         place = place_of(row, grade)
         where = f"{place.path}:{place.line}" if place else row.id
-        expected.append((f"-{points(lost)}" if lost else f"?{points(still_open)}", row.id, where, row.status))
+        expected.append((cost(row), row.id, where, row.status))
     assert told == expected[: len(told)]
-    if left := len(expected) - len(told):
-        assert f"and {left:,} more criteria, with" in written("markdown", name)
+    left = len(expected) - len(told)
     assert (left > 0) == (name == "crowded")
+    assert (f"and {left:,} more criteria: " in written("markdown", name)) == (left > 0)
+
+
+@pytest.mark.parametrize("name", ["small", "empty", "undecided", "mixed"])
+def test_what_shares_a_story_is_told_together(name: str) -> None:
+    grade = sample(name)
+    groups = [
+        [row for row in losses(grade) if is_grouped(row) and (row.status is Status.BLOCKED) == blocked]
+        for blocked in (True, False)
+    ]
+    told = [page.texts[1] for page in shown(name) if not page.codes]
+    assert told == [cost(*rows) for rows in groups if rows]
+    items = [each.children or [] for each in PARSER.parse(written("markdown", name)) if each.type == "inline"]
+    lines = [
+        tuple(
+            next(each.content for each in item if each.type == kind and each.content)
+            for kind in ("text", "code_inline")
+        )
+        for item in items
+        if any(each.type == "strong_open" for each in item)
+        and any(each.type == "code_inline" for each in item)
+    ]
+    assert lines == [(cost(row), row.id) for rows in groups for row in rows]
 
 
 def test_a_grade_without_a_loss_says_so() -> None:
@@ -169,7 +205,7 @@ def test_what_is_escaped_comes_back(name: str) -> None:
     assert re.sub(r"[`\s]", "", told) == "x" + re.sub(r"[`\s]", "", line) + "x"
 
 
-@given(st.text("`\\*_@#:/|<>&[]()!~-+1.w x", max_size=30))
+@given(st.text("`\\*_@#:/|<>&;[]()!~-+=1.w x'\",%?$^{}", max_size=30))
 def test_prose_has_no_markup_but_code(text: str) -> None:
     found = inside(f"x {prose(' '.join(text.split()))} x")
     assert {each.type for each in found} <= {"text", "code_inline"}

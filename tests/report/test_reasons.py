@@ -84,8 +84,9 @@ def test_all_that_is_said_has_a_bound() -> None:
 
 def test_what_there_is_no_room_for() -> None:
     rows = losses(a_grade())
-    assert left_out(rows) == "and 5 more criteria, with 3 points lost and 2 open"
-    assert left_out(rows[:1]) == "and 1 more criterion, with 1 point lost"
+    assert left_out(rows) == "and 5 more criteria: 3 points lost, 2 points open"
+    assert left_out(rows[3:]) == "and 2 more criteria: 2 points open"
+    assert left_out(rows[:1]) == "and 1 more criterion: 1 point lost"
 
 
 def test_a_path_stays_on_one_line() -> None:
