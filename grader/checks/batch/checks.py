@@ -107,7 +107,9 @@ def judge_registry(seen: Scored, scenario: Batch, stage: str) -> Outcome:
         if not seen.column:
             return _nothing(seen)
         message = "the predictions do not match any model in the registry"
-        return failed(Finding(message=message, expected=expected, where=seen.called.shown))
+        own = seen.comparison is not None and seen.comparison.values > 1 and seen.comparison.informed
+        actual = "those of another model, which agrees with the registry's only in part" if own else ""
+        return failed(Finding(message=message, expected=expected, actual=actual, where=seen.called.shown))
     return failed(
         Finding(
             message="the predictions come from the wrong model",
@@ -149,17 +151,19 @@ def judge_rows(seen: Scored, scenario: Batch) -> Outcome:
         message = "some rows have no prediction"
         return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     used = loaded(seen, scenario)
-    # A model of the script's own is another criterion's loss, but a model it must be.
-    share = agreement_with(seen, scenario, used) if used else float(compared.values > 1 and compared.informed)
+    constant = "every row has the same prediction"
+    if not used:
+        # A model of the script's own is another criterion's loss, but a model it must be.
+        if compared.values > 1 and compared.informed:
+            return passed()
+        message = "the predictions have nothing to do with the rows" if compared.values > 1 else constant
+        actual = "no model of the registry agrees with them better than by chance"
+        return failed(Finding(message=message, expected=expected, actual=actual, where=where))
+    share = agreement_with(seen, scenario, used)
     if share == 1:
         return passed()
-    if not used and compared.values > 1:
-        message = "the predictions have nothing to do with the rows"
-        actual = "no model of the registry agrees with them better than with one and the same number"
-        return failed(Finding(message=message, expected=expected, actual=actual, where=where))
     message = "some predictions differ from the model's own"
-    agree = f"{share:.1%} of the rows agree with the model"
-    actual = agree if compared.values > 1 else "every row has the same prediction"
+    actual = f"{share:.1%} of the rows agree with the model" if compared.values > 1 else constant
     return failed(Finding(message=message, expected=expected, actual=actual, where=where))
 
 

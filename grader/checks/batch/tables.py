@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MAX_ROWS = 200_000
-_MARGIN = 0.05
+_MIN_KAPPA = 0.1
+"""Cohen's kappa above which an agreement is no chance: with 20,000 rows it strays by 0.02."""
 _BLANK = {"", "nan", "none", "null", "na", "<na>", "nat"}
 _DELIMITERS = (",", ";", "\t", "|")
 _TIMES = (
@@ -128,7 +129,7 @@ class Comparison:
     empty: int = 0
     """Rows without a prediction."""
     informed: bool = False
-    """Whether some model agrees better with the predictions than it does with its own commonest one."""
+    """Whether some model agrees with the predictions better than by chance."""
 
 
 def compare(
@@ -151,7 +152,7 @@ def compare(
         missing=sum((wanted - there).values()),
         extra=sum((there - wanted).values()),
         agreement=agreement,
-        informed=any(agreement[label] > _chance(said) for label, said in expected.items()),
+        informed=any(_kappa(found, cells, said) > _MIN_KAPPA for said in expected.values()),
         values=len(set(cells) - {None}),
         empty=cells.count(None),
     )
@@ -165,20 +166,28 @@ def _keys(output: Output, columns: Sequence[str]) -> list[Key] | None:
 
 
 def _agreement(found: Sequence[Key], cells: Sequence[Any], expected: Mapping[Key, Any]) -> float:
-    """Rows with blanks do not count: a script may fill them as it likes."""
-    pairs = [
+    pairs = _pairs(found, cells, expected)
+    return sum(cell == right for cell, right in pairs) / len(pairs) if pairs else 0.0
+
+
+def _kappa(found: Sequence[Key], cells: Sequence[Any], expected: Mapping[Key, Any]) -> float:
+    """Cohen's kappa: the share of the agreement that is beyond what both would reach by chance."""
+    pairs = _pairs(found, cells, expected)
+    if not pairs:
+        return 0.0
+    own, right = Counter(cell for cell, _ in pairs), Counter(said for _, said in pairs)
+    chance = sum(count * right[label] for label, count in own.items()) / len(pairs) ** 2
+    agreed = sum(cell == said for cell, said in pairs) / len(pairs)
+    return (agreed - chance) / (1 - chance) if chance < 1 else 0.0
+
+
+def _pairs(found: Sequence[Key], cells: Sequence[Any], expected: Mapping[Key, Any]) -> list[tuple[Any, Any]]:
+    """Each row's prediction and a model's, rows with blanks aside: a script may fill them as it likes."""
+    return [
         (cell, expected[key])
         for key, cell in zip(found, cells, strict=False)
         if key in expected and None not in key
     ]
-    return sum(cell == right for cell, right in pairs) / len(pairs) if pairs else 0.0
-
-
-def _chance(expected: Mapping[Key, Any]) -> float:
-    """The agreement with a model that numbers reach which know nothing of the rows, and a little more."""
-    counts = Counter(said for key, said in expected.items() if None not in key)
-    share = max(counts.values(), default=0) / max(1, counts.total())
-    return share + min(_MARGIN, (1 - share) / 2)
 
 
 def value(cell: Any) -> Any:

@@ -146,6 +146,48 @@ def test_whether_predictions_know_their_rows(said: str, informed: bool) -> None:
     assert compare(out, list(said), ("a", "b"), given, predicted).informed is informed
 
 
+@pytest.mark.parametrize(
+    ("agreeing_rows", "informed"),
+    [
+        ({(0, 0): 850, (0, 1): 50, (1, 0): 50, (1, 1): 50}, True),
+        ({(0, 0): 810, (0, 1): 90, (1, 0): 90, (1, 1): 10}, False),
+        ({(0, 0): 900, (0, 1): 0, (1, 0): 100, (1, 1): 0}, False),
+        ({(0, 0): 0, (0, 1): 900, (1, 0): 100, (1, 1): 0}, False),
+        ({(0, 0): 300, (0, 1): 200, (1, 0): 200, (1, 1): 300}, True),
+        ({(0, 0): 260, (0, 1): 240, (1, 0): 240, (1, 1): 260}, False),
+    ],
+    ids=["rare class found", "rare class by chance", "commonest", "inverse", "own model", "hashes"],
+)
+def test_agreement_beyond_chance(agreeing_rows: dict[tuple[int, int], int], informed: bool) -> None:
+    """The first of each pair is the model's prediction, the second the script's."""
+    pairs = [pair for pair, count in agreeing_rows.items() for _ in range(count)]
+    given = [(str(n), str(n)) for n in range(len(pairs))]
+    out = Output(path="o", header=("a", "b"), rows=[list(row) for row in given])
+    predicted = {"right": tuple(right for right, _ in pairs)}
+    said = [str(own) for _, own in pairs]
+    assert compare(out, said, ("a", "b"), given, predicted).informed is informed
+
+
+def test_the_two_findings_on_predictions_agree() -> None:
+    def said(seen: Scored) -> list[tuple[str, str]]:
+        outcomes = (batch.judge_registry(seen, ASKED, "Production"), batch.judge_rows(seen, ASKED))
+        return [(each.message, each.actual) for outcome in outcomes for each in outcome.findings]
+
+    none = "the predictions do not match any model in the registry"
+    chance = "no model of the registry agrees with them better than by chance"
+    assert said(wrote(agreeing(0.7))) == [
+        (none, "those of another model, which agrees with the registry's only in part")
+    ]
+    assert said(wrote(agreeing(0.5, informed=False))) == [
+        (none, ""),
+        ("the predictions have nothing to do with the rows", chance),
+    ]
+    assert said(wrote(agreeing(0.5, values=1, informed=False))) == [
+        (none, ""),
+        ("every row has the same prediction", chance),
+    ]
+
+
 def test_input_rows() -> None:
     world = ASKED.world.changed(rows=300, more_rows=50)
     data = b"a,b,target\n" + b"\n".join(b"%d,%d.5,1" % (n, n) for n in range(90)) + b"\n7,,0\n"
