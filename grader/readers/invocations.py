@@ -661,7 +661,7 @@ def _read_settings(submission: Submission) -> Mapping[str, Setting]:
     found: dict[str, Setting] = {}
     for setting in itertools.islice(_all_settings(submission), MAX_TEXTS):
         value = _DEFAULTED.sub(r"\1", setting.value)
-        if value and not is_blank(value) and "${{" not in value and not _ANGLES.search(value):
+        if value and not is_blank(value) and not _BRACES.search(value) and not _ANGLES.search(value):
             found.setdefault(setting.name, replace(setting, value=value))
     return found
 

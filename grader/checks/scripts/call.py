@@ -347,6 +347,7 @@ class _Trials:
         wanting = next((each for each in reversed(self._made) if _wants_arguments(each, self._what)), None)
         if wanting is not None and _wants_arguments(bare, self._what):
             yield from self._guessed(bare)
+        yield from self._streamed(base)
 
     # --- bare ---
 
@@ -387,12 +388,25 @@ class _Trials:
             if told:
                 yield self._try(argv, origin=each.where)
 
+    def _streamed(self, base: tuple[str, ...]) -> Iterator[Called]:
+        """From standard input to standard output, where the program speaks of that."""
+        file, submission = self._what.source, self._what.submission
+        if file is None or submission is None or file.path.suffix != ".py":
+            return
+        texts = (module.file.text for module in modules(submission, file))
+        given = values_of(("input", "output"), self._values)
+        if len(given) == 2 and any("stdin" in text for text in texts if isinstance(text, str)):
+            streams = f"< {shlex.quote(given['input'])} > {shlex.quote(given['output'])}"
+            yield self._try(("sh", "-c", f"{shlex.join(base)} {streams}"), origin="its source")
+
     def _lacking(self) -> Iterator[Called]:
         """With variables that the program says that it lacks, where their names say what they are."""
         if self._what.submission is None:
             return
         for _ in range(MAX_LACKING):
             called = self._made[-1]
+            if called.run.ok:
+                return
             said = called.traceback.message if called.traceback is not None else called.run.tail(LAST_LINES)
             names = [name for name in dict.fromkeys(_VARIABLE.findall(said)) if name not in called.env]
             known = allowed(self._what.submission, self._what.source, values_of(names, self._values))

@@ -87,14 +87,19 @@ def filled_variables(
     swaps: bool,
 ) -> dict[str, str]:
     """The variables of a command, filled in as its arguments are; without those of which nothing is known."""
-    left = {kind: value for kind, value in values.items() if kind != CONFIGURATION}
+    left = _for_variables(values)
     found = {name: _value(name.lower(), word, left, exists, swaps) for name, word in environment.items()}
     return {name: value for name, value in found.items() if not is_blank(value)}
 
 
+def _for_variables(values: Mapping[str, str]) -> dict[str, str]:
+    """Without numbers: a program that has none of its own names it in full, and `ROWS_FROM` is no count."""
+    return {kind: value for kind, value in values.items() if kind != CONFIGURATION and not _is_number(value)}
+
+
 def values_of(names: Iterable[str], values: Mapping[str, str]) -> dict[str, str]:
     """A value for each variable whose name says of which kind it is."""
-    left = {kind: value for kind, value in values.items() if kind != CONFIGURATION}
+    left = _for_variables(values)
     found: dict[str, str] = {}
     for name in names:
         kind = next((kind for kind in left if is_named(name.lower(), kind)), None)

@@ -84,6 +84,17 @@ BOTH = ARGPARSE.format(
     act="copy(args.input, args.output)",
 )
 TWO = COPY + "import sys\ncopy(sys.argv[1], sys.argv[2])\n"
+ENVIRONMENT = COPY + "import os\ncopy(os.environ['SOURCE_DATA'], os.environ['OUT_FILE'])\n"
+DEMANDING = COPY + (
+    "import os, sys\nfor name in ('SOURCE_DATA', 'OUT_FILE'):\n"
+    "    if not os.environ.get(name, ''):\n        sys.exit(f'{name} must be set')\n"
+    "copy(os.environ['SOURCE_DATA'], os.environ['OUT_FILE'])\n"
+)
+OVERRIDES = COPY + (
+    "import sys\nchosen = dict(word.split('=') for word in sys.argv[1:])\n"
+    "copy(chosen['input'], chosen['output'])\n"
+)
+STREAMS = "import sys\ntext = sys.stdin.read()\nif not text:\n    sys.exit(1)\nsys.stdout.write(text)\n"
 STAGE = COPY + "import os\nos.environ['STAGE']\ncopy('data/in.csv', 'out.csv')\n"
 
 
@@ -134,6 +145,32 @@ STAGE = COPY + "import os\nos.environ['STAGE']\ncopy('data/in.csv', 'out.csv')\n
             "python -m src.x -i data/in.csv -o out.csv",
             "its usage line",
         ),
+        (
+            {"src/x.py": OVERRIDES, "README.md": "    python src/x.py input=data/new.csv output=scored\n"},
+            "python src/x.py input=data/in.csv output=scored",
+            "README.md:1",
+        ),
+        (
+            {"src/x.py": OVERRIDES, "Makefile": "x:\n\tpython src/x.py input=$(IN) output=$(OUT)\n"},
+            "python src/x.py input=data/in.csv output=out.csv",
+            "Makefile:2",
+        ),
+        (
+            {"src/x.py": TWO, "README.md": "    cat new.csv | python src/x.py - scored\n"},
+            "python src/x.py data/in.csv scored",
+            "README.md:1",
+        ),
+        (
+            {
+                "src/x.py": ENVIRONMENT,
+                "justfile": "x in out:\n    SOURCE_DATA={{in}} OUT_FILE={{out}} python src/x.py\n",
+            },
+            "python src/x.py",
+            "justfile:2",
+        ),
+        ({"src/x.py": ENVIRONMENT}, "python src/x.py", ""),
+        ({"src/x.py": DEMANDING}, "python src/x.py", ""),
+        ({"src/x.py": STREAMS}, 'sh -c "python src/x.py < data/in.csv > out.csv"', "its source"),
         (
             {"src/x.py": STAGE, ".env.example": "STAGE=dev\n"},
             "python src/x.py",
