@@ -19,6 +19,12 @@ def test_every_format_is_written_the_same_each_time(name: str, tmp_path: Path) -
     assert contents[0] == contents[1] != b""
 
 
+def test_the_readme_lists_every_format() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = "".join(f"| `{form.name}` | {form.summary} |\n" for form in FORMATS.values())
+    assert f"| format | for |\n|---|---|\n{rows}\n" in readme
+
+
 def test_a_report_is_a_format_and_a_file() -> None:
     assert parse_report("json=a=b.json") == ("json", Path("a=b.json"))
 
@@ -26,7 +32,7 @@ def test_a_report_is_a_format_and_a_file() -> None:
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("yaml=x", "no format 'yaml' .there are text, json"),
+        ("yaml=x", "no format 'yaml' .there are text, html, json"),
         ("json", "name a file too, such as json=report"),
         ("json=", "name a file too"),
         ("", "no format ''"),
