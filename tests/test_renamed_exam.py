@@ -24,6 +24,7 @@ ENGLISH = frozenset({"prediction", "predictions", "healthy"})
 OTHERS = {
     ("checks/dockerfile/image.py", "src"),  # a folder of Debian's, and an option of docker's
     ("readers/tasks.py", "src"),  # the folder in which Python projects keep their packages
+    ("report/html/page.py", "src"),  # of directives of a content security policy
     ("runtime/probes/model_files.py", "model.pkl"),  # MLflow's own name for a pickled model
     ("runtime/services/mlflow.py", "/health"),  # an endpoint of MLflow's
     ("runtime/services/mlflow_server.py", "/health"),

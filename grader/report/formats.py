@@ -56,10 +56,10 @@ FORMATS = {
     form.name: form
     for form in (
         Format("text", "people, in a terminal", "grader.report.text:write_text"),
-        Format("html", "people, in a browser or on paper: one file", "grader.report.html:write_html"),
         Format(
             "json", "programs: the whole grade (`grader schema result`)", "grader.report.document:write_json"
         ),
+        Format("html", "people, in a browser or on paper: one file", "grader.report.html:write_html"),
         Format(
             "markdown",
             "pull requests: the summary of a step, or a comment",

@@ -128,11 +128,6 @@ class View:
     """Criterion id -> the anchor at which it is told, for those that a card tells of."""
     counts: Counter[Status]
 
-    @property
-    def undecided_rows(self) -> int:
-        """How many criteria the cards of `undecided` tell of."""
-        return sum(len(card.rows) for card in self.undecided)
-
 
 def view(grade: Grade) -> View:
     """The parts of the page."""
