@@ -35,6 +35,7 @@ HOSTILE = {
     " ![y](http://evil.example) <http://evil.example> http://evil.example www.evil.example `` ` ``"
     " **b** _i_ @everyone #1 a@evil.example\n[r]: http://evil.example\n"
     "\n    code\n> quote\n***\n<details><summary>x</summary>\n\\",
+    "fences": "a\n```\n<img src=x>\n````text\n@everyone\n```\n# h\n~~~\n```",
     "commands": "::error file=a,line=1::x\n::set-output name=score::110\r\n  ::stop-commands::t\n##[error]x"
     " ##vso[task.complete] %0A::add-mask::x %3A:: ::notice title=%25::, a=b,c: d",
     "control": "\x1b[31m\x1b]8;;http://x\x07 \x9b1m a\x00b \x7f \ud800 \udcff \ufffe \uffff \x0b \x0c \x85"
