@@ -32,7 +32,7 @@ def test_a_report_is_a_format_and_a_file() -> None:
 @pytest.mark.parametrize(
     ("word", "complaint"),
     [
-        ("yaml=x", "no format 'yaml' .there are text, html, json"),
+        ("yaml=x", "no format 'yaml' .there are text, json, html"),
         ("json", "name a file too, such as json=report"),
         ("json=", "name a file too"),
         ("", "no format ''"),
