@@ -4,6 +4,7 @@ PYTHON ?= python3
 SUBMISSION ?= reference_solution
 ARGS ?=
 READY := .venv/.ready
+DEVELOPED := .venv/.ready-for-tests
 UV := .venv/bin/uv
 
 .PHONY: score test quick fuzz verify hostile lint generated tools lock bench clean
@@ -14,17 +15,17 @@ score: $(READY) tools
 # A file's tests stay together: they share services, and some want a port or the machine to themselves.
 PYTEST := .venv/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test: $(READY)
+test: $(DEVELOPED)
 	@sh .ci/tools engine
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,.venv/bin/grader verify --static)
 
 # What a developer runs all day: nothing that boots services or runs candidate code.
-quick: $(READY)
+quick: $(DEVELOPED)
 	$(PYTEST) -m "not slow" $(ARGS)
 
 # Malformed submissions without end: `make fuzz FUZZ_SEED=5000 FUZZ_COUNT=10000`.
-fuzz: $(READY)
+fuzz: $(DEVELOPED)
 	FUZZ_SEED=$(or $(FUZZ_SEED),1000) FUZZ_COUNT=$(or $(FUZZ_COUNT),5000) \
 	    .venv/bin/python -m pytest tests/fuzz --numprocesses auto --dist load $(ARGS)
 
@@ -33,11 +34,11 @@ verify: $(READY) tools
 	.venv/bin/grader verify $(ARGS)
 
 # Every attack of the hostile corpus, on every isolation that this machine has.
-hostile: $(READY) tools
+hostile: $(DEVELOPED) tools
 	@sh .ci/tools engine
 	.venv/bin/python -m pytest tests/hostile --scheduled --isolation bubblewrap --isolation docker --isolation none $(ARGS)
 
-lint: $(READY)
+lint: $(DEVELOPED)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy grader tests benchmarks
@@ -45,14 +46,19 @@ lint: $(READY)
 	.venv/bin/grader rubric lint
 
 # What is made from the checks themselves: the authors' reference, and the schema for their editors.
-generated: $(READY)
+generated: $(DEVELOPED)
 	.venv/bin/grader rubric checks --format markdown > rubrics/CHECKS.md
 	.venv/bin/grader schema rubric > rubrics/rubric.schema.json
 
 # The mark comes last, so that a half-built environment never passes for a finished one.
-$(READY): .venv/bin/uv .ci/requirements.txt .ci/requirements-dev.txt pyproject.toml
-	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt -r .ci/requirements-dev.txt
+$(READY): .venv/bin/uv .ci/requirements.txt pyproject.toml
+	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	touch $@
+
+# Who only grades needs no browser driver and no linters.
+$(DEVELOPED): $(READY) .ci/requirements-dev.txt
+	$(UV) pip install --quiet --python .venv --require-hashes -r .ci/requirements.txt -r .ci/requirements-dev.txt
 	touch $@
 
 .venv/bin/uv:
