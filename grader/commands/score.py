@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED, discard_output
 from grader.errors import UsageError
 from grader.report.console import Colour, console
-from grader.report.formats import FORMATS, Settings, refuse_unwritable, write_file
+from grader.report.formats import FORMATS, Settings, load_later, refuse_unwritable, write_file
 from grader.report.progress import Progress
 from grader.report.read import read_grade
 from grader.report.text import summary
@@ -48,8 +48,12 @@ def score_command(
         refuse_unwritable(path)
     before = read_grade(previous) if previous is not None else None
     settings = Settings(verbose=verbose, colour=colour, previous=before)
-    with Progress(quiet=quiet) as progress:
-        grade = score_submission(source, options, progress.observe, timeline=progress.timeline)
+    loading = load_later({form, *(name for name, _ in files)})
+    try:
+        with Progress(quiet=quiet) as progress:
+            grade = score_submission(source, options, progress.observe, timeline=progress.timeline)
+    finally:
+        loading.cancel()
     write_files(grade, files, settings)
     # With a file for the report, the terminal still shows the table.
     shown = form if output is None or to_stdout else "text"

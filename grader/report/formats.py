@@ -6,6 +6,7 @@ import io
 import os
 import pkgutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -13,8 +14,14 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from grader.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from grader.report.console import Colour
     from grader.results import Grade
+
+
+LOAD_SECONDS = 3.0
+"""After the start of a grade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +81,19 @@ FORMATS = {
         Format("csv", "spreadsheets: a row for each criterion", "grader.report.spreadsheet:write_csv", ""),
     )
 }
+
+
+def load_later(names: Iterable[str]) -> threading.Timer:
+    """Load the writers of these forms while a grade waits for programs; whoever starts it cancels it.
+
+    Templates and highlighting take a third of a second, and the start is busy enough.
+    """
+    timer = threading.Timer(
+        LOAD_SECONDS, lambda: [pkgutil.resolve_name(FORMATS[name].writer) for name in names]
+    )
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def write_file(form: str, path: Path, grade: Grade, settings: Settings) -> None:
