@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
 import re
 from dataclasses import dataclass, field
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
     from grader.submission.model import Submission
 
 MAX_MANIFESTS = 50
+MAX_NOUNS = 3
+"""Words in front of a tool's verb: `az ml online-endpoint show`."""
 _SENDING = ("-X", "--request", "-d", "--data", "--data-raw", "--data-binary", "--json", "-F", "--form", "-T")
 _READING_METHODS = ("GET", "HEAD", "OPTIONS")
+_VERBS = ("command", "args", "cmd")
+"""Inputs of an action that its tool is given."""
+_SEVERAL = re.compile(r"[\n;&|]")
 _REMOTE = ("--host", "--context", "-H", "-c")
 _IN_CONTAINERS = (("docker",), ("podman",), ("nerdctl",), ("docker-compose",))
 """What a container runs is only guessed, so it has to be known to deploy."""
@@ -75,10 +81,20 @@ class Finder:
             self._kinds[act] = (known, known or self._may_deploy(act))
         return self._kinds[act]
 
+    def _looks(self, act: Act) -> bool:
+        """Whether its verb says that it only looks; an action's verb is in what its tool is given."""
+        if act.command is None:
+            given = next(filter(None, map(act.step.inputs.get, _VERBS)), "").strip()
+            words = [] if _SEVERAL.search(given) else given.split()
+        else:
+            words = list(act.command.own_words)
+        verbs = itertools.islice((word for word in words if not word.startswith("-")), MAX_NOUNS + 1)
+        return any(re.fullmatch(self.wanted.looks, verb) is not None for verb in verbs)
+
     def _is_known(self, act: Act) -> bool:
         if self._is_local(act):
             return False
-        return uses(act, self.wanted.actions) or (
+        return (uses(act, self.wanted.actions) and not self._looks(act)) or (
             matching(act, self.wanted.commands, self.wanted.no_op_options) is not None
         )
 
@@ -92,7 +108,7 @@ class Finder:
 
     def _may_deploy(self, act: Act) -> bool:
         """Whether it is not known to deploy nothing."""
-        if re.search(self.wanted.notice, act.text, re.IGNORECASE) or self._is_local(act):
+        if re.search(self.wanted.notice, act.text, re.IGNORECASE) or self._is_local(act) or self._looks(act):
             return False
         command = act.command
         if command is None:

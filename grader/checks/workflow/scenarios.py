@@ -32,6 +32,8 @@ class Testing(Parameters):
     """Commands that run tests too, and so can hold back what comes after."""
     no_op_options: tuple[str, ...] = ()
     """Options with which a command runs no test."""
+    actions: tuple[str, ...] = ()
+    """Actions that run the tests as asked for, without their versions."""
     coverage_option: str
     """The option with which a test command measures coverage."""
     coverage_programs: tuple[str, ...] = ()
@@ -81,6 +83,8 @@ class Deployments(Parameters):
     """Commands that deploy nothing."""
     no_op_actions: tuple[str, ...] = ()
     """Actions that deploy nothing, as patterns of `owner/repository`."""
+    looks: Pattern = r"(?!)"
+    """Matches the verb of a tool that only looks at what is there, or at what would be done."""
     requests: tuple[str, ...] = ()
     """Programs that send requests, which deploy if they send something or name a hook."""
     hook: Pattern = r"(?!)"

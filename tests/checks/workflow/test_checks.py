@@ -236,6 +236,23 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
             "deploy",
             "{needs: build, steps: [{uses: appleboy/ssh-action@v1, with: {host: dev.x, script: ls}}]}",
         ),
+        ("deploy", "{needs: build, steps: [{run: ansible-playbook -i inventories/dev site.yml}]}"),
+        ("deploy", "{needs: build, steps: [{run: 'oc process -f t.yaml | oc apply -n dev -f -'}]}"),
+        ("deploy", "{needs: build, steps: [{run: argocd app sync x-dev}]}"),
+        ("deploy", "{needs: build, steps: [{run: tk apply environments/dev}]}"),
+        ("deploy", "{needs: build, steps: [{run: mytool dev release blue}]}"),
+        (
+            "deploy",
+            "{needs: build, steps: [{uses: 'pulumi/actions@v6', with: {command: up, stack-name: dev}}]}",
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{uses: 'actions-hub/kubectl@v1', with: {args: apply -n dev -f k8s}}]}",
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{uses: 'x/kubectl@v1', with: {command: 'kubectl get ns; kubectl -n dev apply -f k'}}]}",
+        ),
         (
             "deploy",
             "{needs: build, steps: [{run: 'echo ${{ secrets.CONFIG_DEV }} > c'}, {run: kubectl apply -f k}]}",
@@ -318,6 +335,61 @@ FILES = {
             {"deploy/dev"},
         ),
         ("deploy", "{needs: build, steps: [{run: kubectl apply -f k > /dev/null}]}", {"deploy/dev"}),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: ansible-playbook --check -i inventories/dev site.yml}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: ansible-playbook -i dev --list-tasks site.yml}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: 'argocd app get x-dev && argocd app list'}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: oc process -n dev -f t.yaml}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: az ml online-deployment show -n blue -e dev}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: tk diff environments/dev}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: nomad job -namespace dev status}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: kluctl --target dev validate}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{run: awslocal ecs describe-tasks --cluster dev}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{uses: 'pulumi/actions@v6', with: {command: preview, stack-name: dev}}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
+        (
+            "deploy",
+            "{needs: build, steps: [{uses: 'actions-hub/kubectl@v1', with: {args: get pods -n dev}}]}",
+            {"deploy/dev", "deploy/after_build"},
+        ),
         (
             "deploy",
             "{needs: build, steps: [{run: kubectl version -n dev}]}",
