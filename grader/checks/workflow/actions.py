@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MAX_ACTS = 2_000
 """Actions and commands of one workflow that are read."""
 _HOOKS = "pre-commit/action"
+_COMMAND_INPUTS = frozenset({"run", "runcmd", "command", "cmd"})
+"""Inputs, in small letters, in which actions are given a command that they run."""
+_GOES_ON = frozenset({"nick-fields/retry", "nick-invision/retry", "devcontainers/ci"})
+"""Actions that give it to a shell which does not stop at a failure; of others the better is assumed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,20 +90,30 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
     for job in workflow.jobs.values():
         for index, step in enumerate(job.steps):
             script = step.script
+            how, through = manner(step.shell), tuple[str, ...]()
             if step.uses.startswith("docker://"):
                 script = f"{quoted([image_program(step.uses)])} {step.inputs.get('args', '')}"
             elif step.uses.lower() == _HOOKS:
                 script = f"pre-commit run {step.inputs.get('extra_args', '--all-files')}"
             elif step.uses:
                 yield Act(job, step, (index, 0), step.where)
-                continue
+                script, how, through = _handed_on(step), _manner_of_action(step), (step.uses,)
             first = (step.line or 1) + ("\n" in step.script) - 1
-            ran = follow(
-                script, files, environment=step.environment, folder=step.directory, manner=manner(step.shell)
-            )
-            for number, each in enumerate(ran):
-                where = f"{step.file}:{first + each.command.line}"
-                yield Act(job, step, (index, number), where, each.command, each.through)
+            ran = follow(script, files, environment=step.environment, folder=step.directory, manner=how)
+            for number, each in enumerate(ran, start=len(through)):
+                where = step.where if through else f"{step.file}:{first + each.command.line}"
+                yield Act(job, step, (index, number), where, each.command, (*through, *each.through))
+
+
+def _handed_on(step: Step) -> str:
+    """The command that an action is given to run, empty where it is given none."""
+    return next((text for name, text in step.inputs.items() if name.lower() in _COMMAND_INPUTS), "")
+
+
+def _manner_of_action(step: Step) -> Manner:
+    pardoned = step.inputs.get("continue_on_error", "").strip().lower() == "true"
+    stops = step.uses.lower() not in _GOES_ON
+    return Manner(errexit=stops, pipefail=stops, checked=not pardoned)
 
 
 def manner(shell: str) -> Manner:
@@ -120,4 +134,4 @@ def matching(act: Act, wanted: Sequence[str], no_op_options: Sequence[str] = ())
 
 def uses(act: Act, actions: Sequence[str]) -> bool:
     """Whether an act is one of these actions, by `owner/repository` and path."""
-    return bool(act.step.uses) and act.step.uses.lower() in {action.lower() for action in actions}
+    return act.command is None and act.step.uses.lower() in {action.lower() for action in actions}

@@ -122,7 +122,7 @@ def job_runs(context: Context, *, scenario: Push, work: Literal["tests", "scans"
     """
     tests, scans = scenario.tests, scenario.scans
     commands, actions, options = {
-        "tests": (tests.commands, (), tests.no_op_options),
+        "tests": (tests.commands, tests.actions, tests.no_op_options),
         "scans": (scans.commands, scans.actions, scans.no_op_options),
     }[work]
 
@@ -140,7 +140,7 @@ def measures_coverage(context: Context, *, scenario: Push) -> Outcome:
     tests = scenario.tests
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
-        found = _these(running, tests.commands, (), tests.no_op_options)
+        found = _these(running, tests.commands, tests.actions, tests.no_op_options)
         configured = configured_options(context.submission)
         for act in found:
             command = matching(act, tests.commands, tests.no_op_options)
@@ -218,7 +218,8 @@ def gated(context: Context, *, scenario: Push) -> Outcome:
     tests, images = scenario.tests, scenario.images
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
-        gates = _these(running, (*tests.commands, *tests.other_commands), (), tests.no_op_options)
+        wanted = (*tests.commands, *tests.other_commands)
+        gates = _these(running, wanted, tests.actions, tests.no_op_options)
         held = released(running, images)
         if not gates:
             return not_found(workflow, running, no_job_runs(tests.commands), tests.commands)

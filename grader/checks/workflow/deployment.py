@@ -122,6 +122,8 @@ class Finder:
             or command.has(*self.wanted.no_op_options)
         ):
             return False
+        if act.step.uses and act.through[:1] == (act.step.uses,):
+            return False  # what an action does with its inputs is only guessed
         if self._leads_on(act) or self._is_missing(act) or act.through[-1:] in _IN_CONTAINERS:
             return False
         if matching(act, self.wanted.no_op_commands) is not None:

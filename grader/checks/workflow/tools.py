@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from grader.checks.workflow.actions import Act, matching, uses
 from grader.documents import Problem, parse_ini
+from grader.readers.shell.parser import Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from grader.checks.workflow.scenarios import Images
-    from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
 
@@ -55,12 +55,18 @@ def measures(
 ) -> bool:
     """Whether a run of the tests measures coverage."""
     if command is None:
-        return False
+        command = _given(act)
     if any(program in act.through or program == command.program for program in measuring):
         return True
     words = [*command.arguments, *command.environment.get("PYTEST_ADDOPTS", "").split(), *configured.split()]
     turned_off = any(word == f"--no-{option.removeprefix('--')}" for word in words)
     return not turned_off and any(re.fullmatch(rf"{re.escape(option)}(?:[-=].*)?", word) for word in words)
+
+
+def _given(act: Act) -> Command:
+    """What an action hands on to the tests, as if its inputs were their arguments."""
+    words = tuple(word for value in act.step.inputs.values() for word in value.split())
+    return Command(words=words, program="", arguments=words, environment=act.step.environment)
 
 
 def image_work(act: Act, images: Images) -> frozenset[str]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
-ALL: Final = frozenset({"UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"})
+_ASCENDING: Final = ("UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL")
+ALL: Final = frozenset(_ASCENDING)
 MAX_TRIED = 50
 _BLIND = ("config", "conf", "convert")
 """Commands and scan types that look for no vulnerability by themselves."""
@@ -31,6 +32,8 @@ _READERS = frozenset(
 """Programs that look into a report; what others name of it (`echo`) decides nothing."""
 _INTERPRETERS = ("python", "node")
 _SCRIPT_ACTION = "actions/github-script"
+_THRESHOLD = "severity_threshold"
+"""The input of actions around Trivy that fail from a severity on."""
 _SETTINGS = ("exit-code", "severity", "scanners", "format", "output", "scan-type")
 
 
@@ -69,7 +72,7 @@ class Scan:
 def read_scan(act: Act, command: Command | None, submission: Submission) -> Scan:
     """What a run of Trivy does: by input or flag, else by variable, else by configuration file."""
     if command is None:
-        given: Mapping[str, str] = act.step.inputs
+        given: Mapping[str, str] = {**act.step.inputs, **_from_threshold(act.step.inputs)}
         environment: Mapping[str, str] = act.step.environment
         path = given.get("trivy-config", "")
         kind = given.get("scan-type", "") or environment.get("TRIVY_SCAN_TYPE", "") or "image"
@@ -94,6 +97,19 @@ def read_scan(act: Act, command: Command | None, submission: Submission) -> Scan
     settings = {name: value(name) for name in _SETTINGS}
     settings["scanners"] = settings["scanners"] or given.get("security-checks", "")
     return Scan(act, kind.lower(), settings)
+
+
+def _from_threshold(inputs: Mapping[str, str]) -> dict[str, str]:
+    """What a threshold comes to: the severities from it on, of those that are looked for."""
+    threshold = inputs.get(_THRESHOLD, "").strip().upper()
+    if not threshold:
+        return {}
+    start = _ASCENDING.index(threshold) if threshold in _ASCENDING else 0
+    wanted = set(re.split(r"[\s,]+", inputs.get("severity", "").upper())) - {""} or ALL
+    return {
+        "exit-code": "1",
+        "severity": ",".join(each for each in _ASCENDING[start:] if each in wanted) or "NONE",
+    }
 
 
 def _configured(submission: Submission, path: str) -> dict[str, str]:
