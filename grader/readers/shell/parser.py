@@ -27,6 +27,13 @@ _OPENERS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!",
 _CLOSERS = frozenset({"fi", "done", "esac"})
 _HEADERS = frozenset({"for", "case", "select", "function"})
 SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
+_SCRIPT_OPTIONS = {
+    "nix-shell": ("--run", "--command"),
+    "su": ("-c", "--command"),
+    "runuser": ("-c", "--command"),
+    "script": ("-c", "--command"),
+}
+"""Other programs that run a shell script which an option gives."""
 _EXPORTS = frozenset({"export", "declare", "readonly", "local", "typeset"})
 
 
@@ -266,7 +273,10 @@ class _Parser:
         script = _script_of(command)
         if not script or self._depth >= MAX_NESTING:
             return ()
-        manner = self._script.manner if command.program == "eval" else shell_manner(command.arguments)
+        if command.program == "eval":
+            manner = self._script.manner
+        else:
+            manner = shell_manner(command.arguments if command.program in SHELLS else ())
         inner = _read(script, self._variables | dict(command.environment), manner, self._depth + 1)
         return tuple(
             replace(
@@ -285,6 +295,8 @@ def _moved(command: Command, line: int) -> Command:
 def _script_of(command: Command) -> str:
     if command.program == "eval":
         return " ".join(command.arguments)
+    if command.program in _SCRIPT_OPTIONS:
+        return command.option(*_SCRIPT_OPTIONS[command.program]) or ""
     if command.program not in SHELLS:
         return ""
     words = list(command.arguments)

@@ -69,10 +69,29 @@ _WRAPPERS: dict[tuple[str, ...], _Wrapper] = {
     ("uv", "run"): _UV,
     ("uv", "tool", "run"): _UV,
     ("uvx",): _UV,
+    ("direnv", "exec"): _wrapper(positional=1),
+    ("mise", "exec"): _wrapper(),
+    ("mise", "x"): _wrapper(),
+    ("asdf", "exec"): _wrapper(),
+    ("pyenv", "exec"): _wrapper(),
+    ("dotenv", "run"): _wrapper("-f --file"),
+    ("doppler", "run"): _wrapper("-p --project -c --config -t --token"),
+    ("infisical", "run"): _wrapper("--env --path --projectId"),
+    ("op", "run"): _wrapper("--env-file"),
+    ("aws-vault", "exec"): _wrapper("-d --duration --region", positional=1),
+    ("chamber", "exec"): _wrapper(positional=1),
+    ("apptainer", "exec"): _wrapper("-B --bind --env --pwd", positional=1),
+    ("singularity", "exec"): _wrapper("-B --bind --env --pwd", positional=1),
+    ("devcontainer", "exec"): _wrapper("--workspace-folder --config --container-id --id-label --remote-env"),
+    ("flock",): _wrapper("-w --timeout --wait -E --conflict-exit-code", positional=1),
+    ("taskset",): _wrapper(positional=1),
+    ("unbuffer",): _wrapper(),
     ("ddtrace-run",): _wrapper(),
     ("opentelemetry-instrument",): _wrapper("--traces_exporter --metrics_exporter --service_name"),
 }
 _PYTHON_RUNNERS = frozenset({"uv", "rye", "pdm", "hatch"})
+_VERSIONED_RUNNERS = frozenset({"uv", "uvx", "pipx"})
+"""Runners for which a program may have a version, `uvx ruff@0.8`, `pipx run black==24.10`."""
 _PYTHON_VALUES = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 
 
@@ -118,6 +137,8 @@ def _inside(words: list[str], environment: dict[str, str]) -> list[str]:
     program = name_of(words[0])
     if program == "python":
         return _module(words[1:])
+    if program == "nix":
+        return _in_a_nix_shell(words)
     if program == "command" and words[1:2] in (["-v"], ["-V"]):
         return []  # it asks where a program is
     for length in (3, 2, 1):
@@ -155,7 +176,7 @@ def _wrapped(words: list[str], wrapper: _Wrapper, environment: dict[str, str], p
             continue
         if word.startswith("-"):
             index += 2 if word in wrapper.values else 1
-        elif is_assignment(word):
+        elif is_assignment(word) and program not in _VERSIONED_RUNNERS:
             name, _, value = word.partition("=")
             environment[name] = value
             index += 1
@@ -167,7 +188,15 @@ def _wrapped(words: list[str], wrapper: _Wrapper, environment: dict[str, str], p
     rest = words[index:]
     if program in _PYTHON_RUNNERS and rest and rest[0].endswith(".py"):
         return ["python", *rest]
+    if program in _VERSIONED_RUNNERS and rest:
+        return [rest[0].partition("@")[0].partition("==")[0] or rest[0], *rest[1:]]
     return rest
+
+
+def _in_a_nix_shell(words: list[str]) -> list[str]:
+    """What `nix develop … --command program` runs; none where nothing is given."""
+    given = next((index for index, word in enumerate(words) if word in ("-c", "--command")), len(words))
+    return words[given + 1 :] if words[1:2] in (["develop"], ["shell"]) else []
 
 
 def _module(words: list[str]) -> list[str]:
