@@ -31,7 +31,9 @@ class Image:
     """The state of an image after some instructions."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """Path in the image -> path in the build context."""
+    """Path in the image -> path in the build context, or the key of a text in `written`."""
+    written: dict[str, str] = field(default_factory=dict)
+    """What heredocs of COPY, and of `cat` in a RUN, hold; shared by all images of a Dockerfile."""
     directories: set[str] = field(default_factory=lambda: set(_USUAL_DIRECTORIES))
     workdir: str = "/"
     variables: dict[str, str] = field(default_factory=dict)
@@ -83,6 +85,11 @@ class Ran:
     line: int
 
 
+_WRITES = re.compile(
+    r"\bcat\s{1,9}(?:>\s{0,9}(?P<to>[^\s;&|<>]{1,500})\s{1,9}<<-?\s{0,9}['\"]?(?P<name>\w{1,99})"
+    r"|<<-?\s{0,9}['\"]?(?P<first>\w{1,99})['\"]?\s{0,9}>\s{0,9}(?P<last>[^\s;&|<>]{1,500}))"
+)
+"""A RUN that writes a heredoc to a file: `cat <<EOF > /start`, `cat > /start <<EOF`."""
 MAX_SHEBANG = 200
 MAX_PLACED = 50_000
 """Files that all COPY together may put: beyond, nothing more is followed."""
@@ -99,6 +106,7 @@ class Builder:
         self._certain = frozenset(certain)
         """Files taken for there when they are named outright: whether they are is another question."""
         self._images: dict[int, Image] = {}
+        self._written: dict[str, str] = {}
         self._placeable = MAX_PLACED
         self._carriable = MAX_CARRIED
         self._asked: dict[int, list[tuple[str, int]]] = {}
@@ -115,7 +123,7 @@ class Builder:
         return self._images[stage.index]
 
     def _build(self, stage: Stage) -> Image:
-        image = Image()
+        image = Image(written=self._written)
         if stage.parent is not None:
             image = self._copied(self._images[stage.parent])
             image.own_command = False
@@ -157,11 +165,16 @@ class Builder:
 
     def _copy(self, stage: Stage, image: Image, instruction: Instruction) -> None:
         *sources, destination = (expand(word, image.variables) for word in instruction.value)
-        heredocs = {name for name, _ in instruction.heredocs}
+        heredocs = dict(instruction.heredocs)
         target = image.path(destination)
         into = destination.endswith(("/", "/.")) or destination in (".", "..") or len(sources) > 1
         for source in sources:
-            if _REMOTE.match(source) or source.lstrip("<-") in heredocs:
+            if _REMOTE.match(source):
+                continue
+            if source.startswith("<<") and (name := source.lstrip("<-")) in heredocs:
+                key = f"{instruction.line}:{source}"
+                image.written[key] = heredocs[name]
+                image.files[_joined(target, name if into or image.is_directory(target) else "")] = key
                 continue
             kind, found = self._found(stage, image, instruction, source)
             if kind == "file" and not (into or image.is_directory(target)):
@@ -206,6 +219,13 @@ class Builder:
             if name == "mount":
                 self._mount(stage, seen, value, instruction.line)
         cwd = image.workdir
+        heredocs = dict(instruction.heredocs)
+        for found in _WRITES.finditer(" ".join(instruction.value)) if heredocs else ():
+            name, to = found["name"] or found["first"], found["to"] or found["last"]
+            if name in heredocs:
+                key = f"{instruction.line}:<<{name}"
+                image.written[key] = heredocs[name]
+                image.files[image.path(expand(to, image.variables))] = key
         for command in run_commands(instruction, image):
             line = instruction.line + command.line - 1
             self.ran.append((stage, Ran(command, seen, cwd, line)))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from grader.checks.dockerfile.image import Image, quoted
+from grader.documents import SourceFile
 from grader.readers.shell.follow import Followed, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from grader.documents import SourceFile
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
@@ -60,9 +60,17 @@ def commands_run(submission: Submission, image: Image) -> Iterator[Followed]:
     return follow(quoted(image.argv), files, environment=image.variables, folder=image.workdir)
 
 
+class _Written(SourceFile):
+    """A file that the Dockerfile itself holds."""
+
+    def __init__(self, path: PurePosixPath, text: str) -> None:
+        super().__init__(Path(), path)
+        self.text = text
+
+
 @dataclass(frozen=True, slots=True)
 class _ImageFiles:
-    """The files of an image that come from the build context."""
+    """The files of an image that come from the build context or stand in the Dockerfile."""
 
     submission: Submission
     image: Image
@@ -72,7 +80,10 @@ class _ImageFiles:
 
     def find(self, path: str) -> SourceFile | None:
         origin = self.image.files.get(path)
-        return None if origin is None else self.submission.file(origin)
+        if origin is None:
+            return None
+        written = self.image.written.get(origin)
+        return self.submission.file(origin) if written is None else _Written(PurePosixPath(path), written)
 
     def matching(self, path: str) -> Iterable[SourceFile]:
         names = [name for name in self.image.files if PurePosixPath(name).match(path)]

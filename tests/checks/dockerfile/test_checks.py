@@ -261,6 +261,21 @@ STARTS = {
     "script that runs it": 'WORKDIR /a\nCOPY . .\nCMD ["bash", "start.sh"]',
     "make": 'WORKDIR /a\nCOPY . .\nCMD ["make", "train"]',
     "make of an included file": 'WORKDIR /a\nCOPY . .\nCMD ["make", "fit"]',
+    "heredoc": (
+        'WORKDIR /a\nCOPY src src\nCOPY --chmod=755 <<"EOF" /bin/go\n#!/bin/sh\npython src/train.py "$@"\n'
+        'EOF\nENTRYPOINT ["go"]\nCMD ["--n", "5"]'
+    ),
+    "heredoc into a folder": (
+        "WORKDIR /a\nCOPY src src\nCOPY <<go.sh ./\npython src/train.py\ngo.sh\nCMD sh /a/go.sh"
+    ),
+    "heredoc of the builder": (
+        "COPY <<-E /g\n\tpython src/train.py\n\tE\nFROM a\nCOPY --from=1 /g /\nCOPY src src\nCMD sh g"
+    ),
+    "heredoc of cat": (
+        "WORKDIR /a\nCOPY src src\nRUN cat > go.sh <<'E' && chmod +x go.sh\nexec python src/train.py\nE\n"
+        'CMD ["./go.sh"]'
+    ),
+    "cat of a heredoc": "COPY src src\nRUN cat <<E > /go.sh\npython src/train.py\nE\nCMD bash /go.sh",
     "executable": 'COPY --chmod=755 src/train.py /bin/\nCMD ["/bin/train.py"]',
     "parents": "WORKDIR /a\nCOPY --parents src/train.py ./\nCMD python src/train.py",
     "glob": "WORKDIR /a\nCOPY src/*.py ./\nCMD python train.py",
@@ -286,6 +301,10 @@ NOT_STARTS = {
     "other script": 'COPY src src\nCMD ["python", "src/api.py"]',
     "no longer": 'WORKDIR /a\nCOPY src src\nCMD ["python", "src/train.py"]\nCMD ["bash"]',
     "entrypoint in shell form": "WORKDIR /a\nCOPY src src\nENTRYPOINT python\nCMD src/train.py",
+    "heredoc that prints": (
+        'COPY src src\nCOPY --chmod=755 <<E /bin/go\n#!/bin/sh\necho python src/train.py\nE\nCMD ["go"]'
+    ),
+    "heredoc from where it is not": "COPY src /a/src\nCOPY <<E /go.sh\npython src/train.py\nE\nCMD sh go.sh",
     "not json": "WORKDIR /a\nCOPY src src\nCMD ['python', 'src/train.py']",
     "workdir": 'WORKDIR /a\nCOPY src src\nWORKDIR /a/src\nCMD ["python", "src/train.py"]',
     "healthcheck": 'COPY src src\nHEALTHCHECK CMD ["python", "src/train.py"]',
