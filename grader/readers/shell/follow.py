@@ -20,6 +20,7 @@ from grader.documents import Problem, SourceFile
 from grader.readers.makefile import recipe
 from grader.readers.precommit import CONFIGURATION, list_hooks
 from grader.readers.python.module import Module
+from grader.readers.shell.compose import composed
 from grader.readers.shell.containers import contained
 from grader.readers.shell.failure import STOPS_AT_FAILURE, Manner, Trace
 from grader.readers.shell.parser import (
@@ -203,7 +204,11 @@ class _Follower:
     ) -> Iterator[Followed]:
         inner = _NOTHING
         if Into.CONTAINERS in self._into:
-            inner = _Inner(tuple(each for line in contained(command) for each in _whole(line)))
+            services = composed(command, partial(self._found, folder))
+            if services is None:
+                inner = _Inner(tuple(each for line in contained(command) for each in _whole(line)))
+            else:
+                inner = _Inner(services.script, manner=Manner(checked=services.checked))
         if not inner.script and self._scripts_left > 0:
             inner = self._started_by(command, folder, manner)
         if not inner.script:

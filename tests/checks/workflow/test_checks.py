@@ -191,6 +191,9 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
         ("test", "{steps: [{run: 'poetry run pytest -q --cov --cov-report=xml'}]}"),
         ("test", "{steps: [{run: pytest, env: {PYTEST_ADDOPTS: --cov=src}}]}"),
         ("test", "{strategy: {matrix: {python: ['3.11']}}, steps: [{run: 'uv run pytest --cov'}]}"),
+        ("test", "{steps: [{run: docker compose up --exit-code-from tests}]}"),
+        ("test", "{steps: [{run: docker compose up --build --abort-on-container-exit tests}]}"),
+        ("test", "{steps: [{run: docker-compose run --rm tests}]}"),
         ("test", "{steps: [{run: make test}]}"),
         ("test", "{steps: [{run: bash scripts/test.sh}]}"),
         ("test", "{steps: [{run: ./test.sh, working-directory: scripts}]}"),
@@ -325,6 +328,7 @@ FILES = {
           using: composite
           steps: [{run: "pytest ${{ inputs.options }}", shell: bash}]
         """,
+    "compose.yaml": "services: {tests: {command: pytest --cov}, db: {image: x}}",
     "trivy-ci.yaml": "exit-code: 1\nseverity: [HIGH, CRITICAL]\n",
     "manifests/d.yaml": "kind: Deployment\nmetadata: {namespace: exam-dev}\n",
 }
@@ -474,6 +478,13 @@ def test_defects(tmp_path: Path, job: str, text: str, lost: set[str]) -> None:
     needs_scan = "pull_request" in text  # then the build, which needs the scan, is skipped too
     skipped = {"build/pushes", "build/tested", "deploy/dev", "deploy/after_build"} if needs_scan else set()
     assert _lost(tmp_path, _job(job, text)) == lost | skipped
+
+
+@pytest.mark.parametrize(
+    "command", ["docker compose up -d", "docker compose up tests", "docker compose up -d db tests"]
+)
+def test_compose_hands_on_no_status_unless_it_is_told_to(tmp_path: Path, command: str) -> None:
+    assert _lost(tmp_path, _job("test", f"{{steps: [{{run: {command}}}]}}"), FILES) == {"build/tested"}
 
 
 def test_makefiles_include_what_stands_where_make_runs(tmp_path: Path) -> None:

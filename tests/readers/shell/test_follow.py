@@ -26,6 +26,10 @@ FILES: dict[str, str | bytes] = {
     ".pre-commit-config.yaml": "repos:\n- {repo: x, hooks: [{id: ruff-format}]}\n"
     "- {repo: local, hooks: [{id: ruff-it, entry: bash, args: [-c, 'black .']}, {id: none}, 3]}\n",
     "hooks.yaml": "- {",
+    "compose.yml": "services: {db: {image: x}, t: {command: pytest -q},\n"
+    " s: {entrypoint: [sh, -c], command: ['a; b $$c']}}",
+    "ci/c.yaml": "services: {t: {command: [pytest, --cov]}, u: {command: 'a \"'}, v: 3,\n"
+    " w: {command: ruff check}}",
 }  # fmt: skip
 
 
@@ -56,6 +60,17 @@ def ran(root: Path, script: str, into: Collection[Into] = EVERYTHING, **given: s
         ("bash ../../test.sh", []),
         ("test.sh", []),
         ("docker run -v a:b image ./test.sh x", ["image ./test.sh x", "test.sh x"]),
+        ("docker compose run --rm t", ["pytest -q"]),
+        ("docker compose run --rm t ruff check", ["ruff check", "t ruff check"]),
+        ("docker-compose run s", ["a", "b $c", "sh -c a; b $c"]),
+        ("docker compose up -d", ["pytest -q", "a", "b $c", "sh -c a; b $c"]),
+        ("docker compose up db t", ["pytest -q"]),
+        ("docker compose -f ci/c.yaml up", ["pytest --cov", "ruff check"]),
+        ("docker compose -p x -f ci/c.yaml up --build w", ["ruff check"]),
+        ("docker compose -f compose.yml -f ci/c.yaml up --exit-code-from t", ["pytest --cov"]),
+        ("docker compose -f missing.yml up", []),
+        ("docker compose run db", ["db"]),
+        ("docker compose logs t", []),
         ("docker run image sh -c 'pytest && ruff'", ["pytest", "ruff", "sh -c pytest && ruff"]),
         ("pre-commit run", ["ruff", "black .", "bash -c black ."]),
         ("pre-commit run ruff-format", ["ruff"]),
