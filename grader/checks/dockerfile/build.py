@@ -97,10 +97,10 @@ def too_new(dockerfile: Dockerfile, engine: Engine) -> str:
     return ", ".join(sorted(name for name in used if _NEEDS_ENGINE.get(name, 0) > major))
 
 
-def needed_stages(dockerfile: Dockerfile) -> tuple[Stage, ...]:
-    """List the final stage and every stage that it needs, in order."""
+def needed_stages(dockerfile: Dockerfile, wanted: Stage | None = None) -> tuple[Stage, ...]:
+    """List a stage, by default the final one, and every stage that it needs, in order."""
     found: dict[int, Stage] = {}
-    waiting = [dockerfile.stages[-1]]
+    waiting = [wanted or dockerfile.stages[-1]]
     while waiting:
         stage = waiting.pop()
         if stage.index in found:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from grader.checks.dockerfile.build_commands import action_script, build_script, is_build
 from grader.checks.dockerfile.image import quoted
 from grader.readers.shell.containers import image_program
-from grader.readers.shell.failure import Manner, runs_after_failure
-from grader.readers.shell.follow import SubmissionFiles, follow
+from grader.readers.shell.failure import STOPS_AT_FAILURE, Manner, runs_after_failure
+from grader.readers.shell.follow import Followed, SubmissionFiles, follow
 from grader.readers.shell.parser import SHELLS, shell_manner
 from grader.readers.shell.pattern import matches
 from grader.readers.shell.wrappers import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from grader.checks.workflow.facts import Job, Step, Workflow
     from grader.context import Context
+    from grader.readers.shell.follow import Files
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
 
 MAX_ACTS = 2_000
 """Actions and commands of one workflow that are read."""
 _HOOKS = "pre-commit/action"
+MAX_BUILDS = 5
+"""Builds of one step whose Dockerfile is read."""
+_BUILDERS = frozenset(
+    {"docker/build-push-action", "depot/build-push-action", "useblacksmith/build-push-action"}
+)
+"""Actions that build an image by the inputs `context`, `file` and `target`."""
 _COMMAND_INPUTS = frozenset({"run", "runcmd", "command", "cmd"})
 """Inputs, in small letters, in which actions are given a command that they run."""
 _GOES_ON = frozenset({"nick-fields/retry", "nick-invision/retry", "devcontainers/ci"})
@@ -65,6 +73,9 @@ class Act:
         """Whether it runs although another act of the same step failed."""
         if self.command is None or failed.command is None:
             return False
+        own = self.command.trace
+        if failed.command.trace[: len(own)] == own and not failed.goes_on:
+            return False  # it failed within this one, which came to no end
         return runs_after_failure(self.command.trace, failed.command.trace)
 
 
@@ -98,11 +109,29 @@ def _acts(submission: Submission, workflow: Workflow) -> Iterator[Act]:
             elif step.uses:
                 yield Act(job, step, (index, 0), step.where)
                 script, how, through = _handed_on(step), _manner_of_action(step), (step.uses,)
+                if step.uses.lower() in _BUILDERS:
+                    script, how = action_script(step.inputs, files), STOPS_AT_FAILURE
             first = (step.line or 1) + ("\n" in step.script) - 1
             ran = follow(script, files, environment=step.environment, folder=step.directory, manner=how)
-            for number, each in enumerate(ran, start=len(through)):
+            for number, each in enumerate(_with_builds(ran, files), start=len(through)):
                 where = step.where if through else f"{step.file}:{first + each.command.line}"
                 yield Act(job, step, (index, number), where, each.command, (*through, *each.through))
+
+
+def _with_builds(ran: Iterable[Followed], files: Files) -> Iterator[Followed]:
+    """Commands, and in front of a build those that it runs: what fails in it fails it."""
+    read: set[tuple[str, ...]] = set()
+    for each in ran:
+        if is_build(each.command) and each.command.words not in read and len(read) < MAX_BUILDS:
+            read.add(each.command.words)
+            for inner in follow(build_script(each.command, files, each.folder), files):
+                trace = (*each.command.trace, *inner.command.trace)
+                yield Followed(
+                    command=replace(inner.command, trace=trace, line=each.command.line),
+                    folder=inner.folder,
+                    through=(*each.through, each.command.program, *inner.through),
+                )
+        yield each
 
 
 def _handed_on(step: Step) -> str:

@@ -191,6 +191,13 @@ def test_one_line_costs_what_it_is_about(tmp_path: Path, old: str, new: str, los
         ("test", "{steps: [{run: 'poetry run pytest -q --cov --cov-report=xml'}]}"),
         ("test", "{steps: [{run: pytest, env: {PYTEST_ADDOPTS: --cov=src}}]}"),
         ("test", "{strategy: {matrix: {python: ['3.11']}}, steps: [{run: 'uv run pytest --cov'}]}"),
+        ("test", "{steps: [{run: docker build --target test ci}]}"),
+        ("test", "{steps: [{run: docker buildx build -f ci/Dockerfile --target heredoc .}]}"),
+        ("test", "{steps: [{run: cd ci && podman build .}]}"),
+        ("test", "{steps: [{uses: docker/build-push-action@v6, with: {context: ci, target: test}}]}"),
+        ("build", "{steps: [{uses: docker/build-push-action@v6, with: {context: ci, push: true}}]}"),
+        ("build", "{steps: [{run: docker build -t x ci && docker push x}]}"),
+        ("build", "{steps: [{run: docker buildx build --push ci}]}"),
         ("test", "{steps: [{run: docker compose up --exit-code-from tests}]}"),
         ("test", "{steps: [{run: docker compose up --build --abort-on-container-exit tests}]}"),
         ("test", "{steps: [{run: docker-compose run --rm tests}]}"),
@@ -329,6 +336,21 @@ FILES = {
           steps: [{run: "pytest ${{ inputs.options }}", shell: bash}]
         """,
     "compose.yaml": "services: {tests: {command: pytest --cov}, db: {image: x}}",
+    "ci/Dockerfile": """\
+        FROM x AS base
+        RUN pip install -r r.txt
+        FROM base AS test
+        RUN --mount=type=cache,target=/c pytest --cov=src
+        FROM base AS quiet
+        RUN pytest --cov=src; true
+        FROM base AS heredoc
+        RUN <<E
+        set -e
+        pytest --cov=src
+        E
+        FROM base
+        COPY --from=test /x /x
+        """,
     "trivy-ci.yaml": "exit-code: 1\nseverity: [HIGH, CRITICAL]\n",
     "manifests/d.yaml": "kind: Deployment\nmetadata: {namespace: exam-dev}\n",
 }
@@ -390,6 +412,16 @@ FILES = {
             {"deploy/dev", "deploy/after_build"},
         ),
         ("scan", "{steps: [{run: trivy --version}]}", {"scan/trivy", "scan/fails"}),
+        (
+            "test",
+            "{steps: [{run: docker build --target base ci}]}",
+            {"test/pytest", "test/coverage", "build/tested"},
+        ),
+        ("test", "{steps: [{run: docker build --target quiet ci}]}", {"build/tested"}),
+        ("build", "{steps: [{run: docker buildx build --push --target base ci}]}", {"build/tested"}),
+        ("build", "{steps: [{run: docker buildx build --push --target quiet ci}]}", {"build/tested"}),
+        ("build", "{steps: [{run: 'docker push x && docker build ci'}]}", {"build/tested"}),
+        ("test", "{steps: [{run: docker build --target test ci || true}]}", {"build/tested"}),
         ("scan", "{steps: [{uses: aquasecurity/setup-trivy@v0.2.0}]}", {"scan/trivy", "scan/fails"}),
         ("scan", "{steps: [{if: false, run: trivy fs --exit-code 1 .}]}", {"scan/trivy", "scan/fails"}),
         (
@@ -477,7 +509,7 @@ FILES = {
 def test_defects(tmp_path: Path, job: str, text: str, lost: set[str]) -> None:
     needs_scan = "pull_request" in text  # then the build, which needs the scan, is skipped too
     skipped = {"build/pushes", "build/tested", "deploy/dev", "deploy/after_build"} if needs_scan else set()
-    assert _lost(tmp_path, _job(job, text)) == lost | skipped
+    assert _lost(tmp_path, _job(job, text), FILES) == lost | skipped
 
 
 @pytest.mark.parametrize(
