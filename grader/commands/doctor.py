@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -67,10 +65,11 @@ def isolation_command(isolation: str) -> int:
         UsageError: it cannot.
     """
     from grader.runtime.sandbox.open import open_sandbox
+    from grader.runtime.temporary import scratch_directory
 
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_directory() as scratch:
         try:
-            open_sandbox(isolation, scratch=Path(scratch)).close()
+            open_sandbox(isolation, scratch=scratch).close()
         except ToolMissing as missing:
             raise UsageError(f"--isolation {isolation} is not available here: {missing}") from missing
     console(sys.stdout).print(f"--isolation {isolation} is available here.")
