@@ -20,6 +20,7 @@ from grader.tools import ENGINE, KNOWN, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from grader.exam.model import Exam
 
