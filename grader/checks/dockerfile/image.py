@@ -33,7 +33,7 @@ class Image:
     files: dict[str, str] = field(default_factory=dict)
     """Path in the image -> path in the build context, or the key of a text in `written`."""
     written: dict[str, str] = field(default_factory=dict)
-    """What heredocs of COPY, and of `cat` in a RUN, hold; shared by all images of a Dockerfile."""
+    """What heredocs of COPY hold, and what RUNs print into files; shared by all images of a Dockerfile."""
     directories: set[str] = field(default_factory=lambda: set(_USUAL_DIRECTORIES))
     workdir: str = "/"
     variables: dict[str, str] = field(default_factory=dict)
@@ -90,9 +90,20 @@ _WRITES = re.compile(
     r"|<<-?\s{0,9}['\"]?(?P<first>\w{1,99})['\"]?\s{0,9}>\s{0,9}(?P<last>[^\s;&|<>]{1,500}))"
 )
 """A RUN that writes a heredoc to a file: `cat <<EOF > /start`, `cat > /start <<EOF`."""
+_PRINTS = re.compile(
+    r"\b(?:printf|echo)\s{1,9}(?:-[en]{1,2}\s{1,9})?"
+    r"(?:'(?P<single>[^']{1,4000})'|\"(?P<double>(?:[^\"\\]|\\.){1,4000})\")"
+    r"\s{0,9}(?P<how>>{1,2})\s{0,9}(?P<to>[^\s;&|<>]{1,500})",
+    re.DOTALL,
+)
+"""A RUN that prints text to a file: `printf '#!/bin/sh\\n…' > /start`, `echo "…" >> /start`."""
 MAX_SHEBANG = 200
 MAX_PLACED = 50_000
 """Files that all COPY together may put: beyond, nothing more is followed."""
+MAX_WRITES = 200
+"""Files that RUNs write, and lines that they add to them, which are followed."""
+MAX_WRITTEN = 20_000
+"""Characters of a file that RUNs write, which is followed."""
 MAX_CARRIED = 1_000_000
 """The same for files that are carried on, from stage to stage and into each RUN."""
 
@@ -219,13 +230,14 @@ class Builder:
             if name == "mount":
                 self._mount(stage, seen, value, instruction.line)
         cwd = image.workdir
-        heredocs = dict(instruction.heredocs)
-        for found in _WRITES.finditer(" ".join(instruction.value)) if heredocs else ():
-            name, to = found["name"] or found["first"], found["to"] or found["last"]
-            if name in heredocs:
-                key = f"{instruction.line}:<<{name}"
-                image.written[key] = heredocs[name]
-                image.files[image.path(expand(to, image.variables))] = key
+        for number, (to, text, adds) in enumerate(_written(instruction)):
+            if len(image.written) >= MAX_WRITES:
+                break
+            path = image.path(expand(to, image.variables))
+            before = image.written.get(image.files.get(path, ""), "") if adds else ""
+            key = f"{instruction.line}:{number}:{path}"
+            image.written[key] = (before + text)[:MAX_WRITTEN]
+            image.files[path] = key
         for command in run_commands(instruction, image):
             line = instruction.line + command.line - 1
             self.ran.append((stage, Ran(command, seen, cwd, line)))
@@ -276,6 +288,18 @@ def interpreter(script: str) -> str:
 def quoted(words: Sequence[str]) -> str:
     """Words as a script, so that nothing in them is taken for syntax."""
     return " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
+
+
+def _written(instruction: Instruction) -> Iterator[tuple[str, str, bool]]:
+    """Files that a RUN writes itself: where, what, and whether it adds to what is there."""
+    script = " ".join(instruction.value)
+    heredocs = dict(instruction.heredocs)
+    for found in _WRITES.finditer(script) if heredocs else ():
+        if (name := found["name"] or found["first"]) in heredocs:
+            yield found["to"] or found["last"], heredocs[name], False
+    for found in _PRINTS.finditer(script):
+        text = found["single"] or re.sub(r"\\([\"$`\\])", r"\1", found["double"])
+        yield found["to"], text.replace("\\n", "\n") + "\n", found["how"] == ">>"
 
 
 def _moved(command: Command, seen: Image, cwd: str) -> Iterator[tuple[str, str]]:

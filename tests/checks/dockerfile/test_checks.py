@@ -276,6 +276,13 @@ STARTS = {
         'CMD ["./go.sh"]'
     ),
     "cat of a heredoc": "COPY src src\nRUN cat <<E > /go.sh\npython src/train.py\nE\nCMD bash /go.sh",
+    "printf": (
+        "COPY src src\nRUN printf '#!/bin/sh\\npython src/train.py\\n' > /g && chmod +x /g\nCMD [\"/g\"]"
+    ),
+    "echo": 'COPY src src\nRUN echo -e "#!/bin/sh\\npython \\"src/train.py\\"" > go.sh\nCMD sh go.sh',
+    "echoes": (
+        "COPY src src\nRUN echo '#!/bin/sh' > go.sh && echo 'python src/train.py' >> go.sh\nCMD sh go.sh"
+    ),
     "executable": 'COPY --chmod=755 src/train.py /bin/\nCMD ["/bin/train.py"]',
     "parents": "WORKDIR /a\nCOPY --parents src/train.py ./\nCMD python src/train.py",
     "glob": "WORKDIR /a\nCOPY src/*.py ./\nCMD python train.py",
@@ -303,6 +310,10 @@ NOT_STARTS = {
     "entrypoint in shell form": "WORKDIR /a\nCOPY src src\nENTRYPOINT python\nCMD src/train.py",
     "heredoc that prints": (
         'COPY src src\nCOPY --chmod=755 <<E /bin/go\n#!/bin/sh\necho python src/train.py\nE\nCMD ["go"]'
+    ),
+    "echo that prints": "COPY src src\nRUN echo 'echo python src/train.py' > go.sh\nCMD sh go.sh",
+    "echo over it": (
+        "COPY src src\nRUN echo 'python src/train.py' > go.sh\nRUN echo 'exit 0' > go.sh\nCMD sh go.sh"
     ),
     "heredoc from where it is not": "COPY src /a/src\nCOPY <<E /go.sh\npython src/train.py\nE\nCMD sh go.sh",
     "not json": "WORKDIR /a\nCOPY src src\nCMD ['python', 'src/train.py']",
@@ -543,3 +554,9 @@ def test_an_answer_that_is_cut_off_is_the_candidates(tmp_path: Path) -> None:
     file = make_submission(tmp_path, {"Dockerfile": text}).file("Dockerfile")
     assert file is not None
     assert not isinstance(dockerfile_facts.parse(file), Exception)
+
+
+def test_what_is_written_line_by_line_is_bounded(tmp_path: Path) -> None:
+    many = "RUN " + " && ".join(["echo 'true' >> go.sh"] * 3_000)
+    text = f"FROM a\nCOPY src src\n{many} && echo 'python src/train.py' >> go.sh\nCMD sh go.sh"
+    assert not _passes(tmp_path, checks.starts, text, TRAIN)
