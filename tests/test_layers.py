@@ -11,7 +11,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
-    ("corpus", "github"),
+    ("cohort", "corpus", "github"),
     ("session",),
     ("error_handler",),
     ("report",),

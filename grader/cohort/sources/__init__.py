@@ -1,0 +1,1 @@
+"""Where submissions come from: see `grader.cohort.sources.discover`."""
