@@ -1,1 +1,1 @@
-"""Many submissions of one sitting: where they come from, what became of them, what goes out."""
+"""Many submissions, one gradebook: where they come from, who grades them, and what becomes of the marks."""
