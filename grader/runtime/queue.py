@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import threading
 from collections import deque
@@ -27,14 +28,70 @@ class Place:
     """Whether another one ran beside it at any time."""
 
 
+class Neighbours:
+    """What several graders on one machine share, so that a run that wants to be alone is.
+
+    Two files in one directory: who wants in passes the gate and is in the room then. Who wants to be alone
+    keeps the gate shut until the room is empty and the run is over. A process that is killed lets go of both.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Use a directory that is there, and that no candidate's program can see."""
+        self._gate = directory / "gate"
+        self._room = directory / "room"
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """In the room with others."""
+        with _held(self._gate, fcntl.LOCK_SH):
+            room = _hold(self._room, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            os.close(room)
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """In the room with nobody."""
+        with _held(self._gate, fcntl.LOCK_EX), _held(self._room, fcntl.LOCK_EX):
+            yield
+
+
+@contextlib.contextmanager
+def _held(path: Path, kind: int) -> Iterator[None]:
+    lock = _hold(path, kind)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _hold(path: Path, kind: int) -> int:
+    """A lock, waited for as long as it takes; closing the descriptor gives it back."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, kind)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
 class Slots:
     """As many runs at a time as there are cores, or a single one that wants to be alone.
 
     Servers are not counted: they mostly wait, and a run beside its own server must never wait for it.
     """
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, *, neighbours: Neighbours | None = None) -> None:
+        """Make free slots.
+
+        Args:
+            count: default: one for each core.
+            neighbours: other processes with slots on this machine: each run counts as one beside others.
+        """
         self._count = count or os.cpu_count() or 1
+        self._neighbours = neighbours
         self._changed = threading.Condition()
         self._taken: list[Place] = []
         self._queue: deque[Place] = deque()
@@ -54,8 +111,10 @@ class Slots:
             finally:
                 self._queue.remove(place)
                 self._changed.notify_all()
+        place.contended = place.contended or self._neighbours is not None
         try:
-            yield place
+            with self._neighbours.beside() if self._neighbours else contextlib.nullcontext():
+                yield place
         finally:
             self._leave(place)
 
@@ -73,7 +132,8 @@ class Slots:
                 self._changed.notify_all()
                 raise
         try:
-            yield place
+            with self._neighbours.apart() if self._neighbours else contextlib.nullcontext():
+                yield place
         finally:
             with self._changed:
                 self._exclusive_waiters -= 1
