@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from grader.exam.model import Exam, Task
+    from grader.runtime.queue import Slots
     from grader.runtime.shared_runtime import SharedRuntime
     from grader.runtime.submission_runtime import SubmissionRuntime
     from grader.submission.model import Submission
@@ -320,14 +321,21 @@ def _submission_runtime(
 
 
 @contextmanager
-def shared_runtime_for(exam: Exam, tasks: Iterable[Task], options: Options) -> Iterator[SharedRuntime | None]:
-    """A shared runtime for many grades of these tasks; None where none of them runs anything."""
+def shared_runtime_for(
+    exam: Exam, tasks: Iterable[Task], options: Options, *, slots: Slots | None = None
+) -> Iterator[SharedRuntime | None]:
+    """A shared runtime for many grades of these tasks; None where none of them runs anything.
+
+    Args:
+        slots: how many runs go on at a time; default: one for each core.
+    """
     if options.isolation == STATIC or not may_run(tasks):
         yield None
         return
     from grader.runtime.shared_runtime import SharedRuntime
 
-    with SharedRuntime(isolation=options.isolation, hidden=(exam.directory.resolve(),)) as shared:
+    hidden = (exam.directory.resolve(),)
+    with SharedRuntime(isolation=options.isolation, hidden=hidden, slots=slots) as shared:
         yield shared
 
 

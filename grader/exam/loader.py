@@ -154,8 +154,13 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], readings: Readings, 
         ),
         services=Services(**data.get("services", {})),
         text=directory / data["text"] if "text" in data else None,
-        corpus=Corpus(**{kind: directory / folder for kind, folder in data.get("corpus", {}).items()}),
+        corpus=_corpus(data.get("corpus", {}), directory),
     )
+
+
+def _corpus(data: Mapping[str, str], directory: Path) -> Corpus:
+    folders = {kind: directory / folder for kind, folder in data.items() if kind != "canary"}
+    return Corpus(**folders, canary=data.get("canary", ""))
 
 
 def _digest(sheets: Sequence[Sheet], given: Mapping[str, Path]) -> str:

@@ -155,6 +155,8 @@ class Corpus:
     """A folder of whole submissions, each worth full marks."""
     people: Path | None = None
     """A folder of whole, imperfect submissions, each beside what it loses."""
+    canary: str = ""
+    """The name of a case that is graded among a cohort's submissions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,15 @@ EDIT = "edits: [{file: a.txt, append: x}]"
 
 @pytest.fixture
 def exam(tmp_path: Path) -> Exam:
-    folders = {kind: tmp_path / kind for kind in ("defects", "variants", "submissions", "people")}
-    for folder in folders.values():
-        folder.mkdir()
-    return replace(load_exam(RUBRICS, ALL), corpus=Corpus(**folders))
+    for kind in ("defects", "variants", "submissions", "people"):
+        (tmp_path / kind).mkdir()
+    corpus = Corpus(
+        defects=tmp_path / "defects",
+        variants=tmp_path / "variants",
+        submissions=tmp_path / "submissions",
+        people=tmp_path / "people",
+    )
+    return replace(load_exam(RUBRICS, ALL), corpus=corpus)
 
 
 def write(exam: Exam, name: str, text: str) -> None:
