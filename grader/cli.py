@@ -67,6 +67,10 @@ PreviousOption = Annotated[
         "--previous", metavar="GRADE.json", help="An earlier grade, as JSON: also report what changed."
     ),
 ]
+GradebookOption = Annotated[
+    Path,
+    typer.Option("--gradebook", "-g", metavar="FILE", help="The gradebook's file; made where there is none."),
+]
 StrictOption = Annotated[
     bool,
     typer.Option("--strict", help="Exit with 3 while any criterion is undecided, not only the verdict."),
@@ -332,6 +336,48 @@ def verify(
         form=format_,
         output=output,
         verbose=verbose,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def batch(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="A folder of submissions, or what a learning platform lets you download."
+        ),
+    ],
+    gradebook: GradebookOption = Path("gradebook.db"),
+    exam: ExamOption = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Submissions at a time (0 = automatic).")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be graded.")] = False,
+    canaries: Annotated[
+        bool,
+        typer.Option(
+            help="Also grade submissions whose grade is known, to see that this machine grades rightly."
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for generated data, models and runs.")] = 0,
+    isolation: IsolationOption = "bubblewrap",
+    static: Annotated[
+        bool, typer.Option("--static", help="Only read the submissions; run no candidate code.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Grade many submissions into a gradebook; run again, it goes on where it was.
+
+    Exit status: 0 all graded and complete, 2 something is unusable, 3 some are undecided or unreadable,
+    4 this machine graded a known submission wrongly, 130 interrupted.
+    """
+    from grader.commands.batch import batch_command
+    from grader.session import STATIC, Options
+
+    options = Options(exam=exam, seed=seed, isolation=STATIC if static else isolation)
+    code = batch_command(
+        source, options, gradebook=gradebook, jobs=jobs, dry_run=dry_run, canaries=canaries, quiet=quiet
     )
     raise typer.Exit(code)
 

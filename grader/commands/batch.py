@@ -1,0 +1,199 @@
+"""`grader batch`."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from grader import __version__
+from grader.checks import ALL
+from grader.cohort.batch import Batch
+from grader.cohort.canaries import canaries_of
+from grader.cohort.executor.local import Pool, slots_of_machine
+from grader.cohort.executor.messages import Hello
+from grader.cohort.gradebook import open_gradebook
+from grader.cohort.plan import plan
+from grader.cohort.progress import BatchProgress
+from grader.cohort.sources.discover import discover
+from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, interrupt
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
+from grader.report.console import console
+from grader.report.safe import counted, one_line
+from grader.runtime.temporary import scratch_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+    from types import FrameType
+
+    from grader.cohort.executor.messages import Seen
+    from grader.cohort.gradebook import Gradebook
+    from grader.cohort.plan import Plan
+    from grader.cohort.sources.model import Cohort, Found
+    from grader.session import Options
+
+CANARY_SANG = 4
+MAX_LISTED = 20
+
+
+def batch_command(
+    source: Path,
+    options: Options,
+    *,
+    gradebook: Path,
+    jobs: int = 0,
+    dry_run: bool = False,
+    canaries: bool = True,
+    quiet: bool = False,
+) -> int:
+    """Grade what is not graded yet, and say by the exit code how it went."""
+    exam = load_exam(options.exam or RUBRICS, ALL)
+    answers = {each.path for task in exam.tasks for each in task.deliverables if each.path}
+    cohort = discover(source, starter=answers, aside=gradebook.with_name(f"{gradebook.name}.files"))
+    _announce_source(source, cohort)
+    slots = slots_of_machine(jobs)
+    names: dict[str, str] = {}
+    with (
+        open_gradebook(gradebook, write=True, create=True) as book,
+        scratch_directory() as scratch,
+        Pool(_hello(options, slots, scratch), slots) as pool,
+        BatchProgress(names, quiet=quiet) as progress,
+    ):
+        batch = Batch(book, pool, getpass.getuser(), watch=progress.watch)
+        with _interruptible(batch, progress):
+            seen = batch.look(found.source for found in cohort.found if not found.unreadable)
+            names.update(_names(cohort, seen))
+            todo = plan(
+                book,
+                cohort,
+                seen,
+                exam=exam.digest,
+                grader=__version__,
+                options={"seed": options.seed, "isolation": options.isolation},
+            )
+            progress.say(_announced(todo))
+            for found, reason in todo.unreadable[:MAX_LISTED]:
+                progress.say(f"  {_whose(found)} cannot be read: {one_line(reason)}")
+            if dry_run:
+                return PASSED
+            batch.canaries = canaries_of(exam, scratch) if canaries else ()
+            with book.transaction():
+                book.record("batch", who=batch.who, source=str(source), kind=cohort.kind, jobs=len(todo.jobs))
+            began = time.monotonic()
+            batch.grade(todo.jobs)
+            wall = time.monotonic() - began
+        return _report(batch, todo, wall, slots)
+
+
+def _hello(options: Options, slots: int, scratch: Path) -> Hello:
+    neighbours = scratch / "neighbours"
+    neighbours.mkdir()
+    return Hello(
+        exam=str(options.exam.resolve()) if options.exam else "",
+        seed=options.seed,
+        isolation=options.isolation,
+        slots=max(1, (os.cpu_count() or 1) // slots),
+        neighbours=str(neighbours),
+    )
+
+
+def _announce_source(source: Path, cohort: Cohort) -> None:
+    out = console(sys.stdout)
+    people = {person.key for found in cohort.found for person in found.people}
+    told = [counted(len(cohort.found), "submission", "submissions"), "of"]
+    told += [counted(len(people), "candidate", "candidates")]
+    out.print(f"{source}: {cohort.kind}, {' '.join(told)}", markup=False)
+    for remark in cohort.remarks:
+        out.print(f"  {one_line(remark)}", markup=False)
+
+
+def _names(cohort: Cohort, seen: Mapping[str, Seen]) -> dict[str, str]:
+    return {seen[found.source].digest: _whose(found) for found in cohort.found if found.source in seen}
+
+
+def _whose(found: Found) -> str:
+    return one_line(" and ".join(person.name or person.key for person in found.people), longest=60)
+
+
+def _announced(todo: Plan) -> str:
+    told = [f"{len(todo.jobs)} to grade", f"{todo.known} graded already"]
+    told += [f"{todo.same} equal to another's"] if todo.same else []
+    told += [f"{len(todo.unreadable)} unreadable"] if todo.unreadable else []
+    return ", ".join(told)
+
+
+@contextlib.contextmanager
+def _interruptible(batch: Batch, progress: BatchProgress) -> Iterator[None]:
+    """Ctrl-C once: finish what runs; twice, or a signal to end: stop now."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if batch.stopping:
+            interrupt(number, frame)
+        batch.stopping = True
+        batch.interrupted = True
+        progress.say("finishing what runs; Ctrl-C again stops now, and nothing is lost either way")
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _report(batch: Batch, todo: Plan, wall: float, slots: int) -> int:
+    """What came of it, on standard output, and the exit code."""
+    out = console(sys.stdout)
+    tally = batch.tally
+    out.print(f"{tally.done + tally.open} graded, {todo.known} before", markup=False)
+    if wall > 0 and tally.total:
+        share = min(1.0, tally.busy / (slots * wall))
+        out.print(f"  {wall:.0f} s, {counted(slots, 'slot', 'slots')} busy {share:.0%} of the time")
+    left = _open(batch.book, todo)
+    for line in left[:MAX_LISTED]:
+        out.print(f"  {line}", markup=False)
+    if len(left) > MAX_LISTED:
+        out.print(f"  and {len(left) - MAX_LISTED} more")
+    if tally.singing:
+        out.print(
+            f"a canary was graded wrongly, {tally.singing}: this machine's results since the last right one"
+            f" are void ({tally.voided}) and queued again",
+            markup=False,
+        )
+        return CANARY_SANG
+    if batch.interrupted and tally.left:
+        return INTERRUPTED
+    return INCOMPLETE if left or todo.unreadable else PASSED
+
+
+def _open(book: Gradebook, todo: Plan) -> list[str]:
+    """What is not decided, by candidate: criteria, and submissions that were given up."""
+    whose = {
+        row["submission"]: row["name"] or row["key"]
+        for row in book.rows(
+            "SELECT job.id AS submission, group_concat(candidate.name, ' and ') AS name,"
+            " group_concat(candidate.key, ' and ') AS key FROM job JOIN submission ON"
+            " submission.digest = job.submission JOIN candidate ON candidate.id = submission.candidate"
+            " GROUP BY job.id"
+        )
+    }
+    told = [
+        f"{one_line(str(whose.get(row['id'], row['source'])))}: given up: {one_line(row['reason'])}"
+        for row in book.rows("SELECT id, source, reason FROM job WHERE state = 'died'")
+        if row["id"] in todo.ids
+    ]
+    told += [
+        f"{one_line(str(whose.get(row['job'], '')))}: {row['criteria']} undecided"
+        for row in book.rows(
+            "SELECT result.job AS job, group_concat(criterion.criterion, ', ') AS criteria FROM result"
+            " JOIN criterion ON criterion.result = result.id"
+            " WHERE result.void = '' AND criterion.status IN ('unverified', 'error') GROUP BY result.id"
+        )
+        if row["job"] in todo.ids
+    ]
+    return told
