@@ -36,6 +36,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "commands/github.py:_append",
         "commands/watch.py",
         "cohort/sources/discover.py",
+        "cohort/sources/roster.py",
         "report/formats.py",
         "corpus/cases.py",
         "exam/loader.py",
@@ -60,6 +61,12 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "looks at what was handed in, through no link: no code of its candidates has run": (
         "cohort/sources/entries.py",
+        "cohort/sources/unpack.py:unpacked",
+    ),
+    "a folder of ours beside a cohort, into which its files are copied and unpacked": (
+        "cohort/sources/layout.py",
+        "cohort/sources/repositories.py",
+        "cohort/sources/unpack.py:_unpack",
     ),
     "collects a submission: no code of its candidate has run yet, and none ever runs in what it makes": (
         "submission/archives.py",

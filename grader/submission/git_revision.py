@@ -20,6 +20,8 @@ from grader.errors import ToolMissing, UsageError
 from grader.files import Budget, Tree, open_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from grader.tools import Tools
 
 CLONE_SECONDS = 300
@@ -39,6 +41,11 @@ _COPIED = ("HEAD", "packed-refs", "shallow", "refs", "reftable", "objects")
 """What a repository knows: not what it would have done (config, hooks), nor where it would look further."""
 _FORMATS = {"objectformat": "sha256", "refstorage": "reftable"}
 """Settings without which its objects and references cannot be read, and the only values that are believed."""
+_NOT_THERE = re.compile(
+    r"repository '[^'\n]*' not found|: Repository not found|does not appear to be a git repository"
+    r"|transport '[^'\n]*' not allowed|not found: did you run git update-server-info"
+)
+"""What git and the usual hosts say of a repository that is not there, or that nothing would be asked for."""
 _LIMITED = ("sh", "-c", 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"', "sh")
 
 
@@ -97,23 +104,19 @@ def _is_repository(path: Path) -> bool:
     return (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())
 
 
+class Unreachable(UsageError):  # noqa: N818  (a state of the network, or of what this user may read)
+    """Whether there is such a repository cannot be told from here, or not now."""
+
+
 def write_tar(wanted: Revision, scratch: Path, tools: Tools) -> Path:
     """The revision's tree as a tar file in `scratch`.
 
     Raises:
         UsageError: there is no such repository or revision, or its tree is too large.
     """
-    try:
-        git = tools.require("git")
-    except ToolMissing as missing:
-        raise UsageError(f"a git revision cannot be graded here: {missing}") from missing
-    environment = {**_environment(), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    git, environment = _git(tools)
     bare = scratch / "repository.git"
-    local = _local_path(wanted.repository)
-    if local is None:
-        _clone(git, wanted, bare, _environment())  # the user's own settings: credentials are there
-    else:
-        _copy(git, local, wanted, bare, environment)
+    obtain(wanted, bare, tools)
     commit = _commit(git, wanted, bare, environment)
     (bare / "info").mkdir(exist_ok=True)
     (bare / "info" / "attributes").write_text(_ATTRIBUTES)
@@ -130,21 +133,56 @@ def write_tar(wanted: Revision, scratch: Path, tools: Tools) -> Path:
     return tar
 
 
+def obtain(wanted: Revision, bare: Path, tools: Tools, *, whole: bool = False) -> None:
+    """Make a bare repository of what another knows, with none of its settings.
+
+    Args:
+        bare: a folder that does not exist yet.
+        whole: its history too, and every reference, where only the newest commit is wanted.
+
+    Raises:
+        UsageError: there is no such repository, or it is too large.
+        Unreachable: it may be there: the network, or a right to read it, is missing.
+    """
+    git, environment = _git(tools)
+    local = _local_path(wanted.repository)
+    if local is None:
+        # The user's own settings: credentials are there.
+        _clone(git, wanted, bare, _environment(), shallow=not (wanted.name or whole))
+    else:
+        _copy(git, local, wanted, bare, environment)
+
+
+def ask(bare: Path, words: Sequence[str], tools: Tools) -> Completed:
+    """What git says of a repository that `obtain` has made; it can write nothing."""
+    git, environment = _git(tools)
+    argv = [*_LIMITED, "0", str(MAX_MEMORY), str(git), "--git-dir", str(bare), *words]
+    return run(argv, env=environment, timeout=ARCHIVE_SECONDS)
+
+
+def _git(tools: Tools) -> tuple[Path, dict[str, str]]:
+    try:
+        git = tools.require("git")
+    except ToolMissing as missing:
+        raise UsageError(f"a git revision cannot be graded here: {missing}") from missing
+    return git, {**_environment(), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
 def _local_path(repository: str) -> Path | None:
     if repository.startswith("file://"):
         return Path(unquote(urlsplit(repository).path))
     return None if _URL.match(repository) else Path(repository)
 
 
-def _clone(git: Path, wanted: Revision, bare: Path, environment: dict[str, str]) -> None:
-    shallow = [] if wanted.name else ["--depth", "1", "--no-tags"]
+def _clone(git: Path, wanted: Revision, bare: Path, environment: dict[str, str], *, shallow: bool) -> None:
+    newest = ["--depth", "1", "--no-tags"] if shallow else []
     words = [
         str(git),
         "clone",
         "--quiet",
         "--bare",
         "--template=",
-        *shallow,
+        *newest,
         "--",
         wanted.repository,
         str(bare),
@@ -153,7 +191,8 @@ def _clone(git: Path, wanted: Revision, bare: Path, environment: dict[str, str])
         [*_LIMITED, str(MAX_PACK_BLOCKS), str(MAX_MEMORY), *words], env=environment, timeout=CLONE_SECONDS
     )
     if done.returncode != 0 or done.timed_out:
-        raise UsageError(f"{wanted.title} cannot be cloned: {_said(done)}")
+        error = UsageError if _NOT_THERE.search(done.stderr) and not done.timed_out else Unreachable
+        raise error(f"{wanted.title} cannot be cloned: {_said(done)}")
 
 
 def _copy(git: Path, path: Path, wanted: Revision, bare: Path, environment: dict[str, str]) -> None:
@@ -210,7 +249,9 @@ def _environment() -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+        "GIT_SSH_COMMAND": "ssh -oBatchMode=yes -oConnectTimeout=30",
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
+        "GIT_HTTP_LOW_SPEED_TIME": "60",
     }
     if "SSH_AUTH_SOCK" in os.environ:
         environment["SSH_AUTH_SOCK"] = os.environ["SSH_AUTH_SOCK"]

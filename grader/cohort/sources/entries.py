@@ -5,6 +5,7 @@ No link is followed, nothing is read whole, and every count has an end.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import unicodedata
@@ -21,7 +22,7 @@ from grader.submission import archives
 from grader.submission.copy_tree import is_junk, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 MAX_ENTRIES = 100_000
 """Entries of a source: ten files for each candidate of the largest courses."""
@@ -29,6 +30,8 @@ MAX_INSIDE = 10_000
 """Entries of a submission that are looked at."""
 MAX_WRAPPINGS = 3
 MAX_HEAD = 512
+MAX_FINGERPRINT = 64 * 2**20
+"""Bytes of a file that is compared; no larger one is collected."""
 OLDEST = datetime(2000, 1, 1, tzinfo=UTC)
 """What is older is no time: archives without times unpack to 1980, others to 1970."""
 
@@ -83,11 +86,13 @@ class Work:
     """What of an entry is the work."""
 
     path: Path
-    title: str = ""
-    """Tells several works of one entry apart."""
     submitted_at: datetime | None = None
     evidence: str = ""
     unreadable: str = ""
+    beside: tuple[str, ...] = ()
+    """Documents that were handed in beside the archive that is the work."""
+    within: tuple[str, ...] = ()
+    """Archives among the files that are the work."""
 
 
 def archive_suffix(name: str) -> str:
@@ -124,12 +129,23 @@ def entries(folder: Path, *, most: int = MAX_ENTRIES) -> tuple[Entry, ...]:
 
 def _entry(each: os.DirEntry[str]) -> Entry:
     try:
-        status = each.stat(follow_symlinks=False)
+        return _described(Path(each.path), each.stat(follow_symlinks=False))
     except OSError:  # it went away
         return Entry(Path(each.path), Kind.OTHER)
+
+
+def entry_at(path: Path) -> Entry:
+    """What stands at a path that the user names, links followed: the trust is the user's."""
+    try:
+        return _described(path, path.stat())
+    except OSError:
+        return Entry(path, Kind.OTHER)
+
+
+def _described(path: Path, status: os.stat_result) -> Entry:
     kinds = {stat.S_IFDIR: Kind.FOLDER, stat.S_IFREG: Kind.FILE, stat.S_IFLNK: Kind.LINK}
     kind = kinds.get(stat.S_IFMT(status.st_mode), Kind.OTHER)
-    return Entry(Path(each.path), kind, status.st_size, as_time(status.st_mtime))
+    return Entry(path, kind, status.st_size, as_time(status.st_mtime))
 
 
 def as_time(seconds: float) -> datetime | None:
@@ -171,10 +187,10 @@ def works(entry: Entry) -> tuple[Work, ...]:
     return (_packed(entry),)
 
 
-def _packed(entry: Entry, *, title: str = "") -> Work:
+def _packed(entry: Entry, *, beside: tuple[str, ...] = ()) -> Work:
     return Work(
         path=entry.path,
-        title=title,
+        beside=beside,
         submitted_at=entry.modified,
         evidence="file time" if entry.modified else "",
         unreadable=_why_not_unpacked(entry),
@@ -202,14 +218,28 @@ def _inside(entry: Entry) -> tuple[Work, ...]:
         if not os.access(entry.path, os.R_OK | os.X_OK):
             return (Work(path=entry.path, unreadable="the folder cannot be read: Permission denied"),)
         return (Work(path=entry.path, unreadable=str(error)),)
-    packed = [each for each in held if is_packed(each)]
-    beside = [each for each in held if each not in packed]
-    if packed and all(_is_document(each) for each in beside):
-        return tuple(_packed(each, title=each.text if len(packed) > 1 else "") for each in packed)
+    if packed := works_of(held):
+        return packed
     newest, any_file = _newest(entry.path)
     if not any_file:
         return (Work(path=entry.path, unreadable="the folder is empty" if not held else _no_file(held)),)
-    return (Work(path=entry.path, submitted_at=newest, evidence="newest file time" if newest else ""),)
+    return (
+        Work(
+            path=entry.path,
+            submitted_at=newest,
+            evidence="newest file time" if newest else "",
+            within=tuple(each.text for each in held if is_packed(each)),
+        ),
+    )
+
+
+def works_of(held: Sequence[Entry]) -> tuple[Work, ...]:
+    """The archives among some entries, if all else is documents; several are several works."""
+    packed = [each for each in held if is_packed(each)]
+    beside = tuple(each.text for each in held if each not in packed)
+    if not packed or not all(_is_document(each) for each in held if each not in packed):
+        return ()
+    return tuple(_packed(each, beside=beside) for each in packed)
 
 
 def _no_file(held: Iterable[Entry]) -> str:
@@ -243,3 +273,25 @@ def _newest(folder: Path) -> tuple[datetime | None, bool]:
             any_file = True
             newest = max(newest, found.modified)
     return as_time(newest / 1e9), any_file
+
+
+def fingerprint(entry: Entry) -> str:
+    """What two entries have alike that hold the same; of a folder its files, of a link nothing."""
+    whole = hashlib.sha256()
+    if entry.kind is Kind.FILE:
+        tree, paths = open_tree(entry.path.parent), [entry.path.name]
+    elif entry.kind is Kind.FOLDER:
+        tree = open_tree(entry.path)
+        paths = [found.path for found in tree.walk(budget=Budget(entries=MAX_INSIDE))]
+    else:
+        return str(entry.path)
+    for path in paths:
+        whole.update(path.encode("utf-8", "surrogateescape") if entry.kind is Kind.FOLDER else b"")
+        descriptor = tree.open(path)
+        if descriptor is None:
+            continue
+        with os.fdopen(descriptor, "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_FINGERPRINT:
+                return f"{entry.path}"  # too large to be compared: it is taken for different
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
