@@ -33,6 +33,12 @@ github = typer.Typer(
     help="Tell GitHub about a grade, in a workflow.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(github, name="github")
+gradebook_ = typer.Typer(
+    help="Look at a cohort's marks, change them with a reason, hand them out.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(gradebook_, name="gradebook")
 
 MAX_OPEN_FILES = 2**16
 """More is of no use, and some programs walk through all numbers up to the limit that they inherit."""
@@ -70,6 +76,13 @@ PreviousOption = Annotated[
 GradebookOption = Annotated[
     Path,
     typer.Option("--gradebook", "-g", metavar="FILE", help="The gradebook's file; made where there is none."),
+]
+BookOption = Annotated[
+    Path,
+    typer.Option("--gradebook", "-g", metavar="FILE", help="The gradebook, as `grader batch` made it."),
+]
+AnonymousOption = Annotated[
+    bool, typer.Option("--anonymous", help="Show numbers instead of names; the same ones each time.")
 ]
 StrictOption = Annotated[
     bool,
