@@ -44,6 +44,8 @@ MAX_SECONDS = 3600.0
 """Of one job; the limits of all its runs together are below it."""
 PATIENCE = 25.0
 """Seconds in which an agent may end by itself."""
+WAIT = 0.02
+"""Seconds between two looks at whether an agent has ended."""
 MAX_LOG = 4000
 """Bytes of what an agent said last, kept where it dies."""
 
@@ -155,8 +157,10 @@ class Agent:
             How it ended and what it said last, in one line.
         """
         self.ask_to_end()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience)
+        deadline = time.monotonic() + patience
+        while not self._has_ended() and time.monotonic() < deadline:
+            time.sleep(WAIT)
+        # Before it is reaped: until then nobody else can have its number.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.wait()
@@ -165,6 +169,9 @@ class Agent:
         self._log.close()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         return f"{how}: {said}" if said else how
+
+    def _has_ended(self) -> bool:
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _last_words(self) -> str:
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - MAX_LOG))
