@@ -17,7 +17,7 @@ STAND_IN = (sys.executable, str(Path(__file__).with_name("stand_in.py")))
 
 def grade(gradebook: Path, folder: Path, *, slots: int = 4, exam: str = "") -> tuple[Batch, Plan]:
     """Grade what is not graded yet."""
-    cohort = discover(folder)
+    cohort = discover(folder, aside=gradebook.with_name("aside"))
     with (
         open_gradebook(gradebook, write=True, create=True) as book,
         Pool(Hello(exam=exam), slots, command=STAND_IN) as pool,

@@ -146,7 +146,7 @@ class TestCanaries:
         folder = cohort(tmp_path / "all", **many(count))
         cohort(tmp_path / "canaries", known="")
         canary = Canary(name="known", source=str(tmp_path / "canaries/known"), loses=loses)
-        found = discover(folder)
+        found = discover(folder, aside=tmp_path / "aside")
         with (
             open_gradebook(tmp_path / "book.db", write=True, create=True) as book,
             Pool(Hello(), 2, command=STAND_IN) as pool,
