@@ -124,6 +124,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "runtime/workspace.py:_place",
         "runtime/warm/fork_server.py:Zygote._job",
         "runtime/environment/build_sandbox.py:build_sandbox",
+        "cohort/similarity/export.py:export_tree",
     ),
     "a socket or a directory beside the sandbox, which programs do not see": (
         "runtime/helpers/container.py",

@@ -23,7 +23,7 @@ CHUNK = 2**20
 MAX_NAMED = 20
 """The most paths that one remark lists."""
 
-_JUNK = frozenset(
+JUNK = frozenset(
     [
         ".git",
         ".hg",
@@ -97,7 +97,7 @@ def readable(path: str) -> str:
 
 def is_junk(path: PurePosixPath) -> bool:
     """Whether the last name of a path is what tools leave behind and no answer is made of."""
-    return path.name in _JUNK or _JUNK_INSIDE.get(path.name) == path.parent.name
+    return path.name in JUNK or _JUNK_INSIDE.get(path.name) == path.parent.name
 
 
 def in_junk(path: PurePosixPath) -> bool:
