@@ -36,7 +36,7 @@ verify: $(READY) tools
 # Every attack of the hostile corpus, on every isolation that this machine has.
 hostile: $(DEVELOPED) tools
 	@sh .ci/tools engine
-	.venv/bin/python -m pytest tests/hostile --scheduled --isolation bubblewrap --isolation docker --isolation none $(ARGS)
+	.venv/bin/python -m pytest tests/hostile tests/test_bad_input.py --scheduled --isolation bubblewrap --isolation docker --isolation none $(ARGS)
 
 lint: $(DEVELOPED)
 	.venv/bin/ruff format --check .

@@ -23,8 +23,8 @@ MAX_SECONDS = 600
 
 @pytest.mark.parametrize(
     "pip",
-    ["pip==23.0.1", "pip==24.0", "pip"],
-    ids=["of Debian 12", "of Python 3.11", "the newest"],
+    ["pip==24.0", "pip"],
+    ids=["of Python 3.11", "the newest"],
 )
 def test_every_pip_resolves_what_the_grader_needs_without_going_back(tmp_path: Path, pip: str) -> None:
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable]

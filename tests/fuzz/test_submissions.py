@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
-COUNT = int(os.environ.get("FUZZ_COUNT", "1000"))
+COUNT = int(os.environ.get("FUZZ_COUNT", "400"))
 BATCH = 50
 
 

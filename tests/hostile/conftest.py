@@ -24,7 +24,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--isolation", action="append", choices=ISOLATIONS, help="default: bubblewrap; repeatable"
     )
-    group.addoption("--scheduled", action="store_true", help="also the attacks that take long or much memory")
     group.addoption(
         "--each", action="store_true", help="a grade for each attack, also where several could share"
     )
@@ -38,7 +37,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "isolation" in metafunc.fixturenames:
         metafunc.parametrize("isolation", option("isolation", None) or ["bubblewrap"], scope="module")
     if "attacks" in metafunc.fixturenames:
-        chosen = [each for each in load_attacks() if option("scheduled", False) or not each.scheduled]
+        chosen = [each for each in load_attacks() if option("scheduled") or not each.scheduled]
         alone = option("each", False)
         groups: list[tuple[Attack, ...]] = [(each,) for each in chosen] if alone else arrange(chosen)
         metafunc.parametrize(

@@ -42,7 +42,7 @@ def test_an_attack_costs_only_what_is_its_own(
     if any(attack.then for attack in attacks):
         cache = {name: value for name, value in environment.items() if name == "GRADER_CACHE_DIR"}
         wrong += clean.changes(isolation, target, tasks, **cache)
-    elif request.config.getoption("--scheduled", False):
+    elif request.config.getoption("--scheduled"):
         wrong += clean.changes(isolation, target, tasks)
     if request.config.getoption("--twice", False):
         again = target.grade(prepared.source, tasks=tasks, seconds=seconds, **environment)
