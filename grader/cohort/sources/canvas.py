@@ -43,7 +43,7 @@ def recognises(held: Sequence[Entry]) -> bool:
     if not held or any(entry.kind is Kind.FOLDER for entry in held):
         return False
     matches = [match for entry in held if (match := _matched(entry))]
-    if len(matches) < 0.9 * len(held):
+    if 2 * len(matches) < len(held):
         return False
     users = {_key(match) for match in matches}
     names = {(_key(match), match["name"]) for match in matches}

@@ -21,6 +21,7 @@ from grader.cohort.sources.model import Person
 from grader.cohort.sources.repositories import Told
 from grader.documents import parse_json
 from grader.files import open_tree
+from grader.submission.copy_tree import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,13 +83,13 @@ class Classroom:
             ]
 
     def _take(self, login: str, entry: Entry, reading: Reading) -> None:
-        label = Label((_person(login),), entry.text)
+        people = (_person(login),)
         if entry.kind is Kind.FOLDER and open_tree(entry.path).is_folder(".git"):
             told = _told(entry.path) if self is CLASSROOM50 else ()
             folder = reading.speakable(entry.path)
-            reading.want(label, folder, folder=folder, told=told)
+            reading.want(Label(people), folder, folder=folder, told=told)
         else:
-            reading.take(label, entry)
+            reading.take(Label(people, entry.text), entry)
 
 
 CLASSROOM = Classroom("GitHub Classroom download")
@@ -135,7 +136,7 @@ def _told(folder: Path) -> tuple[Told, ...]:
         if match:
             commit = match["commit"]
             told[commit] = Told(
-                commit, str(result.get("submission", ""))[:200], _time(result.get("datetime"))
+                commit, readable(str(result.get("submission", "")))[:200], _time(result.get("datetime"))
             )
     return tuple(told.values())
 

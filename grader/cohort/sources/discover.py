@@ -75,6 +75,7 @@ def discover(
     """
     if deadline is not None and deadline.tzinfo is None:
         raise UsageError("the deadline does not say its zone: write 2026-02-01T18:00+01:00")
+    aside = Path(os.path.abspath(aside))  # noqa: PTH100
     source = Path(os.path.abspath(source))  # noqa: PTH100  (its own name counts, not where a link leads)
     rows = _roster(mapping, deadline)
     if source.is_file() and is_roster(source):
@@ -124,7 +125,7 @@ def _folder(
         has_times = False
     elif not source.is_dir():
         raise UsageError(f"there is nothing at {source}" if not source.exists() else f"{source} is no folder")
-    root, held = _unwrapped(source, root, mapped, starter)
+    root, held = _unwrapped(source, root, aside, mapped, starter)
     layout: Layout = mapped or _recognised(held) or folders
     reading = Reading(root, aside, starter, has_times)
     reading.remarks.extend(remarks)
@@ -138,10 +139,10 @@ def _folder(
 
 
 def _unwrapped(
-    source: Path, root: Path, mapped: Mapped | None, starter: Collection[str]
+    source: Path, root: Path, aside: Path, mapped: Mapped | None, starter: Collection[str]
 ) -> tuple[Path, tuple[Entry, ...]]:
     """Where the submissions are: in the folder, or in the only one in it, if that is not one itself."""
-    held = entries(root)
+    held = tuple(entry for entry in entries(root) if not aside.is_relative_to(entry.path))
     _refuse_one(source, root, held, starter)
     if mapped or _recognised(held):
         return root, held

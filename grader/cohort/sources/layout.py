@@ -79,7 +79,14 @@ class Reading:
     def want(self, label: Label, source: str, *, folder: str = "", told: tuple[Told, ...] = ()) -> None:
         """Note a repository."""
         self.wanted.append(
-            Wanted(people=label.people, source=source, late=label.late, folder=folder, told=told)
+            Wanted(
+                people=label.people,
+                source=source,
+                tag=label.tag,
+                late=label.late,
+                folder=folder,
+                told=told,
+            )
         )
 
     def _note(self, label: Label, title: str, held: Sequence[Work]) -> None:

@@ -74,7 +74,7 @@ def read(held: Sequence[Entry], reading: Reading) -> None:
 
 def _place(match: re.Match[str], entry: Entry, participants: dict[str, _Participant]) -> None:
     name, number = match["name"], match["id"]
-    key = number or name
+    key = number or name or entry.text
     if key not in participants:
         identity = (SYSTEM, number) if number else (GROUP, name)
         participants[key] = _Participant(Person(key=key, name=name, identities=(identity,)))

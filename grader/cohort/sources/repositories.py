@@ -57,6 +57,8 @@ class Wanted:
     people: tuple[Person, ...]
     source: str
     """An address or a path, with a revision or without."""
+    tag: str = ""
+    """Where no revision is named."""
     deadline: datetime | None = None
     """Of these people: the last commit until then is picked, where no revision is named."""
     late: bool | None = None
@@ -89,13 +91,13 @@ def _found(wanted: Wanted, folder: Path, tools: Tools) -> list[Found]:
     target = revision(wanted.source) or Revision(wanted.source, "")
     if wanted.revision and not target.name:
         target = replace(target, name=wanted.revision)
-    row = Found(people=wanted.people, source=wanted.source, tag=target.name, late=wanted.late)
+    row = Found(people=wanted.people, source=wanted.source, tag=target.name or wanted.tag, late=wanted.late)
     try:
         bare = _copy(target, folder, tools)
         if told := _told(wanted, target, bare, tools):
-            return [_noted(row, bare, each) for each in told]
+            return [_noted(row, _first_with(each.commit, bare, tools), each) for each in told]
         picked = _pick(target, bare, wanted.deadline, tools)
-        source = f"{bare}@{picked.commit}"
+        source = f"{_first_with(picked.commit, bare, tools)}@{picked.commit}"
         if wanted.folder and not target.name and picked.commit == _head(bare, tools):
             source = wanted.folder
     except Unreachable as error:
@@ -103,6 +105,14 @@ def _found(wanted: Wanted, folder: Path, tools: Tools) -> list[Found]:
     except UsageError as error:
         return [replace(row, unreadable=str(error))]
     return [replace(row, source=source, submitted_at=picked.time, evidence=picked.evidence)]
+
+
+def _first_with(commit: str, bare: Path, tools: Tools) -> Path:
+    """The oldest copy that has a commit, so that a submission has the same source after the next push."""
+    address = bare.name.partition("-")[0]
+    copies = sorted(bare.parent.glob(f"{address}-*"), key=lambda copy: (copy.stat().st_mtime_ns, copy.name))
+    words = ["cat-file", "-e", f"{commit}^{{commit}}"]
+    return next((copy for copy in copies if copy == bare or ask(copy, words, tools).returncode == 0), bare)
 
 
 def _told(wanted: Wanted, target: Revision, bare: Path, tools: Tools) -> list[Told]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.cohort.sources.discover import discover
 from grader.cohort.sources.model import Person
 from grader.errors import UsageError
 from grader.exam.model import Deliverable
@@ -275,3 +276,10 @@ def test_whole_rows(tmp_path: Path) -> None:
         unreadable="",
         retry=False,
     )
+
+
+def test_what_is_ours_beside_the_submissions_is_none(tmp_path: Path) -> None:
+    root = write(tmp_path / "all", {"ann.zip": packed(), "g.db.files/together/x/y": "", "g.db": ""})
+    cohort = discover(root, aside=root / "g.db.files")
+    assert rows(cohort) == [("ann", "ann.zip", "")]
+    assert cohort.remarks == ("skipped, being neither folders nor archives: g.db",)

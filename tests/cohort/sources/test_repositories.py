@@ -169,13 +169,15 @@ def test_a_full_disk_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "are free at" in found.unreadable
 
 
-def test_copies_are_kept_by_state(tmp_path: Path) -> None:
+def test_copies_are_kept_and_a_submission_keeps_its_source(tmp_path: Path) -> None:
     first = commit(tmp_path / "repo", EARLY, "1")
     old = picked(tmp_path / "repo", tmp_path)
     assert picked(tmp_path / "repo", tmp_path) == old
+    commit(tmp_path / "repo", LATE, "2")
+    assert picked(tmp_path / "repo", tmp_path).source != old.source
+    assert picked(tmp_path / "repo", tmp_path, deadline=BETWEEN) == old
+    git(tmp_path / "repo", "reset", "-q", "--hard", first)
     git(tmp_path / "repo", "commit", "-q", "--amend", "-m", "other", at=LATE)
-    new = picked(tmp_path / "repo", tmp_path)
-    assert new.source != old.source
     assert picked(f"{tmp_path}/repo@{first}", tmp_path).source == old.source
     assert len(list((tmp_path / "aside" / "repositories").iterdir())) == 2
 
