@@ -85,7 +85,7 @@ def _entries(text: str) -> Iterator[_Told]:
     told: _Told | None = None
     block: list[str] | None = None
     for line in text.splitlines():
-        if line[:1] not in ("", " ", "-", "#") and (match := _TOP.fullmatch(line)):
+        if match := _TOP.fullmatch(line):
             if told:
                 yield told
             told, block = _Told(_scalar(match["key"])), None

@@ -85,6 +85,13 @@ def test_push_times_of_a_server_come_first(tmp_path: Path) -> None:
     assert picked(tmp_path / "server.git", tmp_path).source.endswith(f"@{second}")
 
 
+def test_a_log_among_a_candidates_files_is_not_believed(tmp_path: Path) -> None:
+    first = commit(tmp_path / "repo", LATE, "1")
+    push = f"{'0' * 40} {first} A <a@b> {int(when(EARLY).timestamp())} +0000\tpush\n"
+    write(tmp_path / "repo", {"HEAD": "ref: refs/heads/main\n", "logs/refs/heads/main": push})
+    assert picked(tmp_path / "repo", tmp_path, deadline=BETWEEN).submitted_at == when(LATE)
+
+
 def test_no_setting_of_a_candidate_is_obeyed(tmp_path: Path) -> None:
     commit(tmp_path / "repo", EARLY, "1")
     trap, mark = tmp_path / "trap", tmp_path / "sprung"

@@ -161,6 +161,14 @@ def test_a_roster_beside_a_download(tmp_path: Path) -> None:
     assert cohort.remarks == ("not in the roster: 14",)
 
 
+def test_a_name_that_two_of_a_roster_have_tells_nobody(tmp_path: Path) -> None:
+    root = write(tmp_path / "all", {"Ann Lee_12_assignsubmission_file_/x.zip": packed()})
+    (tmp_path / "r.csv").write_text("key,name\ns1,Ann Lee\ns2,Ann Lee\n")
+    cohort = look(root, tmp_path, mapping=str(tmp_path / "r.csv"))
+    assert [row[0] for row in rows(cohort)] == ["12"]
+    assert cohort.missing == (Person(key="s1", name="Ann Lee"), Person(key="s2", name="Ann Lee"))
+
+
 def test_a_mapping_that_is_none(tmp_path: Path) -> None:
     root = write(tmp_path / "all", {"x1-ann.zip": packed(), "x2-bob.py": "1", "y": ""})
     cohort = look(root, tmp_path, mapping=r"x(?P<tag>\d)-(?P<key>[^.]+)\..*")
