@@ -73,12 +73,13 @@ def commit(book: Gradebook, job: int, graded: Graded, worker: str) -> Outcome:
         ),
     ).fetchone()[0]
     book.database.executemany(
-        "INSERT INTO criterion VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO criterion (result, task, criterion, status, earned, highest, possible, seconds,"
+        " fingerprint, basis) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
                 *(result, task, row["id"], row["status"]),
                 *(twentieths(row["earned"]), twentieths(highest(row)), twentieths(row["points"])),
-                *(row["seconds"], fingerprint(row)),
+                *(row["seconds"], fingerprint(row), basis(row)),
             )
             for task, row in rows_of(document)
         ],
@@ -117,9 +118,9 @@ def fingerprint(row: Mapping[str, Any]) -> str:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
-def basis(rows: Iterable[Mapping[str, Any]]) -> str:
-    """What an override was based on: it is stale when this changes."""
-    facts = [[row["id"], row["status"], row["earned"], row["points"], row["findings"]] for row in rows]
+def basis(row: Mapping[str, Any]) -> str:
+    """What an override of a criterion is based on: it is stale when this changes."""
+    facts = [row["status"], row["earned"], row["points"], row["findings"]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import sqlite3
+import stat
 from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from grader.errors import UsageError
+from grader.cohort.gradebook.file_systems import network_file_system
+from grader.cohort.gradebook.lock import take_lock
+from grader.errors import GraderFault, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,15 +22,28 @@ if TYPE_CHECKING:
 APPLICATION = 0x4D4B_4752
 """In the file's header: tells a gradebook from other databases."""
 BUSY_MILLISECONDS = 10_000
+HEADER = b"SQLite format 3\0"
+MAX_COPIES = 1000
+_PRIMARY = 0xFF
+"""Of an error code: what is above says more of the same."""
 
 
 class Gradebook:
     """An open gradebook. A context manager; for the thread that opened it."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: int | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: int | None = None,
+        *,
+        remarks: tuple[str, ...] = (),
+    ) -> None:
         """Take what `open_gradebook` made."""
         self.path = path
         self.database = connection
+        self.remarks = remarks
+        """What was noticed while it was opened, for the user; each is one line."""
         self._lock = lock
 
     def __enter__(self) -> Gradebook:
@@ -46,18 +61,38 @@ class Gradebook:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, safely on the disk at the end of the block."""
-        self.database.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.database
-        except BaseException:
-            self.database.execute("ROLLBACK")
-            raise
-        self.database.execute("COMMIT")
+        """All or nothing, safely on the disk at the end of the block.
+
+        Raises:
+            UsageError: the file is damaged, or another program holds it.
+            GraderFault: the disk is full, or fails.
+        """
+        with self._explained():
+            self.database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.database
+                self.database.execute("COMMIT")
+            except BaseException:
+                # SQLite has rolled back already where the disk is full.
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is of one moment, whoever writes meanwhile."""
+        with self._explained():
+            self.database.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if self.database.in_transaction:
+                    self.database.execute("ROLLBACK")
 
     def rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         """What a query finds."""
-        return self.database.execute(query, values).fetchall()
+        with self._explained():
+            return self.database.execute(query, values).fetchall()
 
     def record(self, what: str, *, who: str, candidate: int | None = None, **data: Any) -> None:
         """Append to the audit trail, within a transaction."""
@@ -75,6 +110,16 @@ class Gradebook:
         """Keep a setting, within a transaction."""
         self.database.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
 
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            complaint = _complaint(self.path, error)
+            if complaint is None:
+                raise
+            raise complaint from error
+
 
 def now() -> str:
     """The time, as the gradebook writes it."""
@@ -90,47 +135,34 @@ def open_gradebook(path: Path, *, write: bool = False, create: bool = False) -> 
     """Open a gradebook.
 
     Args:
-        write: to change it, as nobody else may at the same time.
+        write: to change it, as nobody else may at the same time; readers are not in the way.
         create: make it where there is none.
 
     Raises:
-        UsageError: there is none, it is no gradebook, it is from a newer grader, somebody else writes to it,
-            or the place is of no use.
+        UsageError: there is none, it is no gradebook, it is damaged, it is from a newer grader, somebody else
+            writes to it, or the place is of no use.
+        GraderFault: the disk is full, or fails.
     """
-    if not path.is_file() and not (create and not path.exists()):
-        raise UsageError(f"there is no gradebook {path}: `grader batch` makes one")
-    lock = _locked(path) if write else None
+    # Through links, so that there is one lock, however the file is called.
+    target = _real(path)
+    status = _status(path, target, create=write and create, write=write)
+    network = network_file_system(target.parent)
+    lock = take_lock(target) if write else None
     try:
-        return Gradebook(path, _connected(path, write=write), lock)
+        if write:
+            # Another process may have made it while this one waited for nothing.
+            connection, remarks = _opened_to_write(path, target, network)
+        else:
+            connection, remarks = _opened_to_read(path, target, network, empty=not status)
+        return Gradebook(path, connection, lock, remarks=remarks)
     except BaseException as error:
         if lock is not None:
             os.close(lock)
-        if isinstance(error, sqlite3.Error):
-            raise UsageError(f"cannot open the gradebook {path}: {error}") from error
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _complaint(path, error) or UsageError(
+                f"cannot open the gradebook {path}: {error}"
+            ) from error
         raise
-
-
-def _connected(path: Path, *, write: bool) -> sqlite3.Connection:
-    mode = "rwc" if write else "ro"
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
-    try:
-        connection.row_factory = sqlite3.Row
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        version = _version(path, connection)
-        if write:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            _migrate(path, connection, version)
-        elif version < len(migrations()):
-            raise UsageError(
-                f"{path} is from an older grader: `grader gradebook verify {path}` brings it up to date"
-            )
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def migrations() -> list[str]:
@@ -140,10 +172,137 @@ def migrations() -> list[str]:
     return [(folder / name).read_text(encoding="utf-8") for name in names]
 
 
+def _real(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # links in a circle
+        raise UsageError(f"there is no gradebook {path}: its links lead in a circle") from error
+
+
+def _status(path: Path, target: Path, *, create: bool, write: bool) -> int:
+    """The size of the file; 0 where there is none yet.
+
+    Raises:
+        UsageError: there must be one, or what is there can be none.
+    """
+    try:
+        found = target.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UsageError(f"there is no gradebook {path}: it is a link to {target}") from None
+        if not create:
+            raise UsageError(f"there is no gradebook {path}: `grader batch` makes one") from None
+        if not target.parent.is_dir():
+            raise UsageError(f"there is no folder {path.parent} for a gradebook: make it first") from None
+        return 0
+    except OSError as error:
+        raise UsageError(f"the gradebook {path} cannot be read: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"{path} is a folder, and a gradebook is a file: name one in it")
+    if not stat.S_ISREG(found.st_mode):
+        raise UsageError(f"{path} is no file, and a gradebook is one")
+    if write and found.st_nlink > 1:
+        # Each name would have a lock and a log of its own.
+        raise UsageError(f"{path} has {found.st_nlink} names (hard links): copy it, and use the copy")
+    if not os.access(target, os.R_OK):
+        raise UsageError(f"the gradebook {path} cannot be read: Permission denied")
+    if found.st_size and (complaint := _no_database(target)):
+        raise UsageError(f"{path} is no gradebook: {complaint}")
+    return found.st_size
+
+
+def _no_database(target: Path) -> str:
+    try:
+        with target.open("rb") as file:
+            head = file.read(len(HEADER))
+    except OSError as error:
+        return str(error.strerror)
+    return "" if head == HEADER else "it is not a database"
+
+
+def _connection(target: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{target.as_uri()}?{mode}", uri=True, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _opened_to_write(path: Path, target: Path, network: str) -> tuple[sqlite3.Connection, tuple[str, ...]]:
+    connection = _connection(target, "mode=rwc")
+    try:
+        version = _version(path, connection)
+        wanted = "delete" if network else "wal"
+        found = str(connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0])
+        connection.execute("PRAGMA synchronous = FULL")
+        remarks = [_migrated(target, connection, version)]
+        if network:
+            remarks.append(
+                f"{path} is on a network file system ({network}): it is slower there, and only one machine"
+                " may use it"
+            )
+        elif found != wanted:
+            remarks.append(f"{path} is kept in journal mode {found}: its file system knows no {wanted}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection, tuple(filter(None, remarks))
+
+
+def _opened_to_read(
+    path: Path, target: Path, network: str, *, empty: bool
+) -> tuple[sqlite3.Connection, tuple[str, ...]]:
+    """A connection that changes nothing, not even where the log of the last writer cannot be shared."""
+    if empty:
+        raise UsageError(f"the gradebook {path} holds nothing yet: `grader batch` fills it")
+    log = target.with_name(f"{target.name}-wal")
+    logged = log.is_file() and log.stat().st_size > 0
+    in_log_mode = _in_log_mode(target)
+    if network and in_log_mode and logged:
+        raise UsageError(
+            f"the gradebook {path} was copied to a network file system ({network}) while it was written: copy"
+            f" it to this machine's disk, {log.name} with it"
+        )
+    modes = ["mode=ro"]
+    if in_log_mode and not logged:
+        # Where nothing can be made beside it, and nobody writes, there is nothing to share.
+        modes = ["mode=ro&immutable=1"] if network else [*modes, "mode=ro&immutable=1"]
+    for mode in modes:
+        connection = _connection(target, mode)
+        try:
+            version = _version(path, connection)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if _primary(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+                raise
+            continue
+        except BaseException:
+            connection.close()
+            raise
+        if version < len(migrations()):
+            connection.close()
+            raise UsageError(
+                f"{path} is from an older grader: `grader gradebook verify -g {path}` brings it up to date"
+            )
+        return connection, ()
+    raise UsageError(
+        f"the gradebook {path} cannot be read there with the changes in {log.name}: copy both to where you"
+        " may write"
+    )
+
+
+def _in_log_mode(target: Path) -> bool:
+    with target.open("rb") as file:
+        return file.read(20)[18:20] == b"\2\2"
+
+
 def _version(path: Path, connection: sqlite3.Connection) -> int:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if application != APPLICATION and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+    if application != APPLICATION and (
+        version or application or connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    ):
         raise UsageError(f"{path} is a database, but no gradebook")
     if version > len(migrations()):
         raise UsageError(
@@ -153,42 +312,66 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
     return version
 
 
-def _migrate(path: Path, connection: sqlite3.Connection, version: int) -> None:
+def _migrated(target: Path, connection: sqlite3.Connection, version: int) -> str:
+    """Run the scripts that were not run; what there is to say about it."""
     scripts = migrations()
     if version == len(scripts):
-        return
-    if version:
-        with contextlib.closing(sqlite3.connect(path.with_name(f"{path.name}.version-{version}"))) as copy:
-            connection.backup(copy)
+        return ""
+    copy = _copied(target, connection, version) if version else None
+    # Tables are made anew by scripts that change them: what refers to them is looked at at the end.
+    connection.execute("PRAGMA foreign_keys = OFF")
     for number, script in enumerate(scripts[version:], version + 1):
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {APPLICATION};"
-            f" PRAGMA user_version = {number}; COMMIT;"
-        )
+        connection.executescript(f"BEGIN IMMEDIATE; {script}")
+        if connection.execute("PRAGMA foreign_key_check").fetchone():
+            raise GraderFault(
+                f"script {number:04} leaves rows of {target} that refer to none; nothing changed"
+            )
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return f"brought from version {version} to {len(scripts)}; {copy} is as it was" if copy else ""
 
 
-def _locked(path: Path) -> int:
-    """The right to write, until the descriptor is closed: also when the process is killed."""
-    try:
-        lock = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UsageError(
-            f"the gradebook {path} cannot be written there: {error.strerror}; name another by --gradebook"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        owner = os.read(lock, 200).decode(errors="replace").strip()
-        os.close(lock)
-        raise UsageError(
-            f"the gradebook {path} is being written by another grader ({owner or 'unknown'}): wait for it"
-        ) from None
-    os.ftruncate(lock, 0)
-    os.write(lock, f"process {os.getpid()}, boot {_boot()}\n".encode())
-    return lock
+def _copied(target: Path, connection: sqlite3.Connection, version: int) -> Path:
+    """A copy beside the file, whole before it has its name, and in nobody's place."""
+    aside = target.with_name(f"{target.name}.copy")
+    aside.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(aside)) as copy:
+        connection.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+    for number in range(1, MAX_COPIES):
+        name = target.with_name(f"{target.name}.version-{version}" + (f"-{number}" if number > 1 else ""))
+        try:
+            # Not by a hard link, which some file systems do not have.
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        except FileExistsError:
+            continue
+        aside.replace(name)
+        return name
+    raise UsageError(f"there are {MAX_COPIES} copies of {target} from before it was migrated: remove some")
 
 
-def _boot() -> str:
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123
-        return file.read().strip()
-    return "unknown"
+def _primary(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+
+
+def _complaint(path: Path, error: sqlite3.DatabaseError) -> Exception | None:
+    """Whose failure it is; None where it is ours."""
+    match _primary(error):
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return UsageError(
+                f"the gradebook {path} is damaged ({error}): go back to a copy of it, or see what is left by"
+                " `sqlite3 FILE .recover`"
+            )
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return UsageError(f"another program holds the gradebook {path}: close that, and try again")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return UsageError(
+                f"the gradebook {path} cannot be written there ({error}): copy it to where it can"
+            )
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
+            return GraderFault(
+                f"the gradebook {path} cannot be written or read ({error}): make room, and go on"
+            )
+    return None
