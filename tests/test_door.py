@@ -26,6 +26,8 @@ INSIDE = ("runtime/inside/", "runtime/probes/", "runtime/warm/inside/")
 ALLOWED: Mapping[str, tuple[str, ...]] = {
     "the gradebook and the locks of graders, where a user wants them": (
         "cohort/batch.py:Batch._may_begin",
+        "cohort/gradebook/file_systems.py",
+        "cohort/gradebook/lock.py",
         "cohort/gradebook/store.py",
         "runtime/queue.py:_hold",
     ),
