@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grader import __version__
+from grader.cohort.gradebook.standing import ONLY
 from grader.corpus.report import WRITERS
 from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
 from grader.report.console import tolerate
@@ -83,6 +84,15 @@ BookOption = Annotated[
 ]
 AnonymousOption = Annotated[
     bool, typer.Option("--anonymous", help="Show numbers instead of names; the same ones each time.")
+]
+CandidateArgument = Annotated[
+    str, typer.Argument(metavar="CANDIDATE", help="Key, e-mail or name, or a part of it.")
+]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", "-r", metavar="TEXT", help="Why: candidates and colleagues will ask.")
+]
+AuthorOption = Annotated[
+    str, typer.Option("--author", metavar="NAME", help="Who decides it; default: your login name.")
 ]
 StrictOption = Annotated[
     bool,
@@ -471,6 +481,206 @@ def github_check(
     from grader.commands.github import check_command
 
     raise typer.Exit(check_command(grade, repository=repository, commit=commit, name=name, previous=previous))
+
+
+@gradebook_.command("show")
+def gradebook_show(
+    gradebook: BookOption = Path("gradebook.db"),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", metavar="WHAT", help=f"Only who is any of these (repeatable): {', '.join(ONLY)}."
+        ),
+    ] = None,
+    find: Annotated[
+        str, typer.Option("--find", metavar="TEXT", help="Only who has this in name, key, e-mail or section.")
+    ] = "",
+    sort: Annotated[
+        Literal["name", "key", "section", "mark", "time"], typer.Option("--sort", help="Order of the rows.")
+    ] = "name",
+    reverse: Annotated[bool, typer.Option("--reverse", help="The last first.")] = False,
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json", "csv"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """List the candidates: mark, passed or not, and what needs a look."""
+    from grader.commands.gradebook import show_command
+
+    code = show_command(
+        gradebook, only=only or (), find=find, order=sort, reverse=reverse, anonymous=anonymous, form=form
+    )
+    raise typer.Exit(code)
+
+
+@gradebook_.command("candidate")
+def gradebook_candidate(
+    candidate: CandidateArgument,
+    gradebook: BookOption = Path("gradebook.db"),
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also list the criteria that earned their points.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Print the full report of the result that counts instead.")
+    ] = False,
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show one candidate: submissions, results, criteria, overrides and flags."""
+    from grader.commands.gradebook import candidate_command
+
+    code = candidate_command(
+        gradebook, candidate, anonymous=anonymous, verbose=verbose, report=report, form=form
+    )
+    raise typer.Exit(code)
+
+
+@gradebook_.command("history")
+def gradebook_history(
+    candidate: Annotated[
+        str, typer.Argument(metavar="[CANDIDATE]", help="Key, e-mail or name, or a part of it; default: all.")
+    ] = "",
+    gradebook: BookOption = Path("gradebook.db"),
+    last: Annotated[int, typer.Option("--last", metavar="N", min=0, help="Only the last N (0 = all).")] = 0,
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json", "csv"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show what was done, when and by whom: the audit trail."""
+    from grader.commands.gradebook import history_command
+
+    raise typer.Exit(history_command(gradebook, candidate, last=last, anonymous=anonymous, form=form))
+
+
+@gradebook_.command("override")
+def gradebook_override(
+    what: Annotated[str, typer.Argument(metavar="CRITERION", help="A criterion or a task: 4.1.health, 4.1.")],
+    points: Annotated[str, typer.Argument(metavar="POINTS", help="From 0 to what it has: 2, 1.5.")],
+    reason: ReasonOption,
+    candidate: Annotated[
+        list[str] | None,
+        typer.Option("--candidate", "-c", metavar="WHO", help="Whose: key, e-mail or name (repeatable)."),
+    ] = None,
+    like: Annotated[
+        str,
+        typer.Option(
+            "--like", metavar="WHO", help="Everybody who lost the criterion in the same way as this one did."
+        ),
+    ] = "",
+    author: AuthorOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say whose marks would change.")] = False,
+    gradebook: BookOption = Path("gradebook.db"),
+    anonymous: AnonymousOption = False,
+) -> None:
+    """Give a candidate, or all who made the same mistake, other points.
+
+    It stays through every regrade, and is called stale once what it was based on has changed.
+    """
+    from grader.commands.gradebook_decisions import override_command
+
+    code = override_command(
+        gradebook,
+        what,
+        points,
+        candidates=candidate or (),
+        like=like,
+        reason=reason,
+        author=author,
+        dry_run=dry_run,
+        anonymous=anonymous,
+    )
+    raise typer.Exit(code)
+
+
+@gradebook_.command("withdraw")
+def gradebook_withdraw(
+    override: Annotated[list[int], typer.Argument(metavar="NUMBER...", help="Of overrides, as shown.")],
+    group: Annotated[
+        bool, typer.Option("--group", help="Also all others that were made for the same mistake.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why.")] = "",
+    author: AuthorOption = "",
+    gradebook: BookOption = Path("gradebook.db"),
+) -> None:
+    """Take overrides back: what was graded counts again."""
+    from grader.commands.gradebook_decisions import withdraw_command
+
+    raise typer.Exit(withdraw_command(gradebook, override, whole_group=group, reason=reason, author=author))
+
+
+@gradebook_.command("flag")
+def gradebook_flag(
+    candidate: Annotated[
+        str, typer.Argument(metavar="[CANDIDATE]", help="Key, e-mail or name, or a part of it.")
+    ] = "",
+    done: Annotated[
+        int | None, typer.Option("--done", metavar="NUMBER", help="Instead: this flag is done.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why.")] = "",
+    author: AuthorOption = "",
+    gradebook: BookOption = Path("gradebook.db"),
+    anonymous: AnonymousOption = False,
+) -> None:
+    """Mark a candidate for a second look, or say that it is done."""
+    from grader.commands.gradebook_decisions import flag_command
+
+    code = flag_command(gradebook, candidate, done=done, reason=reason, author=author, anonymous=anonymous)
+    raise typer.Exit(code)
+
+
+@gradebook_.command("verify")
+def gradebook_verify(gradebook: BookOption = Path("gradebook.db")) -> None:
+    """Prove that a gradebook is sound: marks recompute, no job is lost.
+
+    One from an older grader is brought up to date, and a copy is kept.
+    Exit status: 0 sound, 1 something is wrong, 2 it is no gradebook or cannot be read.
+    """
+    from grader.commands.gradebook_verify import verify_command
+
+    raise typer.Exit(verify_command(gradebook))
+
+
+@gradebook_.command("stats")
+def gradebook_stats(
+    gradebook: BookOption = Path("gradebook.db"),
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the intervals.")] = 0,
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show what the marks say of the exam: facility, correlation, reliability, odd criteria."""
+    from grader.commands.gradebook_statistics import stats_command
+
+    raise typer.Exit(stats_command(gradebook, seed=seed, anonymous=anonymous, form=form))
+
+
+@gradebook_.command("similar")
+def gradebook_similar(
+    gradebook: BookOption = Path("gradebook.db"),
+    exam: ExamOption = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option("--against", metavar="SOURCE", help="Submissions of an earlier cohort (repeatable)."),
+    ] = None,
+    tree: Annotated[
+        Path | None,
+        typer.Option("--tree", metavar="DIR", help="Also lay the submissions out for JPlag or Dolos."),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="Leave out pairs below, 0 to 1.")
+    ] = 0.3,
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """List pairs of submissions to look at: no verdict, and no mark."""
+    from grader.commands.gradebook_statistics import similar_command
+
+    code = similar_command(
+        gradebook,
+        exam=exam,
+        against=against or (),
+        tree=tree,
+        threshold=threshold,
+        anonymous=anonymous,
+        form=form,
+    )
+    raise typer.Exit(code)
 
 
 @rubric.command("lint")

@@ -39,17 +39,17 @@ def write_csv(grade: Grade, stream: TextIO, settings: Settings) -> None:  # noqa
 def _cells(row: CriterionResult, section: SectionResult, task: TaskResult, grade: Grade) -> list[str]:
     place = place_of(row, grade) if row.status is not Status.EARNED else None
     return [
-        *map(_text, (section.id, task.id, row.id, row.title, row.status.value)),
+        *map(cell, (section.id, task.id, row.id, row.title, row.status.value)),
         *map(exact, (row.points, row.earned, points_lost(row), points_open(row))),
         row.evidence.value if row.evidence else "",
-        _text(row.blocked_by),
-        _text(path_of(place)) if place is not None else "",
+        cell(row.blocked_by),
+        cell(path_of(place)) if place is not None else "",
         str(place.line) if place is not None and place.line else "",
-        "" if row.status is Status.EARNED else _text(headline(row)),
+        "" if row.status is Status.EARNED else cell(headline(row)),
     ]
 
 
-def _text(value: str) -> str:
+def cell(value: str) -> str:
     """A line that no spreadsheet runs."""
     line = one_line(value, longest=1000)
     return f"'{line}" if line.startswith(FORMULA) else line

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from grader.cohort.gradebook.store import Gradebook
 
@@ -46,6 +46,23 @@ class Standing:
     """Of the overrides: based on what has changed."""
     flags: int = 0
     """That are open."""
+
+
+ONLY: Mapping[str, Callable[[Standing], bool]] = {
+    "graded": lambda row: row.state == "graded",
+    "open": lambda row: row.state == "open",
+    "ungraded": lambda row: row.state == "ungraded",
+    "unreadable": lambda row: row.state == "unreadable",
+    "missing": lambda row: row.state == "missing",
+    "passed": lambda row: row.passed is True,
+    "failed": lambda row: row.passed is False,
+    "undecided": lambda row: row.points is not None and row.passed is None,
+    "late": lambda row: row.late is True,
+    "overridden": lambda row: row.overrides > 0,
+    "stale": lambda row: row.stale > 0,
+    "flagged": lambda row: row.flags > 0,
+}
+"""By what candidates are selected."""
 
 
 def standings(book: Gradebook) -> list[Standing]:

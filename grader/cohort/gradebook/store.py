@@ -165,6 +165,20 @@ def open_gradebook(path: Path, *, write: bool = False, create: bool = False) -> 
         raise
 
 
+def is_older(path: Path) -> bool:
+    """Whether a gradebook is from an older grader; False also of what is none."""
+    target = _real(path)
+    if not path.is_file() or not target.stat().st_size or _no_database(target):
+        return False
+    try:
+        with contextlib.closing(_connection(target, "mode=ro&immutable=1")) as connection:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            return application == APPLICATION and 0 < version < len(migrations())
+    except sqlite3.DatabaseError:
+        return False
+
+
 def migrations() -> list[str]:
     """The scripts in order; the number of those that were run is the gradebook's version."""
     folder = resources.files("grader.cohort.gradebook") / "migrations"

@@ -44,7 +44,7 @@ def _readings(book: Gradebook, word: str, said: str) -> Iterator[set[int]]:
         return
 
     def those(matches: Callable[[dict[str, str]], bool]) -> set[int]:
-        return {row["id"] for row in people if matches({key: str(row[key]) for key in row.keys()})}  # noqa: SIM118
+        return {row["id"] for row in people if matches({key: str(value) for key, value in dict(row).items()})}
 
     yield those(lambda row: row["key"] == word)
     if (number := number_of(word)) is not None:
