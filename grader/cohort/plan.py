@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from grader.cohort.gradebook.people import record_submission
+from grader.cohort.gradebook.people import record_person, record_submission
 from grader.cohort.gradebook.queue import Key, enqueue, reclaim, waiting
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def plan(
     same = 0
     with book.transaction():
         reclaim(book)
+        for person in cohort.missing:
+            record_person(book, person)
         for found in cohort.found:
             look = seen.get(found.source)
             reason = found.unreadable or (look.unreadable if look else "")

@@ -77,6 +77,8 @@ def batch_command(
                 grader=__version__,
                 options={"seed": options.seed, "isolation": options.isolation},
             )
+            for remark in book.remarks:
+                progress.say(one_line(remark))
             progress.say(_announced(todo))
             for found, reason in todo.unreadable[:MAX_LISTED]:
                 progress.say(f"  {_whose(found)} cannot be read: {one_line(reason)}")
