@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from grader.check import unknown
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from grader.cohort.gradebook.store import Gradebook
 
+MAX_DIGITS = 50
+MAX_POINTS = 10**6
 MAX_TEXT = 4000
 """Characters of a reason."""
 
@@ -58,13 +60,12 @@ def twentieths_of(text: str) -> int:
         UsageError: they are no such number.
     """
     try:
-        value = Decimal(text.strip()) * TWENTIETHS
-        whole = int(value)
-    except (InvalidOperation, ValueError, OverflowError):
+        value = Decimal(text.strip()[:MAX_DIGITS])
+        if 0 <= value < MAX_POINTS and value * TWENTIETHS == int(value * TWENTIETHS):
+            return int(value * TWENTIETHS)
+    except ArithmeticError:  # as of decimals, that NaN is neither more nor less included
         raise UsageError(f"{one_line(text)!r} are no points: such as 2 or 1.5") from None
-    if whole != value or not 0 <= whole < 10**9:
-        raise UsageError(f"{one_line(text)} points cannot be: from 0 on, in steps of {1 / TWENTIETHS}")
-    return whole
+    raise UsageError(f"{one_line(text)} points cannot be: from 0 on, in steps of {1 / TWENTIETHS}")
 
 
 def target(book: Gradebook, candidate: int, name: str) -> Target:

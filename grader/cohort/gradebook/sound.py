@@ -33,7 +33,8 @@ def complaints(book: Gradebook) -> Iterator[str]:
         if damage:
             return
         for row in book.rows("PRAGMA foreign_key_check"):
-            yield f"{row['table']} {row['rowid']} refers to a row of {row['parent']} that is not there"
+            name = row["table"] if row["rowid"] is None else f"{row['table']} {row['rowid']}"
+            yield f"{name} refers to a row of {row['parent']} that is not there"
         yield from _results(book)
         yield from _jobs(book)
         yield from _decisions(book)
@@ -147,10 +148,10 @@ def _decisions(book: Gradebook) -> Iterator[str]:
         if row["done_at"] and row["id"] not in told.get("flag done", ()):
             yield f"flag {row['id']} is done without an event"
     for row in book.rows(
-        "SELECT override.id, override.points, sum(criterion.possible) AS possible FROM override"
+        "SELECT override.id, override.points, sum(criterion.possible) AS most FROM override"
         " LEFT JOIN criterion ON criterion.result = override.based_on AND criterion.task = override.task"
         " AND override.criterion IN ('', criterion.criterion) GROUP BY override.id"
-        " HAVING possible IS NULL OR override.points > possible"
+        " HAVING most IS NULL OR override.points > most"
     ):
         yield f"override {row['id']} gives more points than there were"
 
