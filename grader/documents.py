@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
 import json
 import re
 import threading
@@ -160,9 +161,20 @@ class SourceFile:
             return Problem(self.name, f"not a valid notebook: {_one_line(error)}")
 
 
-_PYTHON_PARSER = threading.Lock()
+_PYTHON_PARSER = threading.RLock()
 """CPython counts how deep a tree goes for all threads together: where two parse at a time, one of them may
 meet a SystemError. What warnings are shown is one setting for all threads, too."""
+_parse = ast.parse
+
+
+@functools.wraps(_parse)
+def _parse_alone(*args: Any, **keywords: Any) -> Any:
+    with _PYTHON_PARSER:
+        return _parse(*args, **keywords)
+
+
+# Libraries parse, too, and know no lock of ours: `packaging` reads a marker's words by `ast.literal_eval`.
+ast.parse = _parse_alone
 
 
 def python_tree(source: str | bytes, name: str = "") -> ast.Module:

@@ -260,3 +260,23 @@ def test_threads_parse_python_one_after_the_other() -> None:
             assert list(pool.map(parse, range(200))) == [ast.Module] * 200
     finally:
         gc.set_threshold(*before)
+
+
+def test_libraries_parse_python_one_after_the_other_too() -> None:
+    """`packaging` reads the words of a marker by `ast.literal_eval`, which knows no lock of ours."""
+    literal = "[" + ", ".join(["(1, [2, {3: 4}])"] * 100) + "]"
+    text = "x = [" + ", ".join(["f(a, [b, {c: d}])"] * 100) + "]"
+
+    def parse(number: int) -> bool:
+        Yields()
+        if number % 2:
+            return isinstance(parse_python(f"{text}\ny = {number}", "a.py"), ast.Module)
+        return len(ast.literal_eval(literal)) == 100
+
+    before = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(parse, range(1000))) == [True] * 1000
+    finally:
+        gc.set_threshold(*before)
