@@ -16,7 +16,7 @@ from grader.cohort.gradebook.results import Graded, commit
 from grader.errors import GraderFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from grader.cohort.canaries import Canary
     from grader.cohort.executor.local import Agent, Pool
@@ -68,9 +68,6 @@ class _CanaryWork:
     attempts: int = 0
 
 
-Partial = "Callable[[Job], Grade]"
-
-
 @dataclass(slots=True)
 class Batch:
     """One run of `grader batch` over jobs that wait."""
@@ -97,6 +94,8 @@ class Batch:
     _fresh: list[int] = field(default_factory=list)
     """Jobs graded since the canaries were last right."""
     _since: int = 0
+    _full: str = ""
+    """Why nothing more can be begun."""
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -162,17 +161,19 @@ class Batch:
             while self._goes_on():
                 if not self.stopping:
                     self.pool.fill(len(self._todo) + len(self._checks) + len(self.pool.busy()))
-                    self._hand_out()
-                for agent, work, answer in self.pool.wait(TICK):
-                    self.tally.busy += time.monotonic() - agent.since
-                    match work:
-                        case _CanaryWork():
-                            self._canary(agent, work, answer)
-                        case queue.Job():
-                            self._answered(agent, work, answer)
+                answers = self.pool.wait(0 if self.pool.idle() and not self.pool.busy() else TICK)
+                # What came and what is handed out go to the disk together, before anybody begins.
+                with self.book.transaction():
+                    for agent, work, answer in answers:
+                        self._take(agent, work, answer)
+                    handing = [] if self.stopping else list(self._hand_out())
+                for agent, work, request in handing:
+                    agent.hand(work, request)
                 self.watch(self)
         except sqlite3.OperationalError as error:
             raise GraderFault(f"the gradebook {self.book.path} cannot be written: {error}") from error
+        if self._full:
+            raise GraderFault(self._full)
         return self.tally
 
     def _goes_on(self) -> bool:
@@ -180,21 +181,31 @@ class Batch:
             return True
         return bool(self._todo or self._checks) and not self.stopping
 
-    def _hand_out(self) -> None:
+    def _take(self, agent: Agent, work: object, answer: Seen | Done | Failed | str) -> None:
+        self.tally.busy += time.monotonic() - agent.since
+        match work:
+            case _CanaryWork():
+                self._canary(agent, work, answer)
+            case queue.Job():
+                self._answered(agent, work, answer)
+
+    def _hand_out(self) -> Iterator[tuple[Agent, object, Grade]]:
+        """What each idle agent gets to do, leased already; within a transaction."""
+        busy: list[object] = [agent.work for agent in self.pool.busy()]
         for agent in self.pool.idle():
-            busy = self.pool.busy()
-            if any(isinstance(each.work, queue.Job) and each.work.alone for each in busy):
+            if any(isinstance(work, queue.Job) and work.alone for work in busy):
                 return
             if self._checks:
                 check = self._checks.popleft()
-                agent.hand(check, Grade(source=check.canary.source))
+                busy.append(check)
+                yield agent, check, Grade(source=check.canary.source)
             elif self._todo and self._may_begin():
                 if self._todo[0].alone and busy:
                     return
                 job = self._todo.popleft()
-                with self.book.transaction():
-                    queue.lease(self.book, job.id, agent.name, LEASE)
-                agent.hand(job, self.request(job))
+                busy.append(job)
+                queue.lease(self.book, job.id, agent.name, LEASE)
+                yield agent, job, self.request(job)
 
     def _may_begin(self) -> bool:
         """Nothing of a candidate's before the canaries were right."""
@@ -202,21 +213,19 @@ class Batch:
             return False
         if (free := shutil.disk_usage(self.book.path.absolute().parent).free) < MIN_FREE:
             self.stopping = True
-            raise GraderFault(
+            self._full = (
                 f"only {free // 2**20} MiB are free beside {self.book.path}: make room and run it again"
             )
-        return True
+        return not self._full
 
     def _answered(self, agent: Agent, job: Job, answer: Seen | Done | Failed | str) -> None:
         if self.tally.singing:
             # Whatever came of it: this machine cannot be trusted.
-            with self.book.transaction():
-                queue.give_back(self.book, job.id, "a canary was graded wrongly meanwhile")
+            queue.give_back(self.book, job.id, "a canary was graded wrongly meanwhile")
             return
         if isinstance(answer, Done):
             graded = self.complete(job, answer)
-            with self.book.transaction():
-                outcome = commit(self.book, job.id, graded, agent.name)
+            outcome = commit(self.book, job.id, graded, agent.name)
             self._count(graded.document, outcome)
             self._fresh.append(job.id)
             self._since += 1
@@ -224,9 +233,8 @@ class Batch:
                 self._since = 0
                 self._checks.append(_CanaryWork(self.canaries[self.tally.canaries % len(self.canaries)]))
             return
-        with self.book.transaction():
-            state = queue.give_back(self.book, job.id, _said(answer), death=True)
-            self.book.record("attempt failed", who=agent.name, job=job.id, reason=_said(answer), state=state)
+        state = queue.give_back(self.book, job.id, _said(answer), death=True)
+        self.book.record("attempt failed", who=agent.name, job=job.id, reason=_said(answer), state=state)
         if state == "died":
             self.tally.died += 1
             return
@@ -253,11 +261,9 @@ class Batch:
             return
         else:
             complaint = _said(answer)
-        with self.book.transaction():
-            self.book.record("canary", who=agent.name, canary=work.canary.name, complaint=complaint)
-            if complaint:
-                self._void(work.canary.name, complaint)
+        self.book.record("canary", who=agent.name, canary=work.canary.name, complaint=complaint)
         if complaint:
+            self._void(work.canary.name, complaint)
             self.tally.singing = self.tally.singing or f"{work.canary.name}: {complaint}"
             self.stopping = True
             self._checks.clear()

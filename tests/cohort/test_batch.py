@@ -141,6 +141,17 @@ def test_agents_that_do_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         grade(book, folder, slots=1)
 
 
+def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, book = cohort(tmp_path / "all", **many(3)), tmp_path / "book.db"
+    with monkeypatch.context() as full:
+        full.setattr("grader.cohort.batch.MIN_FREE", 2**60)
+        with pytest.raises(GraderFault, match=r"only \d+ MiB are free beside .*: make room and run it again"):
+            grade(book, folder)
+    assert rows(book, "SELECT state, count(*) FROM job GROUP BY state") == [("waiting", 3)]
+    grade(book, folder)
+    assert rows(book, "SELECT state, count(*) FROM job GROUP BY state") == [("done", 3)]
+
+
 class TestCanaries:
     def batch(self, tmp_path: Path, loses: dict[str, float], count: int = 4) -> Tally:
         folder = cohort(tmp_path / "all", **many(count))

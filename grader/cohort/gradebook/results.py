@@ -126,7 +126,7 @@ def basis(row: Mapping[str, Any]) -> str:
 
 def packed(document: Mapping[str, Any]) -> bytes:
     """A document as the gradebook keeps it."""
-    return zlib.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), 6)
+    return zlib.compress(json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode(), 3)
 
 
 def unpacked(blob: bytes) -> dict[str, Any]:
