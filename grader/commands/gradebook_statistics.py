@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from grader.checks import ALL
@@ -12,9 +11,8 @@ from grader.cohort import similarity, statistics
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.gradebook.results import rows_of, unpacked
-from grader.cohort.similarity import Similarity, Work
+from grader.cohort.similarity import Work
 from grader.cohort.similarity.comparison import THRESHOLD
-from grader.cohort.similarity.model import Reason, Trace
 from grader.cohort.sources.discover import discover
 from grader.cohort.statistics import Row, Sheet
 from grader.error_handler import PASSED
@@ -58,7 +56,7 @@ def stats_command(path: Path, *, seed: int = 0, anonymous: bool = False, form: F
             pass_mark, bonus, titles = _exam(book)
         found = statistics.compute(sheets, pass_mark=pass_mark, bonus=bonus, seed=seed)
         messages = _messages(book, {each for item in found.criteria for each, _ in item.findings[:1]})
-    told = {name: names.text(text, parts=False) for name, text in messages.items()}
+    told = {name: names.text(text) for name, text in messages.items()}
     statistics.write(found, sys.stdout, form, titles=titles, messages=told)
     return PASSED
 
@@ -163,8 +161,7 @@ def similar_command(
     with scratch_directory() as scratch:
         subtract = _subtracted(loaded, scratch)
         with open_gradebook(path) as book:
-            names = Names(book, anonymous=anonymous)
-            found = _people(book, names)
+            found = _people(book, Names(book, anonymous=anonymous))
         works, missing = _collected(found, loaded, scratch / "now")
         for number, source in enumerate(against):
             earlier, gone = _earlier(source, loaded, scratch, number)
@@ -179,25 +176,9 @@ def similar_command(
         if tree is not None:
             count = similarity.export_tree(works, tree, subtract=subtract)
             console(sys.stderr).print(f"{counted(count, 'file', 'files')} written to {tree}", markup=False)
-        pairs = similarity.compute(works, subtract=subtract, threshold=threshold)
-        similarity.write(_without_names(pairs, names) if anonymous else pairs, sys.stdout, form)
+        found_pairs = similarity.compute(works, subtract=subtract, threshold=threshold)
+        similarity.write(found_pairs, sys.stdout, form)
     return PASSED
-
-
-def _without_names(result: Similarity, names: Names) -> Similarity:
-    """Addresses and accounts give people away, also those that no gradebook knows."""
-
-    def hidden(reason: Reason) -> Reason:
-        if reason.trace in (Trace.EMAIL, Trace.HOME):
-            return replace(reason, value="(hidden)")
-        return replace(reason, value=names.text(reason.value))
-
-    return replace(
-        result,
-        pairs=tuple(
-            replace(pair, reasons=tuple(hidden(reason) for reason in pair.reasons)) for pair in result.pairs
-        ),
-    )
 
 
 def _subtracted(exam: Exam, scratch: Path) -> list[Path]:

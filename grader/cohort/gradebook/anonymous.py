@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING
 from grader.report.safe import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from grader.cohort.gradebook.store import Gradebook
 
 PREFIX = "candidate-"
 MIN_HIDDEN = 3
 """Characters of a name below which it is too much like any other word."""
-HIDDEN = f"{PREFIX}\N{HORIZONTAL ELLIPSIS}"
-"""Of a name that is found in letters of which no two sizes agree."""
 LONGEST = 60
 
 
@@ -65,45 +61,30 @@ class Names:
         """By name; in anonymous mode by number, which says nothing of the name."""
         return self.of(candidate).casefold(), self.key(candidate)
 
-    def text(self, text: str, *, longest: int = 300, parts: bool = True) -> str:
+    def text(self, text: str, *, longest: int = 300) -> str:
         """A text without anybody's names in it, if that is wanted.
 
-        Args:
-            parts: nor with single words of names, as they are spelt there; what is written for all may have
-                words in it that are somebody's name.
+        It cannot hide what is written in another way, such as half of a name.
         """
         if self.anonymous:
-            text = self._whole(text[: 20 * longest])
-            text = self._parts(text) if parts else text
+            text = self._words.sub(lambda match: self._hidden[match[0].casefold()], text[: 20 * longest])
         return one_line(text, longest=longest)
 
     @cached_property
-    def _whole(self) -> Callable[[str], str]:
-        words = {
-            str(row[column]).lower(): row["number"]
+    def _hidden(self) -> dict[str, str]:
+        words = [
+            (str(row[column]), row["number"])
             for row in self._people.values()
             for column in ("key", "name", "email")
+        ]
+        words += [(row["value"], self._people[row["candidate"]]["number"]) for row in self._identities]
+        return {
+            word.casefold(): pseudonym(number) for word, number in words if len(word.strip()) >= MIN_HIDDEN
         }
-        words |= {row["value"].lower(): self._people[row["candidate"]]["number"] for row in self._identities}
-        return _hider(words, re.IGNORECASE)
 
     @cached_property
-    def _parts(self) -> Callable[[str], str]:
-        words = {
-            word: row["number"] for row in self._people.values() for word in re.split(r"[\W_]+", row["name"])
-        }
-        return _hider(words, 0)
-
-
-def _hider(words: Mapping[str, int], flags: int) -> Callable[[str], str]:
-    """Puts pseudonyms in the place of words, the longest first."""
-    known = {word: pseudonym(number) for word, number in words.items() if len(word.strip()) >= MIN_HIDDEN}
-    if not known:
-        return lambda text: text
-    longest_first = sorted(known, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, longest_first))})(?![^\W_])", flags)
-
-    def put(match: re.Match[str]) -> str:
-        return known.get(match[0].lower() if flags else match[0], HIDDEN)
-
-    return lambda text: pattern.sub(put, text)
+    def _words(self) -> re.Pattern[str]:
+        longest_first = sorted(self._hidden, key=len, reverse=True)
+        return re.compile(
+            rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)", re.IGNORECASE
+        )

@@ -278,14 +278,12 @@ def _opened_to_read(
             f"the gradebook {path} was copied to a network file system ({network}) while it was written: copy"
             f" it to this machine's disk, {log.name} with it"
         )
-    # As one who could write, so that the last one to close the file leaves no empty log behind.
-    modes = ["mode=rw", "mode=ro"]
+    modes = ["mode=ro"]
     if in_log_mode and not logged:
         # Where nothing can be made beside it, and nobody writes, there is nothing to share.
         modes = ["mode=ro&immutable=1"] if network else [*modes, "mode=ro&immutable=1"]
     for mode in modes:
         connection = _connection(target, mode)
-        connection.execute("PRAGMA query_only = ON")
         try:
             version = _version(path, connection)
         except sqlite3.OperationalError as error:

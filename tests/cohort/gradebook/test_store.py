@@ -210,12 +210,6 @@ def test_a_reader_changes_nothing(tmp_path: Path) -> None:
             book.record("x", who="y")
 
 
-def test_a_reader_leaves_nothing_behind(tmp_path: Path) -> None:
-    with open_gradebook(small_book(tmp_path / "book.db")) as book:
-        book.rows("SELECT * FROM mark")
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["book.db", "book.db.lock"]
-
-
 def test_a_snapshot_is_of_one_moment(tmp_path: Path) -> None:
     path = small_book(tmp_path / "book.db")
     with opened(path) as book, open_gradebook(path) as reader, reader.snapshot():
