@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from grader import __version__
+from grader.cohort.exports.forms import FORMS
 from grader.cohort.gradebook.standing import ONLY
 from grader.corpus.report import WRITERS
 from grader.error_handler import INTERRUPTED, end_now, exit_code_of, interrupt
@@ -46,9 +47,11 @@ MAX_OPEN_FILES = 2**16
 
 if TYPE_CHECKING:
     Format = str
+    ExportForm = str
     VerificationFormat = str
 else:  # a form more is a choice more
     Format = Literal[tuple(FORMATS)]
+    ExportForm = Literal[tuple(FORMS)]
     VerificationFormat = Literal[tuple(WRITERS)]
 
 ExamOption = Annotated[
@@ -681,6 +684,76 @@ def gradebook_similar(
         form=form,
     )
     raise typer.Exit(code)
+
+
+@gradebook_.command("export")
+def gradebook_export(
+    form: Annotated[ExportForm, typer.Argument(metavar="FORM", help=f"One of {', '.join(FORMS)}.")],
+    worksheet: Annotated[
+        Path | None,
+        typer.Argument(metavar="[WORKSHEET]", help="For moodle and canvas: the platform's file to fill in."),
+    ] = None,
+    gradebook: BookOption = Path("gradebook.db"),
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="The file, or for a file of each candidate the new folder or .zip; a table goes to standard"
+            " output without it.",
+        ),
+    ] = None,
+    incomplete: Annotated[
+        Literal["refuse", "lowest", "highest", "blank"],
+        typer.Option(
+            help="How open criteria count: as not earned, as earned, or that candidate gets no mark."
+        ),
+    ] = "refuse",
+    missing: Annotated[
+        Literal["blank", "0"], typer.Option(help="The mark of those who handed nothing in.")
+    ] = "blank",
+    unreadable: Annotated[
+        Literal["blank", "0"], typer.Option(help="The mark of those whose submission cannot be read.")
+    ] = "blank",
+    column: Annotated[
+        str, typer.Option(metavar="NAME", help="The column to fill in, where it is not found by itself.")
+    ] = "",
+    maximum: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="The platform's maximum grade; default: as its file says."),
+    ] = None,
+    full: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS", help="The points that are worth the maximum grade; default: all without bonus."
+        ),
+    ] = None,
+    page: Annotated[
+        Literal["html", "markdown"], typer.Option(help="For moodle-feedback: what each candidate gets.")
+    ] = "html",
+    anonymous: AnonymousOption = False,
+) -> None:
+    """Hand out marks, overrides included: in a platform's own file, as tables, as pages.
+
+    Of a platform's file only one column is written. Exit status: 0 everybody has a mark and a row,
+    2 nothing was written, 3 written, but somebody named has none.
+    """
+    from grader.commands.gradebook_export import Choices, export_command
+
+    choices = Choices(
+        incomplete=incomplete,
+        missing=missing,
+        unreadable=unreadable,
+        column=column,
+        maximum=maximum,
+        full=full,
+        page=page,
+        anonymous=anonymous,
+    )
+    raise typer.Exit(
+        export_command(form, gradebook=gradebook, worksheet=worksheet, output=output, choices=choices)
+    )
 
 
 @rubric.command("lint")
