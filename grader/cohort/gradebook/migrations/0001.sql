@@ -262,22 +262,50 @@ FROM (
     GROUP BY row.candidate, row.task
 );
 
--- Passed is NULL while it depends on criteria that are undecided.
-CREATE VIEW mark AS
+-- What overrides change in each task that they touch. The sums are those of `task_mark`, but for the order in which
+-- tables are read: it is this one that keeps a large cohort's marks quick.
+CREATE VIEW moved AS
+WITH picked AS MATERIALIZED (SELECT candidate, result FROM chosen)
 SELECT
-    total.candidate, total.submission, total.result, total.points, total.highest, total.possible, total.earned,
-    total.overridden, total.complete, result.pass_mark,
-    CASE WHEN total.points >= result.pass_mark THEN 1 WHEN total.highest < result.pass_mark THEN 0 END AS passed
+    picked.candidate, criterion.task,
+    coalesce(min(whole.points, sum(criterion.possible)), sum(coalesce(min(own.points, possible), earned)))
+        - sum(earned) AS points,
+    coalesce(min(whole.points, sum(criterion.possible)), sum(coalesce(min(own.points, possible), highest)))
+        - sum(highest) AS highest,
+    sum(status IN ('unverified', 'error') AND (own.id IS NOT NULL OR whole.id IS NOT NULL)) AS closed,
+    max(own.id IS NOT NULL OR whole.id IS NOT NULL) AS overridden
+FROM (SELECT DISTINCT candidate, task FROM live_override) AS touched
+CROSS JOIN picked ON picked.candidate = touched.candidate
+CROSS JOIN criterion ON criterion.result = picked.result AND criterion.task = touched.task
+LEFT JOIN live_override AS own ON own.candidate = touched.candidate AND own.task = touched.task
+    AND own.criterion = criterion.criterion
+LEFT JOIN live_override AS whole ON whole.candidate = touched.candidate AND whole.task = touched.task
+    AND whole.criterion = ''
+GROUP BY picked.candidate, criterion.task;
+
+-- Most have no override: theirs is what was graded, and no criterion has to be looked at. Passed is NULL while it
+-- depends on criteria that are undecided.
+CREATE VIEW mark AS
+SELECT *, CASE WHEN points >= pass_mark THEN 1 WHEN highest < pass_mark THEN 0 END AS passed
 FROM (
     SELECT
-        candidate, submission, result,
-        sum(points) AS points,
-        sum(highest) AS highest,
-        sum(possible) AS possible,
-        sum(earned) AS earned,
-        max(overridden) AS overridden,
-        NOT max(open) AS complete
-    FROM task_mark
-    GROUP BY candidate
-) AS total
-JOIN result ON result.id = total.result;
+        chosen.candidate, chosen.submission, chosen.result,
+        result.score + coalesce(total.points, 0) AS points,
+        result.highest + coalesce(total.highest, 0) AS highest,
+        result.possible, result.score AS earned,
+        coalesce(total.overridden, 0) AS overridden,
+        result.complete OR coalesce(total.closed, 0) = (
+            SELECT count(*) FROM criterion
+            WHERE criterion.result = chosen.result AND criterion.status IN ('unverified', 'error')
+        ) AS complete,
+        result.pass_mark
+    FROM chosen
+    JOIN result ON result.id = chosen.result
+    LEFT JOIN (
+        SELECT
+            candidate, sum(points) AS points, sum(highest) AS highest, sum(closed) AS closed,
+            max(overridden) AS overridden
+        FROM moved
+        GROUP BY candidate
+    ) AS total ON total.candidate = chosen.candidate
+);
