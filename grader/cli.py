@@ -391,9 +391,22 @@ def batch(
     static: Annotated[
         bool, typer.Option("--static", help="Only read the submissions; run no candidate code.")
     ] = False,
+    which: Annotated[
+        str,
+        typer.Option(
+            metavar="latest|best|TAG",
+            help="Which submission of a candidate counts, from now on (at first, the latest).",
+        ),
+    ] = "",
+    again: Annotated[
+        bool, typer.Option("--again", help="Also grade again what could not be decided before.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Grade many submissions into a gradebook; run again, it goes on where it was.
+
+    Once the exam or the grader changed, only the tasks are graded again that the change concerns.
+    What the grader failed at is tried again each time, and what needs a tool once this machine has it.
 
     Exit status: 0 all graded and complete, 2 something is unusable, 3 some are undecided or unreadable,
     4 this machine graded a known submission wrongly, 130 interrupted.
@@ -403,7 +416,15 @@ def batch(
 
     options = Options(exam=exam, seed=seed, isolation=STATIC if static else isolation)
     code = batch_command(
-        source, options, gradebook=gradebook, jobs=jobs, dry_run=dry_run, canaries=canaries, quiet=quiet
+        source,
+        options,
+        gradebook=gradebook,
+        jobs=jobs,
+        dry_run=dry_run,
+        canaries=canaries,
+        which=which,
+        again=again,
+        quiet=quiet,
     )
     raise typer.Exit(code)
 

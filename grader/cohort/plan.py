@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 from grader.cohort.gradebook.people import record_person, record_submission
 from grader.cohort.gradebook.queue import Key, enqueue, reclaim, waiting
+from grader.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from grader.cohort.executor.messages import Seen
     from grader.cohort.gradebook.queue import Job
     from grader.cohort.gradebook.store import Gradebook
     from grader.cohort.sources.model import Cohort, Found
+
+POLICIES = ("latest", "best")
+"""Ways to tell which submission of a candidate counts; anything else is the tag of the one that does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,10 @@ def plan(
     exam: str,
     grader: str,
     options: Mapping[str, object],
-    which: Sequence[str] = (),
+    which: str = "",
+    who: str = "",
+    settle: Callable[[Iterable[int]], None] = lambda _: None,
+    keep: bool = True,
 ) -> Plan:
     """Record what was found and queue what is not graded yet.
 
@@ -49,12 +56,17 @@ def plan(
         seen: source -> what became of looking at it.
         exam: the exam's digest.
         grader: the grader's version.
+        which: which submission of a candidate counts from now on, see `choose`; empty: as before.
+        settle: finds out which jobs earlier results answer.
+        keep: else the gradebook stays as it is.
+
+    Raises:
+        UsageError: no submission has the tag that is to count.
     """
-    del which
     unreadable: list[tuple[Found, str]] = []
     jobs: dict[str, int] = {}
     same = 0
-    with book.transaction():
+    with book.transaction(keep=keep):
         reclaim(book)
         for person in cohort.missing:
             record_person(book, person)
@@ -73,8 +85,11 @@ def plan(
                 same += 1
             else:
                 jobs[digest] = enqueue(book, key, found.source)
-    ids = frozenset(jobs.values())
-    todo = tuple(waiting(book, set(ids)))
+        if which:
+            choose(book, which, who)
+        ids = frozenset(jobs.values())
+        settle(sorted(ids))
+        todo = tuple(waiting(book, set(ids)))
     return Plan(
         jobs=todo,
         known=len(ids) - len(todo),
@@ -82,3 +97,31 @@ def plan(
         unreadable=tuple(unreadable),
         ids=ids,
     )
+
+
+def choose(book: Gradebook, which: str, who: str) -> None:
+    """Say which submission of a candidate counts, within a transaction.
+
+    Args:
+        which: `latest` in time, `best`, or a tag: who has no submission of that tag keeps the policy.
+
+    Raises:
+        UsageError: no submission has the tag.
+    """
+    if which in POLICIES:
+        policy, tag = which, ""
+    else:
+        policy, tag = book.setting("which", POLICIES[0]), which
+        known = [row["tag"] for row in book.rows("SELECT DISTINCT tag FROM submission ORDER BY tag")]
+        if tag not in known:
+            named = ", ".join(each for each in known if each) or "no submission has one"
+            policies = " nor ".join(POLICIES)
+            raise UsageError(f"--which {tag}: neither {policies}, nor a submission's tag ({named})")
+    before = {"which": book.setting("which", POLICIES[0]), "tag": book.setting("tag")}
+    if before != {"which": policy, "tag": tag}:
+        book.set("which", policy)
+        if tag:
+            book.set("tag", tag)
+        else:  # an empty one would be that of every submission without
+            book.database.execute("DELETE FROM setting WHERE name = 'tag'")
+        book.record("which", who=who, before=before, policy=policy, tag=tag)

@@ -10,15 +10,19 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from grader import __version__
 from grader.checks import ALL
 from grader.cohort.batch import Batch
 from grader.cohort.canaries import canaries_of
 from grader.cohort.executor.local import Pool, slots_of_machine
 from grader.cohort.executor.messages import Hello
 from grader.cohort.gradebook import open_gradebook
+from grader.cohort.gradebook.store import now
 from grader.cohort.plan import plan
 from grader.cohort.progress import BatchProgress
+from grader.cohort.regrade.deltas import deltas
+from grader.cohort.regrade.fingerprints import fingerprints
+from grader.cohort.regrade.report import MAX_CANDIDATES, told
+from grader.cohort.regrade.reuse import Regrade
 from grader.cohort.sources.discover import discover
 from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, interrupt
 from grader.exam.bundled import RUBRICS
@@ -26,6 +30,8 @@ from grader.exam.loader import load_exam
 from grader.report.console import console
 from grader.report.safe import counted, one_line
 from grader.runtime.temporary import scratch_directory
+from grader.session import STATIC
+from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +56,8 @@ def batch_command(
     jobs: int = 0,
     dry_run: bool = False,
     canaries: bool = True,
+    which: str = "",
+    again: bool = False,
     quiet: bool = False,
 ) -> int:
     """Grade what is not graded yet, and say by the exit code how it went."""
@@ -66,31 +74,65 @@ def batch_command(
         BatchProgress(names, quiet=quiet) as progress,
     ):
         batch = Batch(book, pool, getpass.getuser(), watch=progress.watch)
+        since = now()
         with _interruptible(batch, progress):
             seen = batch.look(found.source for found in cohort.found if not found.unreadable)
             names.update(_names(cohort, seen))
+            prints = fingerprints(exam)
+            regrade = Regrade(
+                book,
+                exam,
+                prints,
+                again=again,
+                runs=options.isolation != STATIC,
+                tools=lambda: _tools(options),
+            )
+            batch.request, batch.complete = regrade.request, regrade.complete
             todo = plan(
                 book,
                 cohort,
                 seen,
-                exam=exam.digest,
-                grader=__version__,
+                exam=prints.exam,
+                grader=prints.grader,
                 options={"seed": options.seed, "isolation": options.isolation},
+                which=which,
+                who=batch.who,
+                settle=regrade.settle,
+                keep=not dry_run,
             )
             for remark in book.remarks:
                 progress.say(one_line(remark))
             progress.say(_announced(todo))
+            for line in regrade.announced():
+                progress.say(f"  {line}")
             for found, reason in todo.unreadable[:MAX_LISTED]:
                 progress.say(f"  {_whose(found)} cannot be read: {one_line(reason)}")
             if dry_run:
                 return PASSED
             batch.canaries = canaries_of(exam, scratch) if canaries else ()
             with book.transaction():
-                book.record("batch", who=batch.who, source=str(source), kind=cohort.kind, jobs=len(todo.jobs))
+                book.record(
+                    "batch",
+                    who=batch.who,
+                    source=str(source),
+                    kind=cohort.kind,
+                    jobs=len(todo.jobs),
+                    since=since,
+                )
             began = time.monotonic()
             batch.grade(todo.jobs)
             wall = time.monotonic() - began
-        return _report(batch, todo, wall, slots)
+        code = _report(batch, todo, wall, slots)
+        if code != CANARY_SANG:
+            out = console(sys.stdout)
+            for line in told(deltas(book, since), longest=MAX_CANDIDATES):
+                out.print(line, markup=False)
+        return code
+
+
+def _tools(options: Options) -> set[str]:
+    tools = Tools(options.without)
+    return {name for name in KNOWN if not tools.lacks(name)}
 
 
 def _hello(options: Options, slots: int, scratch: Path) -> Hello:

@@ -24,6 +24,7 @@ VARYING = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\S*/\S*|\d+(?:[.,]\d+)*""")
 """What differs between candidates who made the same mistake: quoted words, paths, numbers."""
 TIMES = ("seconds", "spans")
 """Keys of a document that differ each time."""
+REPLACED = "a later result of the same key counts"
 
 Outcome = Literal["first", "same", "differs"]
 
@@ -37,6 +38,8 @@ class Graded:
     """Task -> fingerprint of all that decides it."""
     reused: Mapping[str, int] = field(default_factory=dict)
     """Task -> the earlier result that its rows were taken from."""
+    replaces: int = 0
+    """The result of the same job that it takes the place of."""
 
 
 def twentieths(points: float) -> int:
@@ -51,7 +54,10 @@ def commit(book: Gradebook, job: int, graded: Graded, worker: str) -> Outcome:
         `first`, or whether a late duplicate is the `same` as what counts or `differs`.
     """
     standing = book.rows("SELECT id, document FROM result WHERE job = ? AND void = ''", job)
-    if standing:
+    if standing and standing[0]["id"] == graded.replaces:
+        book.database.execute("UPDATE result SET void = ? WHERE id = ?", (REPLACED, graded.replaces))
+        book.record("void", who=worker, result=graded.replaces, reason=REPLACED)
+    elif standing:
         known = unpacked(standing[0]["document"])
         outcome: Outcome = "same" if without_times(known) == without_times(graded.document) else "differs"
         book.record("duplicate", who=worker, job=job, outcome=outcome)

@@ -60,8 +60,11 @@ class Gradebook:
             os.close(lock)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing, safely on the disk at the end of the block.
+
+        Args:
+            keep: else nothing, whatever happens: to see what would come of it.
 
         Raises:
             UsageError: the file is damaged, or another program holds it.
@@ -71,7 +74,7 @@ class Gradebook:
             self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield self.database
-                self.database.execute("COMMIT")
+                self.database.execute("COMMIT" if keep else "ROLLBACK")
             except BaseException:
                 # SQLite has rolled back already where the disk is full.
                 if self.database.in_transaction:
