@@ -557,6 +557,26 @@ def gradebook_candidate(
     raise typer.Exit(code)
 
 
+@gradebook_.command("diff")
+def gradebook_diff(
+    gradebook: BookOption = Path("gradebook.db"),
+    since: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help="Compare with what counted then: 2026-11-28T09:30; default: before the last batch.",
+        ),
+    ] = "",
+    anonymous: AnonymousOption = False,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show whose points moved, by which criteria, and why."""
+    from grader.commands.gradebook_diff import diff_command
+
+    raise typer.Exit(diff_command(gradebook, since=since, anonymous=anonymous, form=form))
+
+
 @gradebook_.command("history")
 def gradebook_history(
     candidate: Annotated[

@@ -16,6 +16,7 @@ from grader.cohort.canaries import canaries_of
 from grader.cohort.executor.local import Pool, slots_of_machine
 from grader.cohort.executor.messages import Hello
 from grader.cohort.gradebook import open_gradebook
+from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.gradebook.store import now
 from grader.cohort.plan import plan
 from grader.cohort.progress import BatchProgress
@@ -125,7 +126,7 @@ def batch_command(
         code = _report(batch, todo, wall, slots)
         if code != CANARY_SANG:
             out = console(sys.stdout)
-            for line in told(deltas(book, since), longest=MAX_CANDIDATES):
+            for line in told(deltas(book, since), Names(book), longest=MAX_CANDIDATES):
                 out.print(line, markup=False)
         return code
 

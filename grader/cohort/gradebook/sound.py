@@ -66,7 +66,7 @@ def _result(book: Gradebook, result: sqlite3.Row) -> Iterator[str]:
         return
     for name, known in (("submission", result["submission"]), ("exam", result["exam"])):
         digest = document[name].get("digest")
-        if digest and digest != known:
+        if digest and digest != known.partition("+")[0]:  # a key has more of the exam than a document
             yield f"its document is of another {name} than its job"
     rows = list(rows_of(document))
     made = {row["id"]: _criterion(task, row) for task, row in rows}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +142,7 @@ class Source:
             yield from (f"{PROBES}.{word}" for word in stems if f"{PROBES}.{word}" in self._paths)
 
 
+@cache
 def read_module(source: bytes) -> Module:
     """What the text of a module says."""
     reader = _Reader()

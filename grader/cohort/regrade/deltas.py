@@ -86,10 +86,6 @@ class Delta:
     """One candidate, of whom another result counts than did."""
 
     candidate: int
-    key: str
-    name: str
-    number: int
-    """The name in anonymous mode."""
     before: float
     """Points, as the next."""
     now: float
@@ -160,7 +156,7 @@ def deltas(book: Gradebook, since: str) -> Deltas:
             found += [delta] if delta.moved or delta.delta else []
     return Deltas(
         since=since,
-        candidates=tuple(sorted(found, key=lambda each: (-abs(each.delta), each.key))),
+        candidates=tuple(sorted(found, key=lambda each: (-abs(each.delta), each.candidate))),
         compared=len(both),
         new=len(now) - len(both),
     )
@@ -176,7 +172,6 @@ def _policy_at(book: Gradebook, moment: str) -> tuple[str, str]:
 
 
 def _delta(book: Gradebook, candidate: int, before: tuple[int, int], now: tuple[int, int]) -> Delta:
-    person = book.rows("SELECT key, name, number FROM candidate WHERE id = ?", candidate)[0]
     old, new = (book.rows("SELECT * FROM result WHERE id = ?", result)[0] for _, result in (before, now))
     reused = json.loads(new["reused"])
     prints = json.loads(old["tasks"]), json.loads(new["tasks"])
@@ -190,9 +185,6 @@ def _delta(book: Gradebook, candidate: int, before: tuple[int, int], now: tuple[
         moved = tuple(_moved(*grades, prints, other))
     return Delta(
         candidate=candidate,
-        key=person["key"],
-        name=person["name"],
-        number=person["number"],
         before=old["score"] / TWENTIETHS,
         now=new["score"] / TWENTIETHS,
         moved=moved,

@@ -68,7 +68,8 @@ class Fingerprints:
     needs: Mapping[str, frozenset[str]]
     """Task -> the others without which it cannot be graded."""
     exam: str
-    """A digest of the whole exam, its reference solution and its environment too: for a job's key."""
+    """For a job's key: the exam's digest, and one of its reference solution and its environment's lock, which
+    that leaves out."""
     grader: str
     """The grader's version, and a digest of all of it that can decide a result: `1.2.0+0a1b…`. Who changes
     a check without a new version must not find everything graded already."""
@@ -104,11 +105,12 @@ def fingerprints(exam: Exam, source: Source | None = None, checks: Mapping[str, 
         others = [own[name] for name in sorted(needs[task.id])]
         parts = {**own[task.id], **({"needs": digest_of(others)} if others else {})}
         found[task.id] = " ".join(f"{name}={digest[:LENGTH]}" for name, digest in parts.items())
+    beside = ("environment", "reference")
     code_digest = digest_of(sorted({f"{parts['code']} {parts['packages']}" for parts in own.values()}))
     return Fingerprints(
         tasks=found,
         needs=needs,
-        exam=digest_of([exam.digest, known.digest("environment"), known.digest("reference")]),
+        exam=f"{exam.digest}+{digest_of([known.digest(each) for each in beside])[:LENGTH]}",
         grader=f"{__version__}+{code_digest[:LENGTH]}",
     )
 

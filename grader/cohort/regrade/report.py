@@ -11,6 +11,7 @@ from grader.report.safe import counted, one_line, points
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from grader.cohort.gradebook.anonymous import Names
     from grader.cohort.regrade.deltas import Delta, Deltas, Moved
 
 MAX_CANDIDATES = 20
@@ -18,12 +19,11 @@ MAX_CANDIDATES = 20
 MAX_FINDING = 120
 
 
-def told(found: Deltas, *, longest: int | None = None, anonymous: bool = False) -> Iterator[str]:
+def told(found: Deltas, names: Names, *, longest: int | None = None) -> Iterator[str]:
     """Lines of text; none where no result counted before.
 
     Args:
         longest: candidates to list; None: all.
-        anonymous: numbers instead of names.
     """
     if not found.compared:
         return
@@ -37,13 +37,13 @@ def told(found: Deltas, *, longest: int | None = None, anonymous: bool = False) 
     yield from _by_criterion(found)
     listed = found.candidates[:longest]
     for delta in listed:
-        yield from _of_candidate(delta, anonymous=anonymous)
+        yield from _of_candidate(delta, names)
     if len(listed) < len(found.candidates):
         left = len(found.candidates) - len(listed)
         yield f"  and {counted(left, 'candidate', 'candidates')} more: `grader gradebook diff` lists all"
 
 
-def as_data(found: Deltas, *, anonymous: bool = False) -> dict[str, Any]:
+def as_data(found: Deltas, names: Names) -> dict[str, Any]:
     """The same as plain data."""
     return {
         "since": found.since,
@@ -53,27 +53,28 @@ def as_data(found: Deltas, *, anonymous: bool = False) -> dict[str, Any]:
         "down": found.down,
         "candidates": [
             {
-                **({"number": delta.number} if anonymous else {"key": delta.key, "name": delta.name}),
+                "key": names.key(delta.candidate),
+                "name": names.of(delta.candidate),
                 "before": delta.before,
                 "now": delta.now,
                 "delta": delta.delta,
-                "criteria": [_row(moved) for moved in delta.moved],
+                "criteria": [_row(moved, names) for moved in delta.moved],
             }
             for delta in found.candidates
         ],
     }
 
 
-def _row(moved: Moved) -> dict[str, Any]:
+def _row(moved: Moved, names: Names) -> dict[str, Any]:
     return {
         "task": moved.task,
         "id": moved.criterion,
         "direction": moved.direction.value if moved.direction else "same",
         "before": {"earned": moved.before, "status": moved.status_before or None},
         "now": {"earned": moved.now, "status": moved.status_now or None},
-        "gone": list(moved.gone),
-        "found": list(moved.found),
-        "reason": moved.reason,
+        "gone": [names.text(message) for message in moved.gone],
+        "found": [names.text(message) for message in moved.found],
+        "reason": names.text(moved.reason),
     }
 
 
@@ -91,12 +92,12 @@ def _by_criterion(found: Deltas) -> Iterator[str]:
         yield f"  {criterion}: {numbers}: {reason}"
 
 
-def _of_candidate(delta: Delta, *, anonymous: bool) -> Iterator[str]:
-    who = f"no. {delta.number:06}" if anonymous else one_line(delta.name or delta.key, longest=60)
-    yield f"  {who}: {points(delta.before)} → {points(delta.now)} ({signed(delta.delta)})"
+def _of_candidate(delta: Delta, names: Names) -> Iterator[str]:
+    went = f"{points(delta.before)} → {points(delta.now)} ({signed(delta.delta)})"
+    yield f"  {names.full(delta.candidate)}: {went}"
     for moved in delta.moved:
         statuses = f"{moved.status_before or 'not graded'} → {moved.status_now or 'not graded'}"
-        yield f"    {signed(moved.delta)}  {moved.criterion}  {statuses}: {one_line(moved.reason)}"
+        yield f"    {signed(moved.delta)}  {moved.criterion}  {statuses}: {names.text(moved.reason)}"
         for sign, messages in (("-", moved.gone), ("+", moved.found)):
             for message in messages:
-                yield f"      {sign} {one_line(message, longest=MAX_FINDING)}"
+                yield f"      {sign} {one_line(names.text(message), longest=MAX_FINDING)}"

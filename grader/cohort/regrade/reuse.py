@@ -146,10 +146,14 @@ class Regrade:
             for (name, reason), count in pairs.items():
                 if name == task:
                     lines.setdefault((reason, count), []).append(task)
-        return [
+        told = [
             f"{self._named(tasks)} again for {counted(count, 'submission', 'submissions')}: {reason}"
             for (reason, count), tasks in sorted(lines.items(), key=lambda entry: -entry[0][1])
         ]
+        if self.carried:
+            submissions = counted(self.carried, "submission", "submissions")
+            told.append(f"nothing again for {submissions}: earlier results answer every task")
+        return told
 
     def _named(self, tasks: Sequence[str]) -> str:
         return "every task" if len(tasks) == len(self._prints.tasks) > 1 else ", ".join(tasks)
