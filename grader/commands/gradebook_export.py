@@ -161,7 +161,12 @@ def _without(marks: Marks) -> list[str]:
 
 def _remarks(marks: Marks) -> list[str]:
     """What to look at before marks are published; no reason to say that something is missing."""
-    return _named("flagged for a second look", [each.who for each in marks.candidates if each.flagged])
+    return [
+        *_named("flagged for a second look", [each.who for each in marks.candidates if each.flagged]),
+        *_named(
+            "with overrides whose basis has changed", [each.who for each in marks.candidates if each.stale]
+        ),
+    ]
 
 
 def _named(what: str, who: Sequence[str]) -> list[str]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from grader.cohort.gradebook.anonymous import pseudonym
 from grader.cohort.gradebook.results import rows_of, twentieths, unpacked
+from grader.cohort.gradebook.standing import standings
 from grader.errors import UsageError
 from grader.report.safe import counted, one_line
 
@@ -15,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from grader.cohort.gradebook import Gradebook
+    from grader.cohort.gradebook.standing import State
 
 Incomplete = Literal["refuse", "lowest", "highest", "blank"]
 """How open criteria count: as lost, as earned, or the candidate gets no mark."""
 Absent = Literal["blank", "0"]
 """The mark of somebody of whom there is nothing to grade."""
-State = Literal["graded", "open", "ungraded", "unreadable", "missing"]
-"""What is known of a candidate; `ungraded` while the newest submission has no result."""
 MAX_LISTED = 20
 
 
@@ -67,6 +68,7 @@ class Candidate:
     """How systems know this person, `("moodle-participant", "4711")`; `key` and `email` are the gradebook's
     own. Also in anonymous mode, to find somebody's row: never to be shown there."""
     state: State
+    """Also `ungraded` with an earlier result, while a newer submission has none."""
     reason: str = ""
     """Why a submission is unreadable or was given up; the open criteria."""
     points: int | None = None
@@ -83,6 +85,8 @@ class Candidate:
     tasks: tuple[tuple[str, int], ...] = ()
     """The exported points of each task that was graded; their sum is `points`."""
     overrides: tuple[Override, ...] = ()
+    stale: bool = False
+    """Whether what an override was based on has changed."""
     flagged: bool = False
     anonymous: bool = False
 
@@ -215,116 +219,89 @@ def _refuse_open(candidates: Sequence[Candidate]) -> None:
 
 
 def _candidates(book: Gradebook, incomplete: Incomplete, *, anonymous: bool) -> list[Candidate]:
-    marks = {row["candidate"]: row for row in book.rows("SELECT * FROM mark")}
     facts = _facts(book)
-    tasks = _grouped(book.rows("SELECT candidate, task, points, highest FROM task_mark"))
-    open_criteria = _grouped(
-        book.rows(
-            "SELECT row.candidate, row.criterion FROM criterion_mark AS row"
-            " JOIN task_mark ON task_mark.candidate = row.candidate AND task_mark.task = row.task"
-            " WHERE task_mark.open AND row.override IS NULL AND row.status IN ('unverified', 'error')"
-        )
-    )
+    tasks = _grouped(book.rows("SELECT candidate, task, points, highest, earned FROM task_mark"))
+    open_criteria = _open_criteria(book)
+    waiting = _waiting(book)
     overrides = _overrides(book)
     identities = _grouped(book.rows("SELECT * FROM identity ORDER BY system, value"))
-    handed_in = _handed_in(book)
-    flagged = {row["candidate"] for row in book.rows("SELECT candidate FROM flag WHERE done_at IS NULL")}
-    highest = incomplete == "highest"
+    counted_as = "highest" if incomplete == "highest" else "points"
     found = []
-    for row in book.rows("SELECT * FROM candidate"):
-        id_ = row["id"]
-        mark = marks.get(id_)
-        fact = facts.get(mark["result"]) if mark else None
-        state, reason = _state(mark, handed_in.get(id_, []), open_criteria.get(id_, []))
-        counts = mark and not (incomplete == "blank" and state in ("open", "ungraded"))
+    for row in standings(book):
+        own = tasks.get(row.candidate, [])
+        is_open = row.state == "open" or row.candidate in waiting
+        counts = row.points is not None and not (incomplete == "blank" and is_open)
         person = Candidate(
-            id=id_,
-            **{name: row[name] for name in ("key", "name", "email", "section", "number")},
+            id=row.candidate,
+            **{name: getattr(row, name) for name in ("key", "name", "email", "section", "number", "result")},
             identities=(
-                *((each["system"], each["value"]) for each in identities.get(id_, [])),
-                *([("email", row["email"].casefold())] if row["email"] else []),
-                ("key", row["key"].casefold()),
+                *((each["system"], each["value"]) for each in identities.get(row.candidate, [])),
+                *([("email", row.email.casefold())] if row.email else []),
+                ("key", row.key.casefold()),
             ),
-            state=state,
-            reason=reason,
-            points=mark["highest" if highest else "points"] if mark and counts else None,
-            earned=mark["earned"] if mark else 0,
-            result=mark["result"] if mark else None,
-            tasks=tuple(
-                (each["task"], each["highest" if highest else "points"]) for each in tasks.get(id_, [])
-            )
-            if counts
-            else (),
-            overrides=tuple(overrides.get(id_, ())) if mark else (),
-            flagged=id_ in flagged,
-            **(fact or {}),
+            state="ungraded" if row.candidate in waiting else row.state,
+            reason=", ".join(open_criteria.get(row.candidate, ())) or one_line(row.reason),
+            points=getattr(row, counted_as) if counts else None,
+            earned=sum(each["earned"] for each in own),
+            submitted_at=row.submitted_at or "",
+            late=row.late,
+            tasks=tuple((each["task"], each[counted_as]) for each in own) if counts else (),
+            overrides=tuple(overrides.get(row.candidate, ())) if row.result is not None else (),
+            stale=row.stale > 0,
+            flagged=row.flags > 0,
+            **(facts[row.result] if row.result is not None else {}),
         )
         found.append(_nameless(person) if anonymous else person)
-    return sorted(found, key=lambda each: (each.number, "") if anonymous else (0, each.key))
+    return sorted(found, key=lambda each: each.number) if anonymous else found
 
 
 def _nameless(person: Candidate) -> Candidate:
     return replace(
         person,
-        key=f"candidate-{person.number:06}",
+        key=pseudonym(person.number),
         name="",
         email="",
         section="",
         overrides=tuple(replace(each, author="") for each in person.overrides),
         # A complaint about an archive names the archive, and that is often called by its owner.
-        reason="" if person.state in ("unreadable", "ungraded") else person.reason,
+        reason=person.reason if person.state == "open" else "",
         anonymous=True,
     )
 
 
-def _state(
-    mark: sqlite3.Row | None, handed_in: Sequence[sqlite3.Row], undecided: Sequence[sqlite3.Row]
-) -> tuple[State, str]:
-    """What is known of somebody, from the mark and what was handed in, the newest first."""
-    if mark is None:
-        waiting = [row for row in handed_in if not row["unreadable"]]
-        if waiting:
-            return "ungraded", _why_ungraded(waiting[0])
-        return ("unreadable", one_line(handed_in[0]["unreadable"])) if handed_in else ("missing", "")
-    newer = []
-    for row in handed_in:
-        if row["id"] == mark["submission"]:
-            break
-        newer.append(row)
-    ungraded = next((row for row in newer if not row["graded"] and not row["unreadable"]), None)
-    if ungraded is not None:
-        return "ungraded", f"a newer submission: {_why_ungraded(ungraded)}"
-    if not mark["complete"]:
-        return "open", ", ".join(row["criterion"] for row in undecided)
-    return "graded", ""
+def _open_criteria(book: Gradebook) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for row in book.rows(
+        "SELECT row.candidate, row.criterion FROM criterion_mark AS row"
+        " JOIN task_mark ON task_mark.candidate = row.candidate AND task_mark.task = row.task"
+        " WHERE task_mark.open AND row.override IS NULL AND row.status IN ('unverified', 'error')"
+    ):
+        found.setdefault(row["candidate"], []).append(row["criterion"])
+    return found
 
 
-def _why_ungraded(row: sqlite3.Row) -> str:
-    return f"given up, {one_line(row['gave_up'])}" if row["gave_up"] else "not graded yet"
-
-
-def _handed_in(book: Gradebook) -> dict[int, list[sqlite3.Row]]:
-    """What each candidate handed in, what counts first: on time before late, the newest before the others."""
-    return _grouped(
-        book.rows(
-            "SELECT submission.id, submission.candidate, submission.unreadable,"
-            " EXISTS (SELECT 1 FROM graded WHERE graded.submission = submission.id) AS graded,"
-            " (SELECT max(job.reason) FROM job WHERE job.submission = submission.digest"
-            " AND job.state = 'died') AS gave_up"
-            " FROM submission ORDER BY coalesce(submission.late, 0),"
-            " coalesce(submission.submitted_at, submission.found_at) DESC, submission.id DESC"
+def _waiting(book: Gradebook) -> set[int]:
+    """Those whose mark is of an earlier submission than the one that would count, were it graded."""
+    return {
+        row["candidate"]
+        for row in book.rows(
+            "SELECT newer.candidate FROM chosen JOIN submission AS own ON own.id = chosen.submission"
+            " JOIN submission AS newer ON newer.candidate = own.candidate AND newer.unreadable = ''"
+            " AND coalesce(newer.late, 0) <= coalesce(own.late, 0)"
+            " AND (coalesce(newer.submitted_at, newer.found_at), newer.id)"
+            " > (coalesce(own.submitted_at, own.found_at), own.id)"
+            " WHERE NOT EXISTS (SELECT 1 FROM graded WHERE graded.submission = newer.id)"
         )
-    )
+    }
 
 
 def _facts(book: Gradebook) -> dict[int, dict[str, Any]]:
-    """Of each result that counts: points with and without bonus and to pass, and its time."""
+    """Of each result that counts: points with and without bonus, and to pass."""
     bonus: dict[tuple[str, int], int] = {}
     facts: dict[int, dict[str, Any]] = {}
     for row in book.rows(
-        "SELECT result.id, result.possible, result.pass_mark, job.exam, submission.submitted_at,"
-        " submission.late FROM chosen JOIN result ON result.id = chosen.result"
-        " JOIN job ON job.id = result.job JOIN submission ON submission.id = chosen.submission"
+        "SELECT result.id, result.possible, result.pass_mark, job.exam FROM chosen"
+        " JOIN result ON result.id = chosen.result JOIN job ON job.id = result.job"
     ):
         key = (row["exam"], row["possible"])
         if key not in bonus:
@@ -334,8 +311,6 @@ def _facts(book: Gradebook) -> dict[int, dict[str, Any]]:
             "possible": row["possible"],
             "full": row["possible"] - bonus[key],
             "pass_mark": row["pass_mark"],
-            "submitted_at": row["submitted_at"] or "",
-            "late": None if row["late"] is None else bool(row["late"]),
         }
     return facts
 

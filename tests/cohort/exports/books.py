@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from grader.cohort.gradebook import open_gradebook
+from grader.cohort.gradebook.decisions import override as decide
+from grader.cohort.gradebook.decisions import target
 from grader.cohort.gradebook.people import record_submission
 from grader.cohort.gradebook.queue import Key, enqueue
 from grader.cohort.gradebook.results import Graded, commit, twentieths
-from grader.cohort.gradebook.store import now
 from grader.cohort.sources.model import Found, Person
 from grader.report.document import document
 from grader.results import Finding, Status
@@ -88,8 +89,6 @@ def override(
     path: Path, key: str, task: str, criterion: str, points: float, reason: str = "looked at"
 ) -> None:
     with open_gradebook(path, write=True) as book, book.transaction():
-        book.database.execute(
-            "INSERT INTO override (candidate, task, criterion, points, author, reason, at)"
-            " SELECT id, ?, ?, ?, 'examiner', ?, ? FROM candidate WHERE key = ?",
-            (task, criterion, twentieths(points), reason, now(), key),
-        )
+        candidate = book.rows("SELECT id FROM candidate WHERE key = ?", key)[0]["id"]
+        what = target(book, candidate, criterion or task)
+        decide(book, what, twentieths(points), author="examiner", reason=reason)

@@ -61,7 +61,13 @@ def test_a_row_for_each_candidate(book: Path, tmp_path: Path) -> None:
         ["waits", "Late Comer", "", "", "ungraded", "", "", "", ""],
         ["zip", "Zip", "", "2026-01-02", "unreadable", "", "", "", ""],
     ]
-    assert table["remark"].tolist() == ["", "", "1.1.e, 1.1.f", "not graded yet", "not an archive"]
+    assert table["remark"].tolist() == [
+        "",
+        "",
+        "1.1.e, 1.1.f",
+        "is not graded yet",
+        "cannot be read: not an archive",
+    ]
 
 
 def test_a_row_for_each_criterion_adds_up(book: Path, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from grader.cohort.gradebook import open_gradebook
 from grader.commands.gradebook_export import Choices, export_command
 from grader.errors import UsageError
-from tests.cohort.exports.books import Submitted, done, make_book, override, person
+from tests.cohort.exports.books import Submitted, add, done, make_book, override, person
 from tests.report.grades import a_grade
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def test_nothing_is_written_while_something_is_open(
     )
     with pytest.raises(UsageError) as raised:
         run("moodle", MOODLE.format("", ""), tmp_path, Choices(), capsys)
-    assert "2 candidates are not graded completely: Anna (1.1.e, 1.1.f); Bert (not graded yet)." in str(
+    assert "2 candidates are not graded completely: Anna (1.1.e, 1.1.f); Bert (is not graded yet)." in str(
         raised.value
     )
     found = {}
@@ -216,3 +217,17 @@ def test_nothing_is_written_while_something_is_open(
         "highest": (3, MOODLE.format("50", "")),
         "blank": (3, MOODLE.format("9", "")),
     }
+
+
+def test_a_newer_submission_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its earlier mark is not handed out as if nothing had been handed in since."""
+    make_book(tmp_path / "g.db", done("a", "Anna", moodle="4711"), done("b", "Bert", moodle="0012"))
+    with open_gradebook(tmp_path / "g.db", write=True) as book, book.transaction():
+        add(book, Submitted(person("a", "Anna")), "digest-of-a-second-one")
+        add(book, Submitted(person("b", "Bert"), unreadable="not an archive"), "")
+    with pytest.raises(
+        UsageError, match=r"1 candidate is .*: Anna \(a newer submission is not graded yet\)\."
+    ):
+        run("moodle", MOODLE.format("", ""), tmp_path, Choices(), capsys)
+    code, data, _ = run("moodle", MOODLE.format("", ""), tmp_path, Choices(incomplete="blank"), capsys)
+    assert (code, data.decode()) == (3, MOODLE.format("", "40"))
