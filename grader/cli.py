@@ -379,6 +379,20 @@ def batch(
     jobs: Annotated[
         int, typer.Option("--jobs", "-j", metavar="N", min=0, help="Submissions at a time (0 = automatic).")
     ] = 0,
+    mapping: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="PATTERN|ROSTER",
+            help="Whose is what: a regular expression over names with the group (?P<key>...), or a roster.",
+        ),
+    ] = "",
+    deadline: Annotated[
+        str, typer.Option(metavar="TIME", help="What comes later is late: 2026-02-01T18:00+01:00.")
+    ] = "",
+    only: Annotated[
+        str, typer.Option(metavar="PATTERN", help="Only candidates whose key, name or e-mail is like this.")
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be graded.")] = False,
     canaries: Annotated[
         bool,
@@ -420,6 +434,9 @@ def batch(
         options,
         gradebook=gradebook,
         jobs=jobs,
+        mapping=mapping,
+        deadline=deadline,
+        only=only,
         dry_run=dry_run,
         canaries=canaries,
         which=which,

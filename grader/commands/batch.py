@@ -8,6 +8,9 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
+from datetime import datetime
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from grader.checks import ALL
@@ -18,14 +21,16 @@ from grader.cohort.executor.messages import Hello
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.gradebook.store import now
-from grader.cohort.plan import plan
+from grader.cohort.plan import POLICIES, plan
 from grader.cohort.progress import BatchProgress
 from grader.cohort.regrade.deltas import deltas
 from grader.cohort.regrade.fingerprints import fingerprints
 from grader.cohort.regrade.report import MAX_CANDIDATES, told
 from grader.cohort.regrade.reuse import Regrade
+from grader.cohort.sources.deadlines import LATEST, select
 from grader.cohort.sources.discover import discover
 from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, interrupt
+from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.console import console
@@ -42,7 +47,7 @@ if TYPE_CHECKING:
     from grader.cohort.executor.messages import Seen
     from grader.cohort.gradebook import Gradebook
     from grader.cohort.plan import Plan
-    from grader.cohort.sources.model import Cohort, Found
+    from grader.cohort.sources.model import Cohort, Found, Person
     from grader.session import Options
 
 CANARY_SANG = 4
@@ -55,6 +60,9 @@ def batch_command(
     *,
     gradebook: Path,
     jobs: int = 0,
+    mapping: str = "",
+    deadline: str = "",
+    only: str = "",
     dry_run: bool = False,
     canaries: bool = True,
     which: str = "",
@@ -64,7 +72,14 @@ def batch_command(
     """Grade what is not graded yet, and say by the exit code how it went."""
     exam = load_exam(options.exam or RUBRICS, ALL)
     answers = {each.path for task in exam.tasks for each in task.deliverables if each.path}
-    cohort = discover(source, starter=answers, aside=gradebook.with_name(f"{gradebook.name}.files"))
+    cohort = discover(
+        source,
+        starter=answers,
+        aside=gradebook.with_name(f"{gradebook.name}.files"),
+        mapping=mapping,
+        deadline=_moment(deadline) if deadline else None,
+        revision="" if which in POLICIES else which,
+    )
     _announce_source(source, cohort)
     slots = slots_of_machine(jobs)
     names: dict[str, str] = {}
@@ -76,6 +91,8 @@ def batch_command(
     ):
         batch = Batch(book, pool, getpass.getuser(), watch=progress.watch)
         since = now()
+        cohort = _matching(cohort, only)
+        cohort = _counting(cohort, which or _kept_choice(book, cohort))
         with _interruptible(batch, progress):
             seen = batch.look(found.source for found in cohort.found if not found.unreadable)
             names.update(_names(cohort, seen))
@@ -129,6 +146,49 @@ def batch_command(
             for line in told(deltas(book, since), Names(book), longest=MAX_CANDIDATES):
                 out.print(line, markup=False)
         return code
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--deadline {text}: write it like 2026-02-01T18:00+01:00") from None
+
+
+def _matching(cohort: Cohort, only: str) -> Cohort:
+    """The cohort without candidates whom `--only` does not mean: by key, name or e-mail, whole or in part."""
+    if not only:
+        return cohort
+
+    def is_meant(person: Person) -> bool:
+        words = (person.key, person.name, person.email)
+        return any(fnmatch(word.casefold(), f"*{only.casefold()}*") for word in words)
+
+    found = tuple(each for each in cohort.found if any(map(is_meant, each.people)))
+    if not found:
+        raise UsageError(f"--only {only}: no candidate is named like that")
+    return replace(cohort, found=found, missing=tuple(filter(is_meant, cohort.missing)))
+
+
+def _kept_choice(book: Gradebook, cohort: Cohort) -> str:
+    """What an earlier `--which` said."""
+    tag = book.setting("tag")
+    if tag and any(found.tag == tag for found in cohort.found):
+        return tag
+    return book.setting("which", LATEST)
+
+
+def _counting(cohort: Cohort, which: str) -> Cohort:
+    """The cohort without submissions that another one of the same candidate makes unnecessary."""
+    chosen = select(cohort.found, which).found
+    left = len(cohort.found) - len(chosen)
+    if not left:
+        return cohort
+    out = console(sys.stdout)
+    out.print(
+        f"  {counted(left, 'submission is', 'submissions are')} left out, because others count ({which})"
+    )
+    return replace(cohort, found=chosen)
 
 
 def _tools(options: Options) -> set[str]:

@@ -182,7 +182,7 @@ class Agent:
 class Pool:
     """As many agents as there are slots. A context manager; for one thread."""
 
-    def __init__(self, hello: Hello, slots: int, *, command: Sequence[str] = COMMAND) -> None:
+    def __init__(self, hello: Hello, slots: int, *, command: Sequence[str] = ()) -> None:
         """Nothing starts yet.
 
         Args:
@@ -190,7 +190,7 @@ class Pool:
         """
         self._hello = hello
         self._slots = slots
-        self._command = command
+        self._command = command or COMMAND
         self._numbers = 0
         self.agents: list[Agent] = []
         self._selector = selectors.DefaultSelector()

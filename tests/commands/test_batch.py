@@ -1,0 +1,127 @@
+"""`grader batch` as a user gives it, with stand-ins for agents; one batch is real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader.cli import app
+from grader.cohort.executor import local
+from grader.error_handler import exit_code_of
+from grader.exam.bundled import REFERENCE_SOLUTION
+from grader.report.document import document
+from grader.session import STATIC, Options, score_submission
+from tests.cohort.dispatcher import STAND_IN
+
+
+@pytest.fixture(scope="module")
+def answer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The document that stand-ins answer with: of a grade that is complete."""
+    path = tmp_path_factory.mktemp("answer") / "grade.json"
+    grade = score_submission(str(REFERENCE_SOLUTION), Options(isolation=STATIC, tasks=("4.2", "6.1")))
+    path.write_text(json.dumps(document(grade)))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(answer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "COMMAND", STAND_IN)
+    monkeypatch.setattr(local, "PATIENCE", 2.0)
+    monkeypatch.setenv("STAND_IN_DOCUMENT", str(answer))
+    monkeypatch.chdir(tmp_path)
+
+
+def given(*names: str, what: str = "answer") -> None:
+    for name in names:
+        Path("all", name).mkdir(parents=True)
+        Path("all", name, what).touch()
+
+
+def batch(*words: str) -> int:
+    return exit_code_of(lambda: app(["batch", "all", "--no-canaries", *words], standalone_mode=False))
+
+
+def rows(query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect("gradebook.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def test_what_is_found_is_said_first_and_what_came_of_it_last(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann", "bob")
+    assert batch() == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0] == "all: folder of submissions, 2 submissions of 2 candidates"
+    assert "2 graded, 0 before" in said.out.splitlines()
+    assert said.err.splitlines() == ["grader: 2 to grade, 0 graded already"]
+    assert rows("SELECT key, complete FROM mark JOIN candidate ON candidate = id ORDER BY key") == [
+        ("ann", 1),
+        ("bob", 1),
+    ]
+
+
+def test_unreadable_and_given_up_ones_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann")
+    given("bob", what="die")
+    Path("all/carl.zip").write_text("no archive")
+    given("dora", what="unreadable")
+    assert batch("-j", "1") == 3
+    said = capsys.readouterr()
+    assert "grader:   dora cannot be read: it is no submission" in said.err.splitlines()
+    assert [line for line in said.out.splitlines() if "given up" in line] == [
+        "  bob: given up: the agent died: killed by SIGABRT"
+    ]
+    assert rows("SELECT count(*) FROM mark") == [(1,)]
+
+
+def test_a_dry_run_grades_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann")
+    assert batch("--dry-run") == 0
+    assert "grader: 1 to grade, 0 graded already" in capsys.readouterr().err
+    assert rows("SELECT count(*) FROM result") == [(0,)]
+
+
+def test_only_some_candidates(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann", "anna", "bob")
+    assert batch("--only", "ANN") == 0
+    assert "2 graded, 0 before" in capsys.readouterr().out
+    assert batch() == 0
+    assert "1 graded, 2 before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--only", "zoe"), "--only zoe: no candidate is named like that"),
+        (("--deadline", "noon"), "--deadline noon: write it like 2026-02-01T18:00+01:00"),
+        (("--deadline", "2026-02-01"), "the deadline does not say its zone: write 2026-02-01T18:00+01:00"),
+        (("--exam", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_is_of_no_use(
+    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given("ann")
+    assert batch(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+def test_one_submission_is_no_cohort(capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(REFERENCE_SOLUTION, "all")
+    assert batch() == 2
+    assert "all is one submission, not many: use `grader score " in capsys.readouterr().err
+
+
+def test_two_batches_on_one_gradebook(capsys: pytest.CaptureFixture[str]) -> None:
+    from grader.cohort.gradebook import open_gradebook
+
+    given("ann")
+    with open_gradebook(Path("gradebook.db"), write=True, create=True):
+        assert batch() == 2
+    assert "is being written by another grader (process" in capsys.readouterr().err
