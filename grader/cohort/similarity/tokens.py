@@ -182,19 +182,49 @@ def _lexer(alias: str) -> Lexer:
     return get_lexer_by_name(alias)
 
 
-def _lexed(text: str, alias: str) -> Iterator[tuple[Any, str, int]]:
-    """Token type, text and line; the spaces and comments left out."""
-    from pygments.token import Comment, Error
+class _Role(Enum):
+    """What a token of Pygments is to us."""
 
+    NOTHING = "nothing"
+    DOCUMENTATION = "documentation"
+    STRING = "string"
+    NUMBER = "number"
+    DEFINITION = "definition"
+    NAME = "name"
+    PUNCTUATION = "punctuation"
+    OTHER = "other"
+
+
+@cache
+def _role(kind: Any) -> _Role:
+    """Looked up once for each type of token: asking a type of what it is part takes longer than lexing."""
+    from pygments.token import Comment, Error, Name, Number, Punctuation, String
+
+    roles: tuple[tuple[Any, _Role], ...] = (
+        (Comment, _Role.NOTHING),
+        (Error, _Role.NOTHING),
+        (String.Doc, _Role.DOCUMENTATION),
+        (String, _Role.STRING),
+        (Number, _Role.NUMBER),
+        (Name.Function, _Role.DEFINITION),
+        (Name.Class, _Role.DEFINITION),
+        (Name, _Role.NAME),
+        (Punctuation, _Role.PUNCTUATION),
+    )
+    return next((role for each, role in roles if kind in each), _Role.OTHER)
+
+
+def _lexed(text: str, alias: str) -> Iterator[tuple[_Role, str, int]]:
+    """Role, text and line of each token; spaces and comments left out."""
     line, place = 1, 0
-    kind: Any
     for number, (start, kind, value) in enumerate(_lexer(alias).get_tokens_unprocessed(text)):
         if number > 4 * MAX_TOKENS:
             raise ValueError(f"it has more than {MAX_TOKENS:,} tokens")
-        line += text.count("\n", place, start)
-        place = start
-        if value.strip() and kind not in Comment and kind not in Error:
-            yield kind, value, line
+        word = value.strip()
+        if word and (role := _role(kind)) is not _Role.NOTHING:
+            line += text.count("\n", place, start)
+            place = start
+            yield role, word, line
 
 
 def _values(text: str, alias: str) -> list[tuple[str, int]]:
@@ -234,28 +264,25 @@ def _follows_binder(found: Sequence[tuple[str, int]]) -> bool:
 
 def _folded(text: str, alias: str) -> list[tuple[str, int]]:
     """What a program does, whatever it calls things, quotes, wraps and ends with a comma."""
-    from pygments.token import Name, Number, Punctuation, String
-
     found: list[tuple[str, int]] = []
     named: list[tuple[int, str]] = []
     tree = parse_python(text, "") if alias == "python" else None
     is_parsed = isinstance(tree, ast.Module)
     bound = _bound(tree) if isinstance(tree, ast.Module) else set()
-    for kind, value, line in _lexed(text, alias):
-        word = value.strip()
-        if kind in String:
-            if kind not in String.Doc and (not found or found[-1][0] != TEXT):
+    for role, word, line in _lexed(text, alias):
+        if role is _Role.STRING:
+            if not found or found[-1][0] != TEXT:
                 found.append((TEXT, line))
-        elif kind in Number:
+        elif role is _Role.NUMBER:
             found.append((NUMBER, line))
-        elif kind in Name:
-            if not is_parsed and (kind in Name.Function or kind in Name.Class or _follows_binder(found)):
+        elif role in (_Role.NAME, _Role.DEFINITION):
+            if not is_parsed and (role is _Role.DEFINITION or _follows_binder(found)):
                 bound.add(word)
             named.append((len(found), word))
             found.append((word, line))
-        elif kind in Punctuation:
+        elif role is _Role.PUNCTUATION:
             found += [(each, line) for each in word if each not in _CLOSING]
-        else:
+        elif role is _Role.OTHER:
             if word == "=" and not is_parsed and named and named[-1][0] == len(found) - 1:
                 bound.add(named[-1][1])
             found.append((word, line))
