@@ -744,6 +744,31 @@ def gradebook_similar(
     raise typer.Exit(code)
 
 
+@gradebook_.command("import")
+def gradebook_import(
+    kind: Annotated[
+        Literal["roster", "overrides"], typer.Argument(metavar="KIND", help="One of roster, overrides.")
+    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV; a roster may be YAML.")],
+    author: AuthorOption = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    gradebook: BookOption = Path("gradebook.db"),
+    anonymous: AnonymousOption = False,
+) -> None:
+    """Read in who the candidates are, or decisions on points; all of a file or nothing.
+
+    A roster has the column key, and name, email, section, moodle, canvas or github; the platforms' own
+    files that `export` fills in are rosters too. Overrides have the columns key, criterion (or task),
+    points, reason, and author if you like.
+
+    Exit status: 0 done, 2 nothing was changed, 3 done, but somebody named is in one of both only or unclear.
+    """
+    from grader.commands.gradebook_import import overrides_command, roster_command
+
+    command = roster_command if kind == "roster" else overrides_command
+    raise typer.Exit(command(file, gradebook=gradebook, author=author, dry_run=dry_run, anonymous=anonymous))
+
+
 @gradebook_.command("export")
 def gradebook_export(
     form: Annotated[ExportForm, typer.Argument(metavar="FORM", help=f"One of {', '.join(FORMS)}.")],

@@ -65,7 +65,7 @@ def override_command(
     value = twentieths_of(amount)
     if bool(candidates) == bool(like):
         raise UsageError("say whose by --candidate, or by --like everybody who lost it in one way")
-    author = author or _login()
+    author = author or login()
     with open_gradebook(path, write=not dry_run) as book:
         names = Names(book, anonymous=anonymous)
         out = console(sys.stdout)
@@ -147,7 +147,7 @@ def withdraw_command(
     Args:
         whole_group: also those that were made together with these.
     """
-    author = author or _login()
+    author = author or login()
     with open_gradebook(path, write=True) as book:
         out = console(sys.stdout)
         _remarks(book, out)
@@ -173,7 +173,7 @@ def flag_command(
     Raises:
         UsageError: it is neither of the two.
     """
-    author = author or _login()
+    author = author or login()
     if bool(who) == (done is not None):
         raise UsageError("name a candidate to flag, or a flag that is done by --done")
     with open_gradebook(path, write=True) as book:
@@ -191,7 +191,8 @@ def flag_command(
     return PASSED
 
 
-def _login() -> str:
+def login() -> str:
+    """Who decides, if nobody says so."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

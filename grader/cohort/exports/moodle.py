@@ -27,11 +27,6 @@ _PARTICIPANT = re.compile(r"(?P<word>[^\d=+@\t]*\D)?(?P<id>\d{1,20})")
 _EMAIL = re.compile(r"[^\s@,;<>\"]{1,200}@[^\s@,;<>\"]{1,200}")
 
 
-def is_worksheet(table: Table) -> bool:
-    """Whether a table looks like one, in whatever language."""
-    return bool(table.records) and _participants(table) is not None
-
-
 def read_worksheet(table: Table, *, column: str = "", maximum: Fraction | None = None) -> Sheet:
     """Say which column is whose.
 
@@ -122,6 +117,16 @@ def _row(record: Record, participants: int, grade: int) -> Row:
         identities=((SYSTEM, id_), *(("email", email.casefold()) for email in emails[:1])),
         number=id_,
         name=name,
+    )
+
+
+def has_names(table: Table, sheet: Sheet) -> bool:
+    """Whether the column after the participants' is of names; in blind marking it is of states."""
+    participants = _participants(table) or 0
+    title = table.columns[participants + 1].casefold()
+    emails = [record[participants + 2].strip() for record in table.records]
+    return title == "full name" or (
+        sheet.column > participants + 2 and any(_EMAIL.fullmatch(email) for email in emails)
     )
 
 
