@@ -40,7 +40,7 @@ from grader.session import STATIC
 from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from types import FrameType
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 CANARY_SANG = 4
 MAX_LISTED = 20
+MAX_NAMED = 5
 
 
 def batch_command(
@@ -276,6 +277,11 @@ def _report(batch: Batch, todo: Plan, wall: float, slots: int) -> int:
     return INCOMPLETE if left or todo.unreadable else PASSED
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
+
+
 def _open(book: Gradebook, todo: Plan) -> list[str]:
     """What is not decided, by candidate: criteria, and submissions that were given up."""
     whose = {
@@ -293,7 +299,7 @@ def _open(book: Gradebook, todo: Plan) -> list[str]:
         if row["id"] in todo.ids
     ]
     told += [
-        f"{one_line(str(whose.get(row['job'], '')))}: {row['criteria']} undecided"
+        f"{one_line(str(whose.get(row['job'], '')))}: {_listed(row['criteria'].split(', '))} undecided"
         for row in book.rows(
             "SELECT result.job AS job, group_concat(criterion.criterion, ', ') AS criteria FROM result"
             " JOIN criterion ON criterion.result = result.id"
