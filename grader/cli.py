@@ -35,6 +35,12 @@ github = typer.Typer(
     help="Tell GitHub about a grade, in a workflow.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(github, name="github")
+cache_ = typer.Typer(
+    help="Look at what is kept between grades (environments, wheels, seeds), or remove it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(cache_, name="cache")
 gradebook_ = typer.Typer(
     help="Look at a cohort's marks, change them with a reason, hand them out.",
     no_args_is_help=True,
@@ -522,6 +528,46 @@ def github_check(
     from grader.commands.github import check_command
 
     raise typer.Exit(check_command(grade, repository=repository, commit=commit, name=name, previous=previous))
+
+
+@cache_.command("show")
+def cache_show(
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show what is cached: how many of each kind, how large, when it was used last."""
+    from grader.commands.cache import show_command
+
+    raise typer.Exit(show_command(form))
+
+
+@cache_.command("prune")
+def cache_prune(
+    older_than: Annotated[
+        str, typer.Option(metavar="TIME", help="Remove what was not used for so long: 12h, 30d, 8w.")
+    ] = "",
+    max_size: Annotated[
+        str, typer.Option(metavar="SIZE", help="Remove the oldest until all is no larger: 500M, 20G.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove what was not used for long, or too much. What is in use stays.
+
+    GRADER_CACHE_MAX=20G has the same done before anything is built.
+    """
+    from grader.commands.cache import prune_command
+
+    raise typer.Exit(prune_command(older_than=older_than, max_size=max_size, dry_run=dry_run))
+
+
+@cache_.command("clear")
+def cache_clear(
+    kind: Annotated[list[str] | None, typer.Argument(metavar="[KIND...]", help="Default: all kinds.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove everything, or all of some kinds. What is in use stays."""
+    from grader.commands.cache import clear_command
+
+    raise typer.Exit(clear_command(kind or (), dry_run=dry_run))
 
 
 @gradebook_.command("show")

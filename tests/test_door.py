@@ -104,6 +104,8 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "an archive in memory, in which no name becomes a path": ("github/artifact.py:_member",),
     "an entry of the cache: made by the grader, read-only and under a seal": (
+        "commands/cache.py:_are_apart",
+        "commands/cache.py:_measured",
         "runtime/cache.py",
         "runtime/environment/build.py",
         "runtime/image_build/request.py:_read",

@@ -79,6 +79,7 @@ class SharedRuntime:
             self._first: Sandbox | None = choose_sandbox(self.isolation, self._scratch, self._hidden)
             self.bwrap = stack.enter_context(_wall(self.isolation, self._scratch / "helpers"))
             self.host = stack.enter_context(MlflowHost(self._scratch / "mlflow", self.cache, self.bwrap))
+            stack.callback(self.cache.release)
             stack.callback(self._close)
             self._stack = stack.pop_all()
         return self

@@ -106,6 +106,8 @@ class SubmissionRuntime:
     def __enter__(self) -> SubmissionRuntime:
         with contextlib.ExitStack() as stack:
             self._shared = self._lent or stack.enter_context(self._own)
+            self._cache = self._shared.cache.share()
+            stack.callback(self._cache.release)
             self._pool = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="runtime"))
             self._stack = stack.pop_all()
         return self
@@ -155,7 +157,10 @@ class SubmissionRuntime:
         """What running does otherwise than the submission says."""
         with self._lock:
             incomplete = dict.fromkeys(self._incomplete)
-        ours = (Finding(message=each) for each in (*self._shared.cache.take_remarks(), *incomplete))
+        ours = (
+            Finding(message=each)
+            for each in (*self._cache.take_remarks(), *self._shared.cache.take_remarks(), *incomplete)
+        )
         return (*replaced_data(self._submission, self._given), *ours)
 
     @contextlib.contextmanager
@@ -217,7 +222,7 @@ class SubmissionRuntime:
         """
         inputs = self._seed_inputs(recipe, parameters)
         with self._timeline.span("seed", recipe):
-            entry = self._shared.cache.get("seeds", inputs, lambda directory: self._seed(inputs, directory))
+            entry = self._cache.get("seeds", inputs, lambda directory: self._seed(inputs, directory))
         answer = json.loads((entry / "answer.json").read_text(encoding="utf-8"))
         return Seeded(store=entry / "store", answer=answer, files=entry / _SEED_FILES)
 
@@ -296,7 +301,7 @@ class SubmissionRuntime:
             return environment.prepare(
                 self._submission,
                 self._exam.environment,
-                self._shared.cache,
+                self._cache,
                 self._shared.bwrap,
                 lambda text: say(f"environment: {text}"),
             )

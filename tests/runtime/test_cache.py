@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from grader.errors import GraderFault, UsageError
-from grader.runtime.cache import MARKER, Cache, cache_directory, contents, outline
+from grader.runtime import cache as caches
+from grader.runtime.cache import (
+    MARKER,
+    Cache,
+    bytes_of,
+    cache_directory,
+    contents,
+    discard,
+    entries,
+    outline,
+)
 from grader.runtime.temporary import remove_tree
 
 if TYPE_CHECKING:
@@ -209,3 +219,139 @@ def test_a_directory_that_cannot_be_written_is_refused_before_anything_is_done(t
     for root in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/grader")):
         with pytest.raises(UsageError, match=f"the cache directory {root} cannot be written: "):
             Cache(root).open()
+
+
+# --- room -------------------------------------------------------------------------------------------
+
+
+SIZES = {"0": 0, "12": 12, "500M": 500 * 2**20, "20G": 20 * 2**30, "1.5 KiB": 1536, "2tb": 2 * 2**40}
+
+
+@pytest.mark.parametrize(("word", "size"), SIZES.items(), ids=SIZES)
+def test_sizes_are_read_as_people_write_them(word: str, size: int) -> None:
+    assert bytes_of(word) == size
+
+
+@pytest.mark.parametrize("word", ["", "G", "-1G", "1e9", "20 GB of it", "\N{ARABIC-INDIC DIGIT ONE}G"])
+def test_what_is_no_size_is_refused(word: str) -> None:
+    with pytest.raises(ValueError, match="is no size, such as 500M or 20G"):
+        bytes_of(word)
+
+
+def test_a_limit_that_is_none_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADER_CACHE_MAX", "much")
+    with pytest.raises(UsageError) as error:
+        Cache(tmp_path / "cache").open()
+    assert str(error.value) == "GRADER_CACHE_MAX: 'much' is no size, such as 500M or 20G"
+
+
+def large(directory: Path) -> None:
+    (directory / "thing").write_bytes(b"x" * 100 * 2**10)
+
+
+def make_old(root: Path, *of: str) -> None:
+    """Entries that nobody uses, each used a day after the one before."""
+    for number, name in enumerate(of):
+        cache = Cache(root)
+        entry = cache.get("things", {"of": name}, large)
+        cache.release()
+        os.utime(entry / MARKER, (number * 86400, number * 86400))
+
+
+def names(root: Path) -> list[str]:
+    """Of the entries, the oldest use first."""
+    return [
+        next(name for name in "abcdef" if caches._key({"of": name}) == entry.path.name)
+        for entry in entries(root)
+    ]
+
+
+def test_each_use_is_noted(tmp_path: Path) -> None:
+    make_old(tmp_path, "a", "b")
+    assert [entry.used for entry in entries(tmp_path)] == [0, 86400]
+    Cache(tmp_path).find("things", {"of": "a"})
+    assert names(tmp_path) == ["b", "a"]
+
+
+def test_what_an_entry_shares_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "shared").write_bytes(b"x" * 2**20)
+
+    def build(directory: Path) -> None:
+        (directory / "shared").hardlink_to(tmp_path / "shared")
+        (directory / "own").write_bytes(b"x" * 4096)
+
+    Cache(tmp_path / "cache").get("things", A, build)
+    assert [entry.bytes for entry in entries(tmp_path / "cache")] == [4096]
+
+
+def test_an_entry_of_an_older_grader_is_measured(tmp_path: Path) -> None:
+    entry = Cache(tmp_path).get("things", A, large)
+    text = (entry / MARKER).read_text()
+    (entry / MARKER).chmod(0o600)
+    (entry / MARKER).write_text(text.replace(', "bytes": 102400', ""))
+    assert Cache(tmp_path).find("things", A) == entry
+    assert [each.bytes for each in entries(tmp_path)] == [102400]
+
+
+def test_what_is_in_use_is_not_removed(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    entry = cache.get("things", A, Builder())
+    other = cache.share()
+    assert other.find("things", A) == entry
+    cache.release()
+    assert not discard(entry)
+    other.release()
+    assert discard(entry)
+    assert not entry.exists()
+
+
+def test_what_is_being_built_is_not_removed(tmp_path: Path) -> None:
+    found = []
+
+    def build(_directory: Path) -> None:
+        found.append(discard(tmp_path / "things" / caches._key(A)))
+
+    Cache(tmp_path).get("things", A, build)
+    assert found == [False]
+
+
+def test_room_is_made_of_the_oldest_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_old(tmp_path, "a", "b", "c")
+    monkeypatch.setenv("GRADER_CACHE_MAX", "250K")
+    Cache(tmp_path).get("things", {"of": "d"}, large)
+    assert names(tmp_path) == ["b", "c", "d"]
+
+
+def test_without_room_nothing_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, build = Cache(tmp_path), Builder()
+    cache.get("things", {"of": "a"}, large)
+    monkeypatch.setenv("GRADER_CACHE_MAX", "50K")
+    with pytest.raises(GraderFault) as error:
+        cache.get("things", {"of": "b"}, build)
+    assert build.built == 0
+    assert str(error.value) == (
+        f"there is no room in the cache {tmp_path}: it has 0 MiB that are in use, and GRADER_CACHE_MAX allows"
+        " 0; `grader cache` shows what it has"
+    )
+
+
+def test_a_full_disk_makes_room_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is taken for full as long as there are entries."""
+    make_old(tmp_path, "a", "b")
+
+    def usage(_path: Path) -> shutil._ntuple_diskusage:
+        free = 0 if len(entries(tmp_path)) > 1 else 10 * 2**30
+        return shutil._ntuple_diskusage(2**40, 0, free)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    Cache(tmp_path).get("things", {"of": "c"}, large)
+    assert names(tmp_path) == ["b", "c"]
+
+
+def test_a_disk_that_stays_full_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_old(tmp_path, "a")
+    full = shutil._ntuple_diskusage(2**40, 0, 3 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: full)
+    with pytest.raises(GraderFault, match="only 3 MiB are free on its disk"):
+        Cache(tmp_path).get("things", {"of": "c"}, large)
+    assert names(tmp_path) == []

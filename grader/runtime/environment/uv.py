@@ -257,7 +257,7 @@ def _counted(environment: Path, total: int, say: Say) -> Iterator[None]:
     What it has fetched it unpacks in its cache, and takes it from there once everything is there.
     """
     ended = threading.Event()
-    unpacked = _cache_directory() / "archive-v0"
+    unpacked = cache_directory() / "archive-v0"
     before = _entries(unpacked)
 
     def watch() -> None:
@@ -284,7 +284,7 @@ def _entries(directory: Path) -> int:
         return 0
 
 
-def _cache_directory() -> Path:
+def cache_directory() -> Path:
     """uv's own, where it unpacks what it fetches."""
     done = _run("cache", "dir", "--no-config")
     return Path(done.stdout.strip())

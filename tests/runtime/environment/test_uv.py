@@ -16,7 +16,7 @@ def test_how_far_an_installation_is_gets_told(tmp_path: Path, monkeypatch: pytes
     (unpacked / "before").mkdir(parents=True)
     packages = tmp_path / "venv" / "lib" / "python3.11" / "site-packages"
     packages.mkdir(parents=True)
-    monkeypatch.setattr(uv, "_cache_directory", lambda: tmp_path)
+    monkeypatch.setattr(uv, "cache_directory", lambda: tmp_path)
     monkeypatch.setattr(uv, "_LOOK_SECONDS", 0.01)
     said: list[str] = []
 
