@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """A zip has no time before it."""
-_UNIX = 3
 _REGULAR = 0o100644 << 16
 
 
@@ -40,7 +39,7 @@ def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, data in files:
                 entry = zipfile.ZipInfo(name, _EARLIEST)
-                entry.create_system, entry.external_attr = _UNIX, _REGULAR
+                entry.external_attr = _REGULAR
                 archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
 
     _write(path, fill)

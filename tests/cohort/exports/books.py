@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from grader.cohort.gradebook import Gradebook
     from grader.results import CriterionResult, Grade, PartResult
 
-FULL, POSSIBLE, EARNED, PASS_MARK = 7, 8, 4, 3
-"""Points of the small exam without and with bonus, those of `decided`, and enough."""
 OPEN = ("1.1.e", "1.1.f")
-LOWEST, HIGHEST = 3, 5
-"""What the grade earns that is open."""
+LOWEST = 3
+"""What the grade earns for certain that is open."""
 
 
 def decided() -> Grade:
