@@ -126,8 +126,8 @@ class BatchProgress:
                 Text(share),
                 Text(one_line(what, longest=50), style="dim", no_wrap=True, overflow="ellipsis"),
             )
-        line = Text(f"{_clock(time.monotonic() - self._began)}  {self._counts(batch)}", no_wrap=True)
-        line.overflow = "ellipsis"
+        clock = _clock(time.monotonic() - self._began)
+        line = Text(f"{clock}  {self._counts(batch)}", no_wrap=True, overflow="ellipsis")
         return Group(line, table)
 
 
