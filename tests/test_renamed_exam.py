@@ -23,6 +23,7 @@ ENGLISH = frozenset({"prediction", "predictions", "healthy"})
 """Words of findings, and of the parameters of checks, that happen to be names as well."""
 OTHERS = {
     ("checks/dockerfile/image.py", "src"),  # a folder of Debian's, and an option of docker's
+    ("cohort/sources/links.py", "src"),  # what pages of git hosts have before a path in a repository
     ("readers/tasks.py", "src"),  # the folder in which Python projects keep their packages
     ("report/html/page.py", "src"),  # of directives of a content security policy
     ("runtime/probes/model_files.py", "model.pkl"),  # MLflow's own name for a pickled model
