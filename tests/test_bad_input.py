@@ -108,7 +108,7 @@ ATTACKS = [
 EXHAUSTING = [row for row in ATTACKS if row[0] in ("a fork bomb", "memory without end")]
 """What takes the machine's breath away even once."""
 EVERYWHERE = [row for row in ATTACKS if row not in EXHAUSTING]
-ON_EVERY_CHANGE = ("an endless loop", "a full disk", "deleting everything")
+ON_EVERY_CHANGE = ("a full disk",)
 """The corpus of hostile submissions has the others in more than one form."""
 READ_ONLY = {"1.1", "1.2", "1.3", "2.1", "4.2", "5.1", "6.1", "B2"}
 """Tasks that none of these programs has a part in."""

@@ -82,7 +82,7 @@ ENDS = {
     "exit without streams": "import sys; sys.stdout = sys.stderr = None; sys.exit('unheard')",
     "exit at once": "import os; print('lost'); os._exit(5)",
     "interrupt": "import atexit; atexit.register(print, 'bye'); print('x'); raise KeyboardInterrupt",
-    "interrupt by signal": "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)",
+    "interrupt by signal": "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)",
     "interrupt caught": "try:\n    raise KeyboardInterrupt\nexcept BaseException as e:\n    print(repr(e))",
     "kind of interrupt": "class K(KeyboardInterrupt): pass\nraise K('x')",
     "interrupt and a hook": "import sys; sys.excepthook = lambda *a: sys.exit(9)\nraise KeyboardInterrupt",
