@@ -24,6 +24,7 @@ Incomplete = Literal["refuse", "lowest", "highest", "blank"]
 Absent = Literal["blank", "0"]
 """The mark of somebody of whom there is nothing to grade."""
 MAX_LISTED = 20
+MAX_CRITERIA = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +209,7 @@ def _refuse_open(candidates: Sequence[Candidate]) -> None:
     undecided = [each for each in candidates if each.state in ("open", "ungraded")]
     if not undecided:
         return
-    told = [f"{each.who} ({each.reason})" for each in undecided[:MAX_LISTED]]
+    told = [f"{each.who} ({_few(each)})" for each in undecided[:MAX_LISTED]]
     if len(undecided) > MAX_LISTED:
         told.append(f"{len(undecided) - MAX_LISTED} more")
     raise UsageError(
@@ -216,6 +217,15 @@ def _refuse_open(candidates: Sequence[Candidate]) -> None:
         f" completely: {'; '.join(told)}. Grade again (`grader batch`), or say by --incomplete lowest,"
         " highest or blank how they count"
     )
+
+
+def _few(each: Candidate) -> str:
+    """Why there is no mark; of many open criteria the first, since all of them would fill a screen."""
+    if each.state != "open":
+        return each.reason
+    named = each.reason.split(", ")
+    more = f" and {len(named) - MAX_CRITERIA} more" if len(named) > MAX_CRITERIA else ""
+    return ", ".join(named[:MAX_CRITERIA]) + more
 
 
 def _candidates(book: Gradebook, incomplete: Incomplete, *, anonymous: bool) -> list[Candidate]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from grader.cohort.exports import marks
 from grader.cohort.gradebook import open_gradebook
 from grader.commands.gradebook_export import Choices, export_command
 from grader.errors import UsageError
@@ -217,6 +218,15 @@ def test_nothing_is_written_while_something_is_open(
         "highest": (3, MOODLE.format("50", "")),
         "blank": (3, MOODLE.format("9", "")),
     }
+
+
+def test_of_many_open_criteria_a_few_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marks, "MAX_CRITERIA", 1)
+    make_book(tmp_path / "g.db", Submitted(person("a", "Anna", moodle="4711"), a_grade()))
+    with pytest.raises(UsageError, match=r": Anna \(1\.1\.e and 1 more\)\. Grade again"):
+        run("moodle", MOODLE.format("", ""), tmp_path, Choices(), capsys)
 
 
 def test_a_newer_submission_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
