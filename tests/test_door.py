@@ -30,6 +30,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/gradebook/file_systems.py",
         "cohort/gradebook/lock.py",
         "cohort/gradebook/store.py",
+        "commands/batch.py:_opened",
         "runtime/queue.py:_hold",
     ),
     "reads what comes with the grader or the exam, or what a user names": (

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatch
@@ -29,7 +30,7 @@ from grader.cohort.regrade.report import MAX_CANDIDATES, told
 from grader.cohort.regrade.reuse import Regrade
 from grader.cohort.sources.deadlines import LATEST, select
 from grader.cohort.sources.discover import discover
-from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, interrupt
+from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, discard_output, interrupt
 from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
@@ -73,23 +74,24 @@ def batch_command(
     """Grade what is not graded yet, and say by the exit code how it went."""
     exam = load_exam(options.exam or RUBRICS, ALL)
     answers = {each.path for task in exam.tasks for each in task.deliverables if each.path}
-    cohort = discover(
-        source,
-        starter=answers,
-        aside=gradebook.with_name(f"{gradebook.name}.files"),
-        mapping=mapping,
-        deadline=_moment(deadline) if deadline else None,
-        revision="" if which in POLICIES else which,
-    )
-    _announce_source(source, cohort)
+    latest = _moment(deadline) if deadline else None
     slots = slots_of_machine(jobs)
     names: dict[str, str] = {}
-    with (
-        open_gradebook(gradebook, write=True, create=True) as book,
-        scratch_directory() as scratch,
-        Pool(_hello(options, slots, scratch), slots) as pool,
-        BatchProgress(names, quiet=quiet) as progress,
-    ):
+    with contextlib.ExitStack() as stack:
+        # Before the source is read: what is unpacked beside the gradebook is for its only writer to change.
+        book = stack.enter_context(_opened(gradebook))
+        cohort = discover(
+            source,
+            starter=answers,
+            aside=gradebook.with_name(f"{gradebook.name}.files"),
+            mapping=mapping,
+            deadline=latest,
+            revision="" if which in POLICIES else which,
+        )
+        _announce_source(source, cohort)
+        scratch = stack.enter_context(scratch_directory())
+        pool = stack.enter_context(Pool(_hello(options, slots, scratch), slots))
+        progress = stack.enter_context(BatchProgress(names, quiet=quiet))
         batch = Batch(book, pool, getpass.getuser(), watch=progress.watch)
         since = now()
         cohort = _matching(cohort, only)
@@ -126,6 +128,8 @@ def batch_command(
                 progress.say(f"  {line}")
             for found, reason in todo.unreadable[:MAX_LISTED]:
                 progress.say(f"  {_whose(found)} cannot be read: {one_line(reason)}")
+            if len(todo.unreadable) > MAX_LISTED:
+                progress.say(f"  and {len(todo.unreadable) - MAX_LISTED} more cannot be read")
             if dry_run:
                 return PASSED
             batch.canaries = canaries_of(exam, scratch) if canaries else ()
@@ -143,10 +147,30 @@ def batch_command(
             wall = time.monotonic() - began
         code = _report(batch, todo, wall, slots)
         if code != CANARY_SANG:
-            out = console(sys.stdout)
             for line in told(deltas(book, since), Names(book), longest=MAX_CANDIDATES):
-                out.print(line, markup=False)
+                _print(line)
         return code
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Gradebook]:
+    """A gradebook to write to. One that was made only now is removed where the source is of no use."""
+    existed = os.path.lexists(path)
+    with open_gradebook(path, write=True, create=True) as book:
+        try:
+            yield book
+        except UsageError:
+            if not existed and not book.rows("SELECT 1 FROM candidate LIMIT 1"):
+                book.remove()
+            raise
+
+
+def _print(line: object) -> None:
+    """A line on standard output, whose reader may have gone, as `head` does: the marks are wanted still."""
+    try:
+        console(sys.stdout).print(line, markup=False)
+    except BrokenPipeError:
+        discard_output()
 
 
 def _moment(text: str) -> datetime:
@@ -157,13 +181,15 @@ def _moment(text: str) -> datetime:
 
 
 def _matching(cohort: Cohort, only: str) -> Cohort:
-    """The cohort without candidates whom `--only` does not mean: by key, name or e-mail, whole or in part."""
+    """The cohort without candidates whom `--only` does not mean: a part of the key, name or e-mail, or with
+    wildcards the whole of it."""
     if not only:
         return cohort
 
     def is_meant(person: Person) -> bool:
         words = (person.key, person.name, person.email)
-        return any(fnmatch(word.casefold(), f"*{only.casefold()}*") for word in words)
+        part = only.casefold()
+        return any(part in word.casefold() or fnmatch(word.casefold(), part) for word in words)
 
     found = tuple(each for each in cohort.found if any(map(is_meant, each.people)))
     if not found:
@@ -185,10 +211,7 @@ def _counting(cohort: Cohort, which: str) -> Cohort:
     left = len(cohort.found) - len(chosen)
     if not left:
         return cohort
-    out = console(sys.stdout)
-    out.print(
-        f"  {counted(left, 'submission is', 'submissions are')} left out, because others count ({which})"
-    )
+    _print(f"  {counted(left, 'submission is', 'submissions are')} left out, because others count ({which})")
     return replace(cohort, found=chosen)
 
 
@@ -210,13 +233,12 @@ def _hello(options: Options, slots: int, scratch: Path) -> Hello:
 
 
 def _announce_source(source: Path, cohort: Cohort) -> None:
-    out = console(sys.stdout)
     people = {person.key for found in cohort.found for person in found.people}
     told = [counted(len(cohort.found), "submission", "submissions"), "of"]
     told += [counted(len(people), "candidate", "candidates")]
-    out.print(f"{source}: {cohort.kind}, {' '.join(told)}", markup=False)
+    _print(f"{source}: {cohort.kind}, {' '.join(told)}")
     for remark in cohort.remarks:
-        out.print(f"  {one_line(remark)}", markup=False)
+        _print(f"  {one_line(remark)}")
 
 
 def _names(cohort: Cohort, seen: Mapping[str, Seen]) -> dict[str, str]:
@@ -254,22 +276,21 @@ def _interruptible(batch: Batch, progress: BatchProgress) -> Iterator[None]:
 
 def _report(batch: Batch, todo: Plan, wall: float, slots: int) -> int:
     """What came of it, on standard output, and the exit code."""
-    out = console(sys.stdout)
     tally = batch.tally
-    out.print(f"{tally.done + tally.open} graded, {todo.known} before", markup=False)
+    _print(f"{tally.done + tally.open} graded, {todo.known} before")
     if wall > 0 and tally.total:
         share = min(1.0, tally.busy / (slots * wall))
-        out.print(f"  {wall:.0f} s, {counted(slots, 'slot', 'slots')} busy {share:.0%} of the time")
+        _print(f"  {wall:.0f} s, {counted(slots, 'slot', 'slots')} busy {share:.0%} of the time")
     left = _open(batch.book, todo)
     for line in left[:MAX_LISTED]:
-        out.print(f"  {line}", markup=False)
+        _print(f"  {line}")
     if len(left) > MAX_LISTED:
-        out.print(f"  and {len(left) - MAX_LISTED} more")
+        _print(f"  and {len(left) - MAX_LISTED} more")
     if tally.singing:
-        out.print(
+        _print(
             f"a canary was graded wrongly, {tally.singing}: this machine's results since the last right one"
-            f" are void ({tally.voided}) and queued again",
-            markup=False,
+            f" are void ({tally.voided}) and queued again. If the exam was changed, look there first:"
+            f" `grader verify` grades its reference solution"
         )
         return CANARY_SANG
     if batch.interrupted and tally.left:
@@ -284,22 +305,22 @@ def _listed(names: Sequence[str]) -> str:
 
 def _open(book: Gradebook, todo: Plan) -> list[str]:
     """What is not decided, by candidate: criteria, and submissions that were given up."""
-    whose = {
-        row["submission"]: row["name"] or row["key"]
-        for row in book.rows(
-            "SELECT job.id AS submission, group_concat(candidate.name, ' and ') AS name,"
-            " group_concat(candidate.key, ' and ') AS key FROM job JOIN submission ON"
-            " submission.digest = job.submission JOIN candidate ON candidate.id = submission.candidate"
-            " GROUP BY job.id"
-        )
-    }
+    names = Names(book)
+    twice = {name for name, times in Counter(map(names.of, names.candidates)).items() if times > 1}
+    whose: dict[int, list[str]] = {}
+    for row in book.rows(
+        "SELECT DISTINCT job.id AS job, submission.candidate AS candidate FROM job JOIN submission ON"
+        " submission.digest = job.submission"
+    ):
+        name = names.of(row["candidate"])
+        whose.setdefault(row["job"], []).append(names.full(row["candidate"]) if name in twice else name)
     told = [
-        f"{one_line(str(whose.get(row['id'], row['source'])))}: given up: {one_line(row['reason'])}"
+        f"{_listed(sorted(whose.get(row['id'], [])))}: given up: {one_line(row['reason'])}"
         for row in book.rows("SELECT id, source, reason FROM job WHERE state = 'died'")
         if row["id"] in todo.ids
     ]
     told += [
-        f"{one_line(str(whose.get(row['job'], '')))}: {_listed(row['criteria'].split(', '))} undecided"
+        f"{_listed(sorted(whose.get(row['job'], [])))}: {_listed(row['criteria'].split(', '))} undecided"
         for row in book.rows(
             "SELECT result.job AS job, group_concat(criterion.criterion, ', ') AS criteria FROM result"
             " JOIN criterion ON criterion.result = result.id"

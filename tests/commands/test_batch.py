@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from grader.cli import app
 from grader.cohort.executor import local
+from grader.cohort.gradebook import open_gradebook
 from grader.error_handler import exit_code_of
 from grader.exam.bundled import REFERENCE_SOLUTION
 from grader.report.document import document
@@ -119,9 +122,99 @@ def test_one_submission_is_no_cohort(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_two_batches_on_one_gradebook(capsys: pytest.CaptureFixture[str]) -> None:
-    from grader.cohort.gradebook import open_gradebook
-
     given("ann")
     with open_gradebook(Path("gradebook.db"), write=True, create=True):
         assert batch() == 2
     assert "is being written by another grader (process" in capsys.readouterr().err
+
+
+def test_a_second_batch_leaves_alone_what_the_first_one_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is put together is removed and made anew, and the first batch may be grading just that."""
+    Path("all").mkdir()
+    for name in ("doe_501_9001_answer", "doe_501_9002_notes.md", "roe_502_9003_answer", "roe_502_9004_a.md"):
+        Path("all", name).touch()
+    assert batch() == 0
+    made = sorted(Path("gradebook.db.files/together").glob("*/*"))
+    for path in made:
+        path.write_text("being read")
+    with open_gradebook(Path("gradebook.db"), write=True):
+        assert batch() == 2
+    assert [path.read_text() for path in made] == ["being read"] * 4
+    assert "is being written by another grader (process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("gradebook", "complaint"),
+    [
+        ("", "is a folder, and a gradebook is a file: name one in it"),
+        ("all", "all is a folder, and a gradebook is a file: name one in it"),
+        ("garbage", "garbage is no gradebook: it is not a database"),
+        ("nowhere/g.db", "there is no folder nowhere for a gradebook: make it first"),
+        ("/proc/g.db", "the gradebook /proc/g.db cannot be written there (No such file or directory)"),
+        ("a" * 300, "cannot be read: File name too long"),
+    ],
+)
+def test_a_gradebook_that_can_be_none_is_told_before_the_source_is_read(
+    gradebook: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given("ann")
+    Path("garbage").write_text("garbage")
+    before = sorted(Path().iterdir())
+    assert batch("--gradebook", gradebook) == 2
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert complaint in line
+    assert (said.out, [path.name for path in before]) == (
+        "",
+        [path.name for path in sorted(Path().iterdir()) if path.suffix != ".lock"],
+    )
+
+
+def test_a_source_of_no_use_leaves_no_gradebook(capsys: pytest.CaptureFixture[str]) -> None:
+    assert batch() == 2
+    assert "there is nothing at " in capsys.readouterr().err
+    assert not Path("gradebook.db").exists()
+
+
+def test_a_gradebook_among_the_submissions_is_none_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann")
+    for _ in range(2):
+        assert batch("--gradebook", "all/g.db") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ")[2] for line in said if "skipped" in line] == ["log"]  # of the stand-in
+
+
+def test_who_reads_the_output_may_go() -> None:
+    """As in `grader batch … | head`: the marks are wanted all the same, and the exit status is of them."""
+    given("ann")
+    given("bob", what="die")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", gone)
+        assert batch("-j", "1") == 3
+    assert rows("SELECT count(*) FROM mark") == [(1,)]
+
+
+def test_people_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("all").mkdir()
+    for name in ("doe_501_9001_die", "doe_502_9002_die", "anon_503_9003_die"):
+        Path("all", name).touch()
+    assert batch("-j", "1") == 3
+    said = [line for line in capsys.readouterr().out.splitlines() if "given up" in line]
+    assert sorted(line.partition(":")[0] for line in said) == ["  anon_503", "  doe (501)", "  doe (502)"]
+
+
+def test_what_is_not_listed_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann")
+    for number in range(23):
+        Path(f"all/{number}.zip").write_text("no archive")
+    assert batch("--dry-run") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "grader:   and 3 more cannot be read"
+
+
+def test_a_pattern_with_wildcards_is_of_whole_names(capsys: pytest.CaptureFixture[str]) -> None:
+    given("ann", "joanna", "[x]")
+    for pattern, expected in (("ann*", 1), ("*ann*", 2), ("ann", 2), ("[x]", 1), ("[", 1), ("?x?", 1)):
+        assert batch("--only", pattern, "--dry-run") == 0
+        assert f"grader: {expected} to grade, 0 graded already" in capsys.readouterr().err

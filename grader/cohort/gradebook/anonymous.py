@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from grader.report.safe import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from grader.cohort.gradebook.store import Gradebook
 
 PREFIX = "candidate-"
@@ -39,6 +41,11 @@ class Names:
         self.anonymous = anonymous
         self._people = {row["id"]: row for row in book.rows("SELECT * FROM candidate")}
         self._identities = book.rows("SELECT candidate, value FROM identity") if anonymous else []
+
+    @property
+    def candidates(self) -> Collection[int]:
+        """Everybody, by the gradebook's own numbers."""
+        return self._people.keys()
 
     def of(self, candidate: int) -> str:
         """A candidate's name, or the key where there is none."""

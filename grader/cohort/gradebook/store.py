@@ -59,6 +59,11 @@ class Gradebook:
             lock, self._lock = self._lock, None
             os.close(lock)
 
+    def remove(self) -> None:
+        """Close and remove a gradebook into which nothing came. To be called by its writer."""
+        self.database.close()
+        self.path.unlink()
+
     @contextlib.contextmanager
     def transaction(self, *, keep: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing, safely on the disk at the end of the block.

@@ -62,7 +62,8 @@ def discover(
     """Say what a source holds: a folder, the archive that a platform hands out, or a roster.
 
     Args:
-        aside: a folder of ours, kept from run to run, for what is unpacked, cloned or put together.
+        aside: a folder of ours, kept from run to run, for what is unpacked, cloned or put together. It is no
+            submission where it lies among them, nor is the gradebook `X` for which it is `X.files`.
         mapping: a regular expression over names of entries with the group `key`, or the path of a roster.
         deadline: aware; what was handed in later is `late`, and of repositories the last commit before it
             counts.
@@ -142,7 +143,7 @@ def _unwrapped(
     source: Path, root: Path, aside: Path, mapped: Mapped | None, starter: Collection[str]
 ) -> tuple[Path, tuple[Entry, ...]]:
     """Where the submissions are: in the folder, or in the only one in it, if that is not one itself."""
-    held = tuple(entry for entry in entries(root) if not aside.is_relative_to(entry.path))
+    held = tuple(entry for entry in entries(root) if not _is_ours(entry, aside))
     _refuse_one(source, root, held, starter)
     if mapped or _recognised(held):
         return root, held
@@ -159,6 +160,16 @@ def _unwrapped(
         if len(inside) > 1 and all(_can_be_one(each, folders_too=bool(starter)) for each in inside):
             return inner, inside
     return root, held
+
+
+def _is_ours(entry: Entry, aside: Path) -> bool:
+    """Whether it is the folder aside, or what that is named after: a gradebook, its lock and its logs."""
+    if aside.is_relative_to(entry.path):
+        return True
+    name = aside.name.removesuffix(".files")
+    return entry.path.parent == aside.parent and entry.name in {
+        f"{name}{end}" for end in ("", ".lock", "-wal", "-shm", "-journal")
+    }
 
 
 def _recognised(held: Sequence[Entry]) -> Layout | None:

@@ -279,7 +279,8 @@ def test_whole_rows(tmp_path: Path) -> None:
 
 
 def test_what_is_ours_beside_the_submissions_is_none(tmp_path: Path) -> None:
-    root = write(tmp_path / "all", {"ann.zip": packed(), "g.db.files/together/x/y": "", "g.db": ""})
+    ours = {"g.db.files/together/x/y": "", "g.db": "", "g.db.lock": ""}
+    root = write(tmp_path / "all", {"ann.zip": packed(), **ours})
     cohort = discover(root, aside=root / "g.db.files")
     assert rows(cohort) == [("ann", "ann.zip", "")]
-    assert cohort.remarks == ("skipped, being neither folders nor archives: g.db",)
+    assert cohort.remarks == ()
