@@ -231,7 +231,7 @@ def test_lines_that_start_nothing_do_not_count(root: Path, monkeypatch: pytest.M
 
 
 IMAGE = "FROM python:3.11\nWORKDIR /srv/exam\nCOPY src/ /opt/code/\nCOPY params.yaml conf/\n"
-COMMAND = {"compose.yaml": "services: {a: {command: [python, src/x.py, %s], working_dir: /work}}\n"}
+COMMAND = {"compose.yaml": "services: {a: {command: [python, src/x.py, %s], working_dir: /jobs}}\n"}
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ COMMAND = {"compose.yaml": "services: {a: {command: [python, src/x.py, %s], work
         ({"Dockerfile": 'FROM x\nADD ["data", "/mnt/in/"]\n'}, "/mnt/in/a.csv", "data/a.csv"),
         ({"api.Dockerfile": "FROM x\nWORKDIR /a\nWORKDIR b\n"}, "/a/b/c.csv", "c.csv"),
         ({"Dockerfile": "FROM x\nCOPY --from=builder /venv /venv\n"}, "/venv/a.csv", "/venv/a.csv"),
-        ({}, "/work/a.csv", "a.csv"),
+        ({}, "/jobs/a.csv", "a.csv"),
         ({}, "/app/a.csv", "a.csv"),
         ({}, "/elsewhere/a.csv", "/elsewhere/a.csv"),
     ],
