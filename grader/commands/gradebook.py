@@ -14,9 +14,10 @@ from rich.text import Text
 from grader.check import unknown
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import TWENTIETHS, rows_of, unpacked
+from grader.cohort.gradebook.results import rows_of, unpacked
 from grader.cohort.gradebook.standing import ONLY, STATES, Standing, standings
 from grader.cohort.gradebook.whom import whom
+from grader.cohort.points import points_of, shown
 from grader.error_handler import PASSED
 from grader.errors import UsageError
 from grader.report.console import console
@@ -122,9 +123,9 @@ def _fields(row: Standing, names: Names) -> dict[str, Any]:
         "key": names.key(row.candidate),
         **known,
         "state": row.state,
-        "mark": _number(row.points),
-        "highest": _number(row.highest),
-        "possible": _number(row.possible),
+        "mark": points_of(row.points),
+        "highest": points_of(row.highest),
+        "possible": points_of(row.possible),
         "passed": row.passed,
         "complete": row.state == "graded",
         "late": row.late,
@@ -134,10 +135,6 @@ def _fields(row: Standing, names: Names) -> dict[str, Any]:
         "submitted_at": row.submitted_at,
         "reason": names.text(row.reason),
     }
-
-
-def _number(twentieths: int | None) -> float | None:
-    return None if twentieths is None else twentieths / TWENTIETHS
 
 
 def _cell(value: object) -> str:
@@ -194,7 +191,7 @@ def _twice(rows: Iterable[Standing], names: Names) -> set[str]:
 
 
 def _points(twentieths: int | None) -> str:
-    return NO_MARK if twentieths is None else points(twentieths / TWENTIETHS)
+    return NO_MARK if twentieths is None else shown(twentieths)
 
 
 def _mark(row: Standing, *, scale: bool) -> str:
@@ -304,10 +301,10 @@ def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]
         "tasks": [
             {
                 "id": row["task"],
-                "points": _number(row["points"]),
-                "highest": _number(row["highest"]),
-                "earned": _number(row["earned"]),
-                "possible": _number(row["possible"]),
+                "points": points_of(row["points"]),
+                "highest": points_of(row["highest"]),
+                "earned": points_of(row["earned"]),
+                "possible": points_of(row["possible"]),
                 "overridden": bool(row["overridden"]),
             }
             for row in sorted(tasks, key=lambda row: in_order.index(row["task"]))
@@ -317,9 +314,9 @@ def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]
                 "id": row["criterion"],
                 "task": row["task"],
                 "status": row["status"],
-                "points": _number(row["points"]),
-                "earned": _number(row["earned"]),
-                "possible": _number(row["possible"]),
+                "points": points_of(row["points"]),
+                "earned": points_of(row["earned"]),
+                "possible": points_of(row["possible"]),
                 "override": row["override"],
                 "fingerprint": row["fingerprint"],
             }
@@ -329,7 +326,7 @@ def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]
             {
                 "id": row["id"],
                 "target": row["criterion"] or row["task"],
-                "points": _number(row["points"]),
+                "points": points_of(row["points"]),
                 "author": one_line(row["author"]),
                 "reason": names.text(row["reason"]),
                 "at": row["at"],
@@ -359,9 +356,9 @@ def _result(row: sqlite3.Row) -> dict[str, Any]:
     return {
         "id": row["id"],
         "at": row["at"],
-        "score": _number(row["score"]),
-        "highest": _number(row["highest"]),
-        "possible": _number(row["possible"]),
+        "score": points_of(row["score"]),
+        "highest": points_of(row["highest"]),
+        "possible": points_of(row["possible"]),
         "grader": row["grader"],
         "exam": row["exam"],
         "void": one_line(row["void"]),
@@ -527,8 +524,8 @@ def _events(book: Gradebook, candidate: int | None, names: Names) -> list[dict[s
             "candidate": names.key(candidate) if candidate is not None else None,
             "data": {
                 "result": row["id"],
-                "score": points(row["score"] / TWENTIETHS),
-                "possible": points(row["possible"] / TWENTIETHS),
+                "score": shown(row["score"]),
+                "possible": shown(row["possible"]),
                 **({"void": names.text(row["void"])} if row["void"] else {}),
             },
         }

@@ -21,12 +21,12 @@ from grader.cohort.gradebook.decisions import (
     twentieths_of,
     withdraw,
 )
-from grader.cohort.gradebook.results import TWENTIETHS
 from grader.cohort.gradebook.whom import whom
+from grader.cohort.points import shown
 from grader.error_handler import PASSED
 from grader.errors import UsageError
 from grader.report.console import console
-from grader.report.safe import counted, one_line, points
+from grader.report.safe import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,12 +130,12 @@ def _override_group(
 
 def _told(book: Gradebook, out: Console, names: Names, what: Target, value: int, number: int) -> None:
     line = Text(f"{one_line(what.criterion or what.task)} of {names.of(what.candidate)}: ")
-    line.append(f"{_said(what.points)} -> {_said(value)}", style="bold")
-    line.append(f" of {_said(what.possible)}", style="")
+    line.append(f"{shown(what.points)} -> {shown(value)}", style="bold")
+    line.append(f" of {shown(what.possible)}", style="")
     if number:
         line.append(f" (override {number})", style="dim")
         for mark in book.rows("SELECT points, possible FROM mark WHERE candidate = ?", what.candidate):
-            line.append(f"; the mark is {_said(mark['points'])} of {_said(mark['possible'])}", style="")
+            line.append(f"; the mark is {shown(mark['points'])} of {shown(mark['possible'])}", style="")
     out.print(line)
 
 
@@ -202,7 +202,3 @@ def login() -> str:
 def _remarks(book: Gradebook, out: Console) -> None:
     for remark in book.remarks:
         out.print(Text(one_line(remark), style="yellow"))
-
-
-def _said(twentieths: int) -> str:
-    return points(twentieths / TWENTIETHS)

@@ -9,11 +9,11 @@ from grader.cohort.exports.overrides import decide, read_overrides
 from grader.cohort.exports.people import apply, merge, read_people
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import TWENTIETHS
+from grader.cohort.points import shown
 from grader.commands.gradebook_decisions import login
 from grader.error_handler import INCOMPLETE, PASSED
 from grader.report.console import console
-from grader.report.safe import counted, one_line, points
+from grader.report.safe import counted, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +80,7 @@ def overrides_command(file: Path, *, gradebook: Path, author: str, dry_run: bool
 
 def _decided(each: Decided, names: Names) -> str:
     what = each.target
-    before, now, possible = (
-        points(value / TWENTIETHS) for value in (what.points, each.points, what.possible)
-    )
+    before, now, possible = map(shown, (what.points, each.points, what.possible))
     return f"  {what.criterion or what.task} of {names.of(what.candidate)}: {before} -> {now} of {possible}"
 
 

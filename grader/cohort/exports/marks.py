@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from grader.cohort.gradebook.anonymous import pseudonym
-from grader.cohort.gradebook.results import rows_of, twentieths, unpacked
+from grader.cohort.gradebook.results import rows_of, unpacked
 from grader.cohort.gradebook.standing import standings
+from grader.cohort.points import twentieths
 from grader.errors import UsageError
 from grader.report.safe import counted, one_line
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from grader.cohort.exports.delimited import shown
+from grader.cohort.points import TWENTIETHS
 from grader.errors import UsageError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def fill(sheet: Sheet, marks: Marks, *, full: Fraction | None = None, zero: bool
         if candidate.points is None:
             filled.no_mark.append(f"{who} ({candidate.state})")
             continue
-        mark = Fraction(candidate.points, 20) * sheet.maximum / full
+        mark = Fraction(candidate.points, TWENTIETHS) * sheet.maximum / full
         if sheet.capped and mark > sheet.maximum:
             mark = sheet.maximum
             filled.capped.append(who)
@@ -169,14 +170,14 @@ def fill(sheet: Sheet, marks: Marks, *, full: Fraction | None = None, zero: bool
 def _full(sheet: Sheet, marks: Marks) -> Fraction:
     exams = {(each.full, each.possible) for each in marks.candidates if each.possible}
     if len(exams) > 1:
-        told = " and ".join(f"{decimal(Fraction(full, 20))}" for full, _ in sorted(exams))
+        told = " and ".join(f"{decimal(Fraction(full, TWENTIETHS))}" for full, _ in sorted(exams))
         raise UsageError(
             f"marks are of different exams, with {told} points: grade all by one, or say by --full which"
             " points are worth the maximum grade"
         )
     if not exams:
         raise UsageError("nobody in the gradebook has a mark")
-    full, possible = (Fraction(points, 20) for points in exams.pop())
+    full, possible = (Fraction(points, TWENTIETHS) for points in exams.pop())
     return possible if sheet.maximum == possible or not full else full
 
 

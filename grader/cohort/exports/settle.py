@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from grader.cohort.gradebook.results import TWENTIETHS
+from grader.cohort.points import points_of
 from grader.report.read import grade_of
 from grader.report.safe import counted_points, one_line, points
 from grader.results import CriterionResult, Finding, PartResult, Status
@@ -56,7 +56,7 @@ def settled(document: Mapping[str, Any], candidate: Candidate, incomplete: Incom
 
 
 def _decision(override: Override) -> _Decision:
-    return _Decision(override.points / TWENTIETHS, one_line(override.reason, longest=MAX_REASON))
+    return _Decision(points_of(override.points), one_line(override.reason, longest=MAX_REASON))
 
 
 def _task(

@@ -6,7 +6,7 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from grader.cohort.gradebook.results import TWENTIETHS
+from grader.cohort.points import points_of
 from grader.report.safe import clean, exact
 from grader.report.spreadsheet import cell
 
@@ -104,7 +104,7 @@ def criterion_rows(marks: Marks, candidate: Candidate) -> list[dict[str, Any]]:
                     "task": override.task,
                     "criterion": "",
                     "status": "override",
-                    "points": (override.points - sum(own)) / TWENTIETHS,
+                    "points": points_of(override.points - sum(own)),
                     "earned": 0.0,
                     "possible": 0.0,
                     "override": _override(candidate, override.task, ""),
@@ -118,7 +118,7 @@ def _criterion(row: CriterionMark, candidate: Candidate) -> dict[str, Any]:
         "task": row.task,
         "criterion": row.criterion,
         "status": row.status,
-        **{name: getattr(row, name) / TWENTIETHS for name in ("points", "earned", "possible")},
+        **{name: points_of(getattr(row, name)) for name in ("points", "earned", "possible")},
         "override": _override(candidate, row.task, row.criterion) if row.override else None,
     }
 
@@ -126,7 +126,7 @@ def _criterion(row: CriterionMark, candidate: Candidate) -> dict[str, Any]:
 def _override(candidate: Candidate, task: str, criterion: str) -> dict[str, Any]:
     each = next(each for each in candidate.overrides if (each.task, each.criterion) == (task, criterion))
     return {
-        "points": each.points / TWENTIETHS,
+        "points": points_of(each.points),
         "reason": clean(each.reason),
         **({} if candidate.anonymous else {"author": clean(each.author)}),
         "at": each.at,
@@ -144,15 +144,15 @@ def _document(marks: Marks, each: Candidate) -> dict[str, Any]:
         **{name: clean(getattr(each, name)) for name in PERSON},
         **({} if each.anonymous else {"identities": known}),
         "state": each.state,
-        "points": _points(each.points),
-        "possible": _points(each.possible if has_mark else None),
-        "pass_mark": _points(each.pass_mark if has_mark else None),
+        "points": points_of(each.points),
+        "possible": points_of(each.possible if has_mark else None),
+        "pass_mark": points_of(each.pass_mark if has_mark else None),
         "passed": each.passed,
-        "before_overrides": _points(each.earned if has_mark and each.result is not None else None),
+        "before_overrides": points_of(each.earned if has_mark and each.result is not None else None),
         "late": each.late,
         "submitted_at": each.submitted_at or None,
         "remark": clean(each.reason),
-        "tasks": {task: points / TWENTIETHS for task, points in each.tasks},
+        "tasks": {task: points_of(points) for task, points in each.tasks},
         "criteria": criterion_rows(marks, each) if has_mark else [],
     }
 
@@ -161,13 +161,9 @@ def _person(each: Candidate) -> Sequence[str]:
     return [cell(getattr(each, name)) for name in PERSON]
 
 
-def _points(twentieths: int | None) -> float | None:
-    return None if twentieths is None else twentieths / TWENTIETHS
-
-
 def number(twentieths: int | None) -> str:
     """Points as programs read them; empty where there are none."""
-    return "" if twentieths is None else exact(twentieths / TWENTIETHS)
+    return "" if twentieths is None else exact(points_of(twentieths))
 
 
 def _yes(value: bool | None) -> str:

@@ -7,11 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from grader.check import unknown
-from grader.cohort.gradebook.results import TWENTIETHS
 from grader.cohort.gradebook.store import now
+from grader.cohort.points import TWENTIETHS, shown
 from grader.errors import UsageError
 from grader.report.safe import one_line
-from grader.report.safe import points as said
 
 if TYPE_CHECKING:
     import sqlite3
@@ -111,7 +110,7 @@ def override(
     author, reason = _texts(author, reason)
     if points > what.possible:
         name = what.criterion or what.task
-        raise UsageError(f"{name} has {_said(what.possible)} points: {_said(points)} are too many")
+        raise UsageError(f"{name} has {shown(what.possible)} points: {shown(points)} are too many")
     if what.criterion and (whole := _live(book, what.candidate, what.task, "")):
         raise UsageError(
             f"task {what.task} is overridden as a whole (number {whole['id']}): withdraw that first, or"
@@ -141,8 +140,8 @@ def override(
         candidate=what.candidate,
         override=number,
         target=what.criterion or what.task,
-        before=_said(what.points),
-        points=_said(points),
+        before=shown(what.points),
+        points=shown(points),
         reason=reason,
         **({"replaces": before["id"]} if before else {}),
         **({"group": fingerprint} if fingerprint else {}),
@@ -305,7 +304,3 @@ def _texts(author: str, reason: str) -> tuple[str, str]:
 def _storable(text: str) -> str:
     """Text as a database takes it: an argument may hold bytes that are no text."""
     return text.encode(errors="replace").decode().replace("\0", "").strip()
-
-
-def _said(points: int) -> str:
-    return said(points / TWENTIETHS)

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from grader.cohort.gradebook.store import now
+from grader.cohort.points import twentieths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from grader.cohort.gradebook.store import Gradebook
 
-TWENTIETHS = 20
-"""Points are kept as integers of twentieths: sums are exact, and no rubric has finer ones."""
 MAX_DOCUMENT = 2**26
 """Bytes of a result document; one of the largest has a tenth of that."""
 VARYING = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\S*/\S*|\d+(?:[.,]\d+)*""")
@@ -40,11 +39,6 @@ class Graded:
     """Task -> the earlier result that its rows were taken from."""
     replaces: int = 0
     """The result of the same job that it takes the place of."""
-
-
-def twentieths(points: float) -> int:
-    """Points as the gradebook keeps them."""
-    return round(points * TWENTIETHS)
 
 
 def commit(book: Gradebook, job: int, graded: Graded, worker: str) -> Outcome:

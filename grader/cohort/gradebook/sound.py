@@ -7,8 +7,9 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from grader.cohort.gradebook.results import basis, fingerprint, highest, rows_of, twentieths, unpacked
+from grader.cohort.gradebook.results import basis, fingerprint, highest, rows_of, unpacked
 from grader.cohort.gradebook.store import written
+from grader.cohort.points import twentieths
 from grader.errors import UsageError
 from grader.report.read import parse_grade
 

@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from grader.cohort.gradebook.results import TWENTIETHS, unpacked
+from grader.cohort.gradebook.results import unpacked
+from grader.cohort.points import points_of
 from grader.cohort.regrade.fingerprints import WORDS, difference
 from grader.errors import UsageError
 from grader.report.previous import Direction, changes
@@ -185,8 +186,8 @@ def _delta(book: Gradebook, candidate: int, before: tuple[int, int], now: tuple[
         moved = tuple(_moved(*grades, prints, other))
     return Delta(
         candidate=candidate,
-        before=old["score"] / TWENTIETHS,
-        now=new["score"] / TWENTIETHS,
+        before=points_of(old["score"]),
+        now=points_of(new["score"]),
         moved=moved,
     )
 

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 
     from grader.results import Status
 
-TWENTIETHS = 20
-"""Units in a point."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

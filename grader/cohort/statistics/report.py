@@ -9,12 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from grader.cohort.points import TWENTIETHS, points_of, shown
 from grader.cohort.statistics.analysis import (
     MIN_CANDIDATES,
     MIN_CORRELATION,
     MIN_FULL,
 )
-from grader.cohort.statistics.model import TWENTIETHS, FlagKind, Level
+from grader.cohort.statistics.model import FlagKind, Level
 from grader.report.console import console, speaks_unicode
 from grader.report.safe import counted, one_line, points
 
@@ -168,7 +169,7 @@ def _counts(name: str, items: tuple[Item, ...]) -> Table:
         cells = (counts.earned, counts.partial, counts.lost, counts.blocked, counts.missing)
         table.add_row(
             one_line(item.id),
-            points(item.possible / TWENTIETHS),
+            shown(item.possible),
             *(str(each) if each else "-" for each in cells),
         )
     return table
@@ -253,8 +254,8 @@ def document(result: Statistics) -> dict[str, Any]:
         "level": result.level.value,
         "seed": result.seed,
         "exam": {
-            "points": exam.possible / TWENTIETHS,
-            "pass_mark": exam.pass_mark / TWENTIETHS,
+            "points": points_of(exam.possible),
+            "pass_mark": points_of(exam.pass_mark),
             "candidates": exam.candidates,
             "complete": exam.complete,
             "passed": exam.passed,
@@ -290,7 +291,7 @@ def _item(item: Item) -> dict[str, Any]:
     return {
         "id": item.id,
         "task": item.task,
-        "points": item.possible / TWENTIETHS,
+        "points": points_of(item.possible),
         "counts": {
             "earned": counts.earned,
             "partial": counts.partial,

@@ -11,7 +11,8 @@ from grader.cohort.gradebook.decisions import override as decide
 from grader.cohort.gradebook.decisions import target
 from grader.cohort.gradebook.people import record_submission
 from grader.cohort.gradebook.queue import Key, enqueue
-from grader.cohort.gradebook.results import Graded, commit, twentieths
+from grader.cohort.gradebook.results import Graded, commit
+from grader.cohort.points import twentieths
 from grader.cohort.sources.model import Found, Person
 from grader.report.document import document
 from grader.results import Finding, Status
