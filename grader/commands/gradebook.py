@@ -14,7 +14,7 @@ from rich.text import Text
 from grader.check import unknown
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import rows_of, unpacked
+from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.gradebook.standing import ONLY, STATES, Standing, standings
 from grader.cohort.gradebook.whom import whom
 from grader.cohort.points import points_of, shown
@@ -242,7 +242,7 @@ def candidate_command(
         names = Names(book, anonymous=anonymous)
         standing = next(row for row in standings(book) if row.candidate == found)
         if report and standing.result is not None:
-            write_text(grade_of(_document(book, standing.result)), sys.stdout, Settings(verbose=verbose))
+            write_text(grade_of(document_of(book, standing.result)), sys.stdout, Settings(verbose=verbose))
             return PASSED
         data = _all_of(book, standing, names)
     if form == "json":
@@ -250,10 +250,6 @@ def candidate_command(
     else:
         _print_candidate(console(sys.stdout), standing, data, names, verbose=verbose)
     return PASSED
-
-
-def _document(book: Gradebook, result: int) -> dict[str, Any]:
-    return unpacked(book.rows("SELECT document FROM result WHERE id = ?", result)[0]["document"])
 
 
 def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]:
@@ -273,7 +269,7 @@ def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]
     tasks = book.rows("SELECT * FROM task_mark WHERE candidate = ?", own)
     order: dict[str, int] = {}
     if standing.result is not None:
-        named = [row["id"] for _, row in rows_of(_document(book, standing.result))]
+        named = [row["id"] for _, row in rows_of(document_of(book, standing.result))]
         order = {name: place for place, name in enumerate(named)}
     rows = sorted(marks.values(), key=lambda row: order.get(row["criterion"], 0))
     in_order = list(dict.fromkeys(row["task"] for row in rows))

@@ -10,7 +10,7 @@ from grader.checks import ALL
 from grader.cohort import similarity, statistics
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import rows_of, unpacked
+from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.similarity import Work
 from grader.cohort.similarity.comparison import THRESHOLD
 from grader.cohort.sources.discover import discover
@@ -107,7 +107,7 @@ def _exam(book: Gradebook) -> tuple[int, set[str], dict[str, str]]:
     """The pass mark that most have, the tasks that are bonus, and titles: of the newest result."""
     marks = Counter(row["pass_mark"] for row in book.rows("SELECT pass_mark FROM mark"))
     newest = book.rows("SELECT max(result) AS result FROM chosen")[0]["result"]
-    document = _document(book, newest)
+    document = document_of(book, newest)
     tasks = [(section["bonus"], task) for section in document["sections"] for task in section["tasks"]]
     titles = {task["id"]: task["title"] for _, task in tasks}
     titles |= {row["id"]: row["title"] for _, row in rows_of(document)}
@@ -124,15 +124,11 @@ def _messages(book: Gradebook, fingerprints: Iterable[str]) -> dict[str, str]:
             wanted.setdefault(row["result"], []).append((row["criterion"], fingerprint))
     found = {}
     for result, pairs in wanted.items():
-        rows = {row["id"]: row for _, row in rows_of(_document(book, result))}
+        rows = {row["id"]: row for _, row in rows_of(document_of(book, result))}
         for criterion, fingerprint in pairs:
             if findings := rows[criterion]["findings"]:
                 found[fingerprint] = str(findings[0]["message"])
     return found
-
-
-def _document(book: Gradebook, result: int) -> dict[str, Any]:
-    return unpacked(book.rows("SELECT document FROM result WHERE id = ?", result)[0]["document"])
 
 
 # --- similarity -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from grader.cohort.gradebook.anonymous import pseudonym
-from grader.cohort.gradebook.results import rows_of, unpacked
+from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.gradebook.standing import standings
 from grader.cohort.points import twentieths
 from grader.errors import UsageError
@@ -139,7 +139,7 @@ class Marks:
 
     def document(self, result: int) -> dict[str, Any]:
         """A whole result document."""
-        return unpacked(self.book.rows("SELECT document FROM result WHERE id = ?", result)[0]["document"])
+        return document_of(self.book, result)
 
     def criteria(self, candidate: Candidate) -> list[CriterionMark]:
         """The criteria of the result that counts, in the exam's order."""
@@ -316,8 +316,7 @@ def _facts(book: Gradebook) -> dict[int, dict[str, Any]]:
     ):
         key = (row["exam"], row["possible"])
         if key not in bonus:
-            blob = book.rows("SELECT document FROM result WHERE id = ?", row["id"])[0]["document"]
-            bonus[key] = twentieths(unpacked(blob)["score"]["bonus"]["possible"])
+            bonus[key] = twentieths(document_of(book, row["id"])["score"]["bonus"]["possible"])
         facts[row["id"]] = {
             "possible": row["possible"],
             "full": row["possible"] - bonus[key],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from grader.cohort.gradebook.store import now
 from grader.cohort.points import twentieths
+from grader.results import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,11 +101,11 @@ def rows_of(document: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any
 
 def highest(row: Mapping[str, Any]) -> float:
     """The points that a criterion can still have."""
-    if row["status"] not in ("unverified", "error"):
+    if not is_open(row):
         return float(row["earned"])
     if not row["parts"]:
         return float(row["points"])
-    still_open = sum(part["points"] for part in row["parts"] if part["status"] in ("unverified", "error"))
+    still_open = sum(part["points"] for part in row["parts"] if is_open(part))
     return float(row["earned"] + still_open)
 
 
@@ -146,6 +147,20 @@ def unpacked(blob: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError("a result document is damaged")
     return found
+
+
+def document_of(book: Gradebook, result: int) -> dict[str, Any]:
+    """The document of a result.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    return unpacked(book.rows("SELECT document FROM result WHERE id = ?", result)[0]["document"])
+
+
+def is_open(row: Mapping[str, Any]) -> bool:
+    """Whether a criterion of a document, or a part of one, is undecided."""
+    return Status(row["status"]).open
 
 
 def without_times(data: Any) -> Any:

@@ -7,7 +7,15 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from grader.cohort.gradebook.results import basis, fingerprint, highest, rows_of, unpacked
+from grader.cohort.gradebook.results import (
+    basis,
+    document_of,
+    fingerprint,
+    highest,
+    is_open,
+    rows_of,
+    unpacked,
+)
 from grader.cohort.gradebook.store import written
 from grader.cohort.points import twentieths
 from grader.errors import UsageError
@@ -82,7 +90,7 @@ def _result(book: Gradebook, result: sqlite3.Row) -> Iterator[str]:
     earned = sum(twentieths(row["earned"]) for _, row in rows)
     top = sum(twentieths(highest(row)) for _, row in rows)
     possible = sum(twentieths(row["points"]) for _, row in rows)
-    complete = not any(row["status"] in ("unverified", "error") for _, row in rows)
+    complete = not any(is_open(row) for _, row in rows)
     recomputed = (earned, earned, top, possible, complete)
     said = tuple(twentieths(score[name]) for name in ("earned", "lowest", "highest", "possible"))
     if recomputed != (*said, score["complete"]):
@@ -164,9 +172,8 @@ def _marks(book: Gradebook) -> Iterator[str]:
         for row in book.rows("SELECT * FROM override WHERE withdrawn_at IS NULL")
     }
     for mark in book.rows("SELECT * FROM mark"):
-        blob = book.rows("SELECT document FROM result WHERE id = ?", mark["result"])[0]["document"]
         try:
-            document = unpacked(blob)
+            document = document_of(book, mark["result"])
         except ValueError:
             continue  # it is among the complaints about results
         expected = recomputed(document, {key[1:]: value for key, value in live.items() if key[0] == mark[0]})
@@ -198,5 +205,5 @@ def recomputed(
                 points, top = points + capped, top + capped
             else:
                 points, top = points + twentieths(row["earned"]), top + twentieths(highest(row))
-                complete = complete and row["status"] not in ("unverified", "error")
+                complete = complete and not is_open(row)
     return points, top, complete

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from grader.cohort.executor.messages import Grade as GradeRequest
-from grader.cohort.gradebook.results import Graded, commit, unpacked
+from grader.cohort.gradebook.results import Graded, commit, document_of
 from grader.cohort.regrade.fingerprints import WORDS, difference
 from grader.errors import GraderFault
 from grader.report.document import document
@@ -232,8 +232,7 @@ class Regrade:
             return True
         if self._here is None:
             self._here = frozenset(self._tools())
-        blob = self._book.rows("SELECT document FROM result WHERE id = ?", earlier.id)[0]["document"]
-        return bool(self._here - unpacked(blob)["tools"].keys())
+        return bool(self._here - document_of(self._book, earlier.id)["tools"].keys())
 
     def _reason(self, task: str, earlier: Sequence[_Earlier]) -> str:
         before = next((each for each in earlier if task in each.tasks), None)
@@ -247,10 +246,7 @@ class Regrade:
     def _graded(self, work: Work, fresh: Mapping[str, Any] | None) -> Graded:
         """A whole result out of what was graded now and before."""
         earlier = {
-            result: grade_of(
-                unpacked(self._book.rows("SELECT document FROM result WHERE id = ?", result)[0]["document"])
-            )
-            for result in sorted(set(work.reused.values()))
+            result: grade_of(document_of(self._book, result)) for result in sorted(set(work.reused.values()))
         }
         now = grade_of(dict(fresh)) if fresh is not None else None
         grade = joined(self._exam, now, earlier, work.reused)
