@@ -35,13 +35,13 @@ from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.console import console
-from grader.report.safe import counted, one_line
+from grader.report.safe import counted, few, one_line
 from grader.runtime.temporary import scratch_directory
 from grader.session import STATIC
 from grader.tools import KNOWN, Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import FrameType
 
@@ -298,11 +298,6 @@ def _report(batch: Batch, todo: Plan, wall: float, slots: int) -> int:
     return INCOMPLETE if left or todo.unreadable else PASSED
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
-
-
 def _open(book: Gradebook, todo: Plan) -> list[str]:
     """What is not decided, by candidate: criteria, and submissions that were given up."""
     names = Names(book)
@@ -315,12 +310,12 @@ def _open(book: Gradebook, todo: Plan) -> list[str]:
         name = names.of(row["candidate"])
         whose.setdefault(row["job"], []).append(names.full(row["candidate"]) if name in twice else name)
     told = [
-        f"{_listed(sorted(whose.get(row['id'], [])))}: given up: {one_line(row['reason'])}"
+        f"{few(sorted(whose.get(row['id'], [])), MAX_NAMED)}: given up: {one_line(row['reason'])}"
         for row in book.rows("SELECT id, source, reason FROM job WHERE state = 'died'")
         if row["id"] in todo.ids
     ]
     told += [
-        f"{_listed(sorted(whose.get(row['job'], [])))}: {_listed(row['criteria'].split(', '))} undecided"
+        f"{few(sorted(whose.get(row['job'], [])), MAX_NAMED)}: {few(row['criteria'].split(', '), MAX_NAMED)} undecided"
         for row in book.rows(
             "SELECT result.job AS job, group_concat(criterion.criterion, ', ') AS criteria FROM result"
             " JOIN criterion ON criterion.result = result.id"

@@ -26,7 +26,7 @@ from grader.cohort.points import shown
 from grader.error_handler import PASSED
 from grader.errors import UsageError
 from grader.report.console import console
-from grader.report.safe import counted, one_line
+from grader.report.safe import counted, few, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,9 +123,7 @@ def _override_group(
         out.print(Text(f"and {len(found.targets) - MAX_LISTED} more"))
     for reason_, people in (("overridden alone before, which stays", found.kept), ("so already", found.done)):
         if people:
-            told = ", ".join(names.of(each) for each in people[:MAX_LISTED])
-            more = f" and {len(people) - MAX_LISTED} more" if len(people) > MAX_LISTED else ""
-            out.print(Text(f"{reason_}: {told}{more}"))
+            out.print(Text(f"{reason_}: {few([names.of(each) for each in people], MAX_LISTED)}"))
 
 
 def _told(book: Gradebook, out: Console, names: Names, what: Target, value: int, number: int) -> None:

@@ -15,14 +15,13 @@ from grader.cohort.exports.marks import read_marks
 from grader.cohort.exports.output import write_bytes, write_folder, write_zip
 from grader.cohort.exports.round_trip import decimal, fill
 from grader.cohort.gradebook import open_gradebook
+from grader.commands.lines import named, say
 from grader.error_handler import INCOMPLETE, PASSED
 from grader.errors import UsageError
-from grader.report.console import console
 from grader.report.formats import refuse_unwritable
-from grader.report.safe import counted, counted_points, one_line
+from grader.report.safe import counted, counted_points
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 READERS = {"moodle": moodle.read_worksheet, "canvas": canvas.read_gradebook}
 TABLES = {"csv": tables.write_candidates, "criteria": tables.write_criteria, "jsonl": tables.write_lines}
-MAX_LISTED = 20
-MAX_LINE = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +70,14 @@ def export_command(
             said = sys.stdout
         lines = _without(marks)
         if form == "moodle-feedback":
-            lines += _named(
+            lines += named(
                 "without a file, as Moodle's number is not known",
                 [each.who for each in files.without_number(marks)],
             )
         told = [*lines, *_remarks(marks)]
         if output is not None:
             told.insert(0, f"{output}: {counted(len(marks.marked), 'mark', 'marks')}")
-        _say(told, said)
+        say(told, said)
         return INCOMPLETE if lines else PASSED
 
 
@@ -121,7 +118,7 @@ def _fill(form: str, worksheet: Path, output: Path, marks: Marks, choices: Choic
     filled = fill(sheet, marks, full=_positive("--full", choices.full), zero=choices.missing == "0")
     write_bytes(output, filled.data)
     open_ends = _open_ends(filled)
-    _say([*_told(output, filled), *open_ends, *_remarks(marks)], sys.stdout)
+    say([*_told(output, filled), *open_ends, *_remarks(marks)], sys.stdout)
     return INCOMPLETE if open_ends else PASSED
 
 
@@ -142,44 +139,28 @@ def _told(output: Path, filled: Filled) -> list[str]:
     ]
     if filled.zero:
         told.append(f"  {filled.zero} who handed nothing in: 0")
-    return told + _named("above the maximum, which they get", filled.capped)
+    return told + named("above the maximum, which they get", filled.capped)
 
 
 def _open_ends(filled: Filled) -> list[str]:
     return [
-        *_named("in the file, not in the gradebook", filled.unknown_rows),
-        *_named("in the gradebook, not in the file", filled.unknown_people),
-        *_named("in the file, but it is not clear who of the gradebook they are", filled.ambiguous),
-        *_named("without a mark", filled.no_mark),
-        *_named("left as they were", filled.left),
+        *named("in the file, not in the gradebook", filled.unknown_rows),
+        *named("in the gradebook, not in the file", filled.unknown_people),
+        *named("in the file, but it is not clear who of the gradebook they are", filled.ambiguous),
+        *named("without a mark", filled.no_mark),
+        *named("left as they were", filled.left),
     ]
 
 
 def _without(marks: Marks) -> list[str]:
-    return _named("without a mark", [f"{each.who} ({each.state})" for each in marks.without])
+    return named("without a mark", [f"{each.who} ({each.state})" for each in marks.without])
 
 
 def _remarks(marks: Marks) -> list[str]:
     """What to look at before marks are published; no reason to say that something is missing."""
     return [
-        *_named("flagged for a second look", [each.who for each in marks.candidates if each.flagged]),
-        *_named(
+        *named("flagged for a second look", [each.who for each in marks.candidates if each.flagged]),
+        *named(
             "with overrides whose basis has changed", [each.who for each in marks.candidates if each.stale]
         ),
     ]
-
-
-def _named(what: str, who: Sequence[str]) -> list[str]:
-    if not who:
-        return []
-    names = ", ".join(who[:MAX_LISTED]) + (
-        f" and {len(who) - MAX_LISTED} more" if len(who) > MAX_LISTED else ""
-    )
-    return [f"  {len(who)} {what}: {names}"]
-
-
-def _say(lines: Sequence[str], stream: TextIO) -> None:
-    out = console(stream)
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        out.print(" " * indent + one_line(line, longest=MAX_LINE), markup=False, soft_wrap=True)

@@ -11,8 +11,8 @@ from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.points import shown
 from grader.commands.gradebook_decisions import login
+from grader.commands.lines import MAX_LISTED, named, say
 from grader.error_handler import INCOMPLETE, PASSED
-from grader.report.console import console
 from grader.report.safe import counted, one_line
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 
     from grader.cohort.exports.overrides import Decided
     from grader.cohort.sources.model import Person
-
-MAX_LISTED = 20
-MAX_LINE = 4000
-
-
-class _Undo(Exception):  # noqa: N818  (no fault)
-    """Ends a transaction that was only to be tried."""
 
 
 def roster_command(file: Path, *, gradebook: Path, author: str, dry_run: bool, anonymous: bool) -> int:
@@ -42,15 +35,15 @@ def roster_command(file: Path, *, gradebook: Path, author: str, dry_run: bool, a
     met = len(found.known) + len(found.by_name)
     lines = [
         f"{file}: {counted(len(people), 'person', 'people')}, {met} of them in the gradebook",
-        *_named(
+        *named(
             "known by the name alone",
             [f"{_who(person)} is {names.key(each)}" for person, each in found.by_name],
         ),
-        *_named("new", list(map(_who, found.new))),
+        *named("new", list(map(_who, found.new))),
     ]
     open_ends = [
-        *_named("unclear, and left out", list(map(_who, found.unclear))),
-        *_named("in the gradebook, not in the roster", [names.full(each) for each in found.left]),
+        *named("unclear, and left out", list(map(_who, found.unclear))),
+        *named("in the gradebook, not in the roster", [names.full(each) for each in found.left]),
     ]
     _say([*lines, *open_ends], dry_run=dry_run)
     return INCOMPLETE if open_ends else PASSED
@@ -61,14 +54,8 @@ def overrides_command(file: Path, *, gradebook: Path, author: str, dry_run: bool
     lines = read_overrides(file)
     with open_gradebook(gradebook, write=True) as book:
         names = Names(book, anonymous=anonymous)
-        decided: list[Decided] = []
-        try:
-            with book.transaction():
-                decided = decide(book, lines, author=author or login())
-                if dry_run:
-                    raise _Undo
-        except _Undo:
-            pass
+        with book.transaction(keep=not dry_run):
+            decided = decide(book, lines, author=author or login())
     made = [each for each in decided if not each.same]
     told = [_decided(each, names) for each in made[:MAX_LISTED]]
     if len(made) > MAX_LISTED:
@@ -89,17 +76,5 @@ def _who(person: Person) -> str:
     return f"{name} ({key})" if name and name != key else key
 
 
-def _named(what: str, who: Sequence[str]) -> list[str]:
-    if not who:
-        return []
-    more = f" and {len(who) - MAX_LISTED} more" if len(who) > MAX_LISTED else ""
-    return [f"  {len(who)} {what}: {', '.join(who[:MAX_LISTED])}{more}"]
-
-
 def _say(lines: Sequence[str], *, dry_run: bool) -> None:
-    out = console(sys.stdout)
-    for line in lines:
-        indent = len(line) - len(line.lstrip())
-        out.print(" " * indent + one_line(line, longest=MAX_LINE), markup=False, soft_wrap=True)
-    if dry_run:
-        out.print("nothing was changed")
+    say([*lines, *(["nothing was changed"] if dry_run else [])], sys.stdout)

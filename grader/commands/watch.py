@@ -17,7 +17,7 @@ from grader.report.console import Colour, console
 from grader.report.formats import FORMATS, Settings
 from grader.report.previous import changes, signed
 from grader.report.progress import Progress
-from grader.report.safe import one_line, points
+from grader.report.safe import few, one_line, points
 from grader.report.text import CHANGE_STYLES
 from grader.session import Options, merged, score_submission, select, shared_runtime_for
 from grader.submission.copy_tree import in_junk
@@ -122,7 +122,7 @@ def line(saved: tuple[str, ...], before: Grade, now: Grade, tasks: list[str]) ->
     """`k8s/deployment.yaml: 4.2 graded again, 109 / 110 (-1)  4.2.replicas lost`."""
     found = changes(before, now)
     delta = now.score.earned - before.score.earned
-    text = Text(f"{_some(map(one_line, saved))}: ", style="dim")
+    text = Text(f"{few(list(map(one_line, saved)), MAX_NAMES)}: ", style="dim")
     again = "all" if len(tasks) == len(now.tasks) else ", ".join(tasks)
     text.append(f"{again} graded again, ")
     text.append(f"{points(now.score.earned)} / {points(now.score.possible)} ({signed(delta)})", style="bold")
@@ -133,9 +133,3 @@ def line(saved: tuple[str, ...], before: Grade, now: Grade, tasks: list[str]) ->
     if len(found) > MAX_NAMES:
         text.append(f"  and {len(found) - MAX_NAMES} more")
     return text
-
-
-def _some(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more

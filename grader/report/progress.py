@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from grader.report.console import console
-from grader.report.safe import clean
+from grader.report.safe import clean, few
 from grader.report.text import STYLES
 from grader.timeline import Timeline
 
@@ -100,8 +100,7 @@ class Progress:
         if steps := self.timeline.steps:
             return clean("; ".join(steps))
         names = list(dict.fromkeys(name.partition("/")[0] for name in running))
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        return "running " + ", ".join(names[:MAX_NAMES]) + more if names else "preparing"
+        return f"running {few(names, MAX_NAMES)}" if names else "preparing"
 
     def _clock(self) -> str:
         seconds = int(time.monotonic() - self._began)

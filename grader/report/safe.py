@@ -7,6 +7,10 @@ and a CI service obeys lines of its log. Reports are made of `Text` objects: mar
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NO_CHARACTERS = "".join(
     chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF)
@@ -66,6 +70,12 @@ def points(value: float) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """`1 criterion`, `2 criteria`."""
     return f"{number:,} {one if number == 1 else many}"
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """The first of some names: `a, b and 3 more`."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
 
 
 def counted_points(value: float) -> str:

@@ -11,7 +11,7 @@ from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.gradebook.standing import standings
 from grader.cohort.points import twentieths
 from grader.errors import UsageError
-from grader.report.safe import counted, one_line
+from grader.report.safe import counted, few, one_line
 
 if TYPE_CHECKING:
     import sqlite3
@@ -224,9 +224,7 @@ def _few(each: Candidate) -> str:
     """Why there is no mark; of many open criteria the first, since all of them would fill a screen."""
     if each.state != "open":
         return each.reason
-    named = each.reason.split(", ")
-    more = f" and {len(named) - MAX_CRITERIA} more" if len(named) > MAX_CRITERIA else ""
-    return ", ".join(named[:MAX_CRITERIA]) + more
+    return few(each.reason.split(", "), MAX_CRITERIA)
 
 
 def _candidates(book: Gradebook, incomplete: Incomplete, *, anonymous: bool) -> list[Candidate]:

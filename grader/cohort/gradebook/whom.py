@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from grader.cohort.gradebook.anonymous import Names, number_of
 from grader.errors import UsageError
-from grader.report.safe import one_line
+from grader.report.safe import few, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,10 +30,8 @@ def whom(book: Gradebook, word: str, *, anonymous: bool = False) -> int:
             return found.pop()
         if found:
             told = sorted(names.full(each) for each in found)
-            more = f" and {len(told) - MAX_NAMED} more" if len(told) > MAX_NAMED else ""
             raise UsageError(
-                f"{one_line(word)!r} may be any of {len(told)}: {', '.join(told[:MAX_NAMED])}{more};"
-                " name one by the key"
+                f"{one_line(word)!r} may be any of {len(told)}: {few(told, MAX_NAMED)}; name one by the key"
             )
     raise UsageError(f"there is no candidate {one_line(word)!r}{_near(book, said, anonymous=anonymous)}")
 

@@ -14,6 +14,7 @@ from grader.cohort.sources.model import Found, Person
 from grader.cohort.sources.repositories import Told, Wanted
 from grader.errors import GraderFault
 from grader.files import Budget, open_tree
+from grader.report.safe import few
 from grader.submission.copy_tree import Bounds, readable
 
 if TYPE_CHECKING:
@@ -193,6 +194,4 @@ def is_work(entry: Entry) -> bool:
 
 def listed(names: Iterable[str]) -> str:
     """The first of some names."""
-    every = list(names)
-    more = f" and {len(every) - MAX_NAMED:,} more" if len(every) > MAX_NAMED else ""
-    return ", ".join(every[:MAX_NAMED]) + more
+    return few(list(names), MAX_NAMED)
