@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -47,8 +46,6 @@ class Tally:
     """Given up."""
     again: int = 0
     """Attempts that came to nothing and are made once more."""
-    duplicates: int = 0
-    differs: int = 0
     busy: float = 0.0
     """Slot-seconds in which something was graded."""
     canaries: int = 0
@@ -119,7 +116,7 @@ class Batch:
                 return work
         return ""
 
-    def look(self, sources: Iterable[str], seen: Callable[[str], None] = lambda _: None) -> dict[str, Seen]:
+    def look(self, sources: Iterable[str]) -> dict[str, Seen]:
         """Have each source read; what cannot be looked at for a reason of ours is left out."""
         left = deque(dict.fromkeys(sources))
         found: dict[str, Seen] = {}
@@ -135,7 +132,6 @@ class Batch:
                 match answer:
                     case Seen():
                         found[source] = answer
-                        seen(source)
                     case _:
                         failures[source] = failures.get(source, 0) + 1
                         if failures[source] < queue.MAX_DEATHS:
@@ -157,21 +153,18 @@ class Batch:
         self._trusted = not self._checks
         self.tally.total = len(jobs)
         self.began = time.monotonic()
-        try:
-            while self._goes_on():
-                if not self.stopping:
-                    self.pool.fill(len(self._todo) + len(self._checks) + len(self.pool.busy()))
-                answers = self.pool.wait(0 if self.pool.idle() and not self.pool.busy() else TICK)
-                # What came and what is handed out go to the disk together, before anybody begins.
-                with self.book.transaction():
-                    for agent, work, answer in answers:
-                        self._take(agent, work, answer)
-                    handing = [] if self.stopping else list(self._hand_out())
-                for agent, work, request in handing:
-                    agent.hand(work, request)
-                self.watch(self)
-        except sqlite3.OperationalError as error:
-            raise GraderFault(f"the gradebook {self.book.path} cannot be written: {error}") from error
+        while self._goes_on():
+            if not self.stopping:
+                self.pool.fill(len(self._todo) + len(self._checks) + len(self.pool.busy()))
+            answers = self.pool.wait(0 if self.pool.idle() and not self.pool.busy() else TICK)
+            # What came and what is handed out go to the disk together, before anybody begins.
+            with self.book.transaction():
+                for agent, work, answer in answers:
+                    self._take(agent, work, answer)
+                handing = [] if self.stopping else list(self._hand_out())
+            for agent, work, request in handing:
+                agent.hand(work, request)
+            self.watch(self)
         if self._full:
             raise GraderFault(self._full)
         return self.tally
@@ -225,8 +218,8 @@ class Batch:
             return
         if isinstance(answer, Done):
             graded = self.complete(job, answer)
-            outcome = commit(self.book, job.id, graded, agent.name)
-            self._count(graded.document, outcome)
+            commit(self.book, job.id, graded, agent.name)
+            self._count(graded.document)
             self._fresh.append(job.id)
             self._since += 1
             if self.canaries and self._since >= BETWEEN_CANARIES and self._todo:
@@ -242,14 +235,12 @@ class Batch:
         again = queue.waiting(self.book, {job.id})
         self._todo.extend(again)  # last: what goes wrong should not keep the others waiting
 
-    def _count(self, document: Mapping[str, object], outcome: str) -> None:
+    def _count(self, document: Mapping[str, object]) -> None:
         score = document["score"]
         if isinstance(score, dict) and score["complete"]:
             self.tally.done += 1
         else:
             self.tally.open += 1
-        self.tally.duplicates += outcome != "first"
-        self.tally.differs += outcome == "differs"
 
     def _canary(self, agent: Agent, work: _CanaryWork, answer: Seen | Done | Failed | str) -> None:
         self.tally.canaries += 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from grader.cohort.gradebook.people import record_person, record_submission
 from grader.cohort.gradebook.queue import Key, enqueue, reclaim, waiting
+from grader.cohort.sources.deadlines import LATEST, POLICIES
 from grader.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from grader.cohort.gradebook.queue import Job
     from grader.cohort.gradebook.store import Gradebook
     from grader.cohort.sources.model import Cohort, Found
-
-POLICIES = ("latest", "best")
-"""Ways to tell which submission of a candidate counts; anything else is the tag of the one that does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +109,13 @@ def choose(book: Gradebook, which: str, who: str) -> None:
     if which in POLICIES:
         policy, tag = which, ""
     else:
-        policy, tag = book.setting("which", POLICIES[0]), which
+        policy, tag = book.setting("which", LATEST), which
         known = [row["tag"] for row in book.rows("SELECT DISTINCT tag FROM submission ORDER BY tag")]
         if tag not in known:
             named = ", ".join(each for each in known if each) or "no submission has one"
             policies = " nor ".join(POLICIES)
             raise UsageError(f"--which {tag}: neither {policies}, nor a submission's tag ({named})")
-    before = {"which": book.setting("which", POLICIES[0]), "tag": book.setting("tag")}
+    before = {"which": book.setting("which", LATEST), "tag": book.setting("tag")}
     if before != {"which": policy, "tag": tag}:
         book.set("which", policy)
         if tag:

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from fnmatch import fnmatch
@@ -22,13 +21,13 @@ from grader.cohort.executor.messages import Hello
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.gradebook.store import now
-from grader.cohort.plan import POLICIES, plan
+from grader.cohort.plan import plan
 from grader.cohort.progress import BatchProgress
 from grader.cohort.regrade.deltas import deltas
 from grader.cohort.regrade.fingerprints import fingerprints
 from grader.cohort.regrade.report import MAX_CANDIDATES, told
 from grader.cohort.regrade.reuse import Regrade
-from grader.cohort.sources.deadlines import LATEST, select
+from grader.cohort.sources.deadlines import LATEST, POLICIES, select
 from grader.cohort.sources.discover import discover
 from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, discard_output, interrupt
 from grader.errors import UsageError
@@ -301,21 +300,21 @@ def _report(batch: Batch, todo: Plan, wall: float, slots: int) -> int:
 def _open(book: Gradebook, todo: Plan) -> list[str]:
     """What is not decided, by candidate: criteria, and submissions that were given up."""
     names = Names(book)
-    twice = {name for name, times in Counter(map(names.of, names.candidates)).items() if times > 1}
-    whose: dict[int, list[str]] = {}
+    called = names.apart(names.candidates)
+    people: dict[int, list[str]] = {}
     for row in book.rows(
         "SELECT DISTINCT job.id AS job, submission.candidate AS candidate FROM job JOIN submission ON"
         " submission.digest = job.submission"
     ):
-        name = names.of(row["candidate"])
-        whose.setdefault(row["job"], []).append(names.full(row["candidate"]) if name in twice else name)
+        people.setdefault(row["job"], []).append(called[row["candidate"]])
+    whose = {job: few(sorted(several), MAX_NAMED) for job, several in people.items()}
     told = [
-        f"{few(sorted(whose.get(row['id'], [])), MAX_NAMED)}: given up: {one_line(row['reason'])}"
-        for row in book.rows("SELECT id, source, reason FROM job WHERE state = 'died'")
+        f"{whose.get(row['id'], '')}: given up: {one_line(row['reason'])}"
+        for row in book.rows("SELECT id, reason FROM job WHERE state = 'died'")
         if row["id"] in todo.ids
     ]
     told += [
-        f"{few(sorted(whose.get(row['job'], [])), MAX_NAMED)}: {few(row['criteria'].split(', '), MAX_NAMED)} undecided"
+        f"{whose.get(row['job'], '')}: {few(row['criteria'].split(', '), MAX_NAMED)} undecided"
         for row in book.rows(
             "SELECT result.job AS job, group_concat(criterion.criterion, ', ') AS criteria FROM result"
             " JOIN criterion ON criterion.result = result.id"

@@ -168,26 +168,15 @@ def _print_cohort(out: Console, rows: Sequence[Standing], everybody: int, names:
     table.add_column("mark", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("", overflow="fold")
-    twice = _twice(rows, names)
+    called = names.apart(row.candidate for row in rows)
     for row in rows:
-        name = names.of(row.candidate)
         table.add_row(
-            Text(names.full(row.candidate) if name in twice else name),
+            Text(called[row.candidate]),
             Text(_mark(row, scale=len(scales) > 0)),
             _verdict(row),
             Text(", ".join(_notes(row, names)), style="dim" if row.points is not None else "cyan"),
         )
     out.print(table)
-
-
-def _twice(rows: Iterable[Standing], names: Names) -> set[str]:
-    """Names that several people have."""
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for row in rows:
-        name = names.of(row.candidate)
-        (twice if name in seen else seen).add(name)
-    return twice
 
 
 def _points(twentieths: int | None) -> str:

@@ -6,13 +6,14 @@ A number was drawn at random when its candidate was first met, and stays.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from grader.report.safe import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from grader.cohort.gradebook.store import Gradebook
 
@@ -63,6 +64,12 @@ class Names:
         """Both, where they differ: two people may have one name."""
         name, key = self.of(candidate), self.key(candidate)
         return name if name == key else f"{name} ({key})"
+
+    def apart(self, candidates: Iterable[int]) -> dict[int, str]:
+        """What to call some of them side by side: by name, and by key too where two have one name."""
+        called = {each: self.of(each) for each in candidates}
+        times = Counter(called.values())
+        return {each: self.full(each) if times[name] > 1 else name for each, name in called.items()}
 
     def order(self, candidate: int) -> tuple[str, str]:
         """By name; in anonymous mode by number, which says nothing of the name."""

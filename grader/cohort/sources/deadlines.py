@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from grader.cohort.sources.model import Found, Person
 
-LATEST, BEST = "latest", "best"
+LATEST, BEST = POLICIES = ("latest", "best")
+"""Ways to tell which submission of a candidate counts; anything else is the tag of the one that does."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
