@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from grader.cohort.regrade.report import MAX_CANDIDATES, told
 from grader.cohort.regrade.reuse import Regrade
 from grader.cohort.sources.deadlines import LATEST, POLICIES, select
 from grader.cohort.sources.discover import discover
+from grader.commands.gradebook_decisions import login
 from grader.error_handler import INCOMPLETE, INTERRUPTED, PASSED, discard_output, interrupt
 from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
@@ -91,7 +91,7 @@ def batch_command(
         scratch = stack.enter_context(scratch_directory())
         pool = stack.enter_context(Pool(_hello(options, slots, scratch), slots))
         progress = stack.enter_context(BatchProgress(names, quiet=quiet))
-        batch = Batch(book, pool, getpass.getuser(), watch=progress.watch)
+        batch = Batch(book, pool, _user(), watch=progress.watch)
         since = now()
         cohort = _matching(cohort, only)
         cohort = _counting(cohort, which or _kept_choice(book, cohort))
@@ -140,6 +140,7 @@ def batch_command(
                     kind=cohort.kind,
                     jobs=len(todo.jobs),
                     since=since,
+                    facts=pool.facts,
                 )
             began = time.monotonic()
             batch.grade(todo.jobs)
@@ -162,6 +163,14 @@ def _opened(path: Path) -> Iterator[Gradebook]:
             if not existed and not book.rows("SELECT 1 FROM candidate LIMIT 1"):
                 book.remove()
             raise
+
+
+def _user() -> str:
+    """Who is said to have graded: also where a container gave its user no name."""
+    try:
+        return login()
+    except UsageError:
+        return f"user {os.getuid()}"
 
 
 def _print(line: object) -> None:

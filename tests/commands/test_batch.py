@@ -121,6 +121,17 @@ def test_one_submission_is_no_cohort(capsys: pytest.CaptureFixture[str]) -> None
     assert "all is one submission, not many: use `grader score " in capsys.readouterr().err
 
 
+def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    given("ann")
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert batch() == 0
+    assert rows("SELECT who FROM event WHERE what = 'batch'") == [(f"user {os.getuid()}",)]
+
+
 def test_two_batches_on_one_gradebook(capsys: pytest.CaptureFixture[str]) -> None:
     given("ann")
     with open_gradebook(Path("gradebook.db"), write=True, create=True):

@@ -196,6 +196,7 @@ class Pool:
         self._selector = selectors.DefaultSelector()
         self._failed_starts = 0
         self.facts: dict[str, str] = {}
+        """What the agents say of this machine."""
 
     def __enter__(self) -> Pool:
         return self
