@@ -83,7 +83,7 @@ def write_json(grade: Grade, stream: TextIO, settings: Settings) -> None:  # noq
 
 def dump(data: object, stream: TextIO) -> None:
     """One JSON document and a final newline; in ASCII where the stream has nothing else."""
-    json.dump(data, stream, indent=2, ensure_ascii=not speaks_unicode(stream))
+    json.dump(data, stream, indent=2, ensure_ascii=not speaks_unicode(stream), allow_nan=False)
     stream.write("\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pkgutil
@@ -9,12 +10,12 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Protocol, TextIO
 
 from grader.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from grader.report.console import Colour
     from grader.results import Grade
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LOAD_SECONDS = 3.0
 """After the start of a grade."""
+MAX_PREFIX = 100
+"""Characters of a file's name in that of what becomes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +112,32 @@ def write_whole(path: Path, text: str, *, newline: str | None = None) -> None:
     Raises:
         UsageError: it cannot be written, such as on a full disk.
     """
+    with whole_file(path) as file:
+        stream = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline=newline)
+        stream.write(text)
+        stream.detach()
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """What is written in the block is the file once the block ends, over one that is there; else nothing is.
+
+    Raises:
+        UsageError: it cannot be written, such as on a full disk.
+    """
     name = ""
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline=newline) as file:
-            file.write(text)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:MAX_PREFIX]}.")
+        with os.fdopen(handle, "wb") as file:
+            yield file
         Path(name).chmod(0o644)
         Path(name).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if name:
             Path(name).unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise
 
 
 def refuse_unwritable(path: Path) -> None:

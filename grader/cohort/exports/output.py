@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.errors import UsageError
+from grader.report.formats import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import IO
+    from collections.abc import Iterable
+    from pathlib import Path
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 """A zip has no time before it."""
@@ -25,7 +23,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    _write(path, lambda file: file.write(data))
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
@@ -34,15 +33,11 @@ def write_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-
-    def fill(file: IO[bytes]) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in files:
-                entry = zipfile.ZipInfo(name, _EARLIEST)
-                entry.external_attr = _REGULAR
-                archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
-
-    _write(path, fill)
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            entry = zipfile.ZipInfo(name, _EARLIEST)
+            entry.external_attr = _REGULAR
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
 
 
 def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
@@ -62,19 +57,3 @@ def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
             file.write_bytes(data)
     except OSError as error:
         raise UsageError(f"cannot write {error.filename or path}: {error.strerror}") from error
-
-
-def _write(path: Path, fill: Callable[[IO[bytes]], object]) -> None:
-    name = ""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException as error:
-        if name:
-            Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UsageError(f"cannot write {path}: {error.strerror}") from error
-        raise

@@ -12,6 +12,7 @@ from grader.cohort.similarity.reading import MAX_ENTRIES, MAX_FILES
 from grader.cohort.similarity.tokens import language_of, max_bytes
 from grader.errors import UsageError
 from grader.files import Budget, open_tree
+from grader.report.spreadsheet import FORMULA
 from grader.submission.copy_tree import JUNK
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def _folder_name(name: str, taken: set[str]) -> str:
 
 def _cell(text: str) -> str:
     """A spreadsheet takes a text that begins like this for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
 
 from rich.padding import Padding
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from grader.cohort.similarity.model import Trace
 from grader.report.console import console, speaks_unicode
+from grader.report.document import dump
 from grader.report.safe import counted, one_line
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ SAID = {
 def write(result: Similarity, stream: TextIO, form: Form = "text", *, colour: Colour = "auto") -> None:
     """Write similar pairs."""
     if form == "json":
-        stream.write(json.dumps(document(result), indent=2, ensure_ascii=False) + "\n")
+        dump(document(result), stream)
         return
     _write_text(result, console(stream, colour), "█" if speaks_unicode(stream) else "#")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Literal, TextIO, get_args
 
 from rich.padding import Padding
@@ -17,6 +16,7 @@ from grader.cohort.statistics.analysis import (
 )
 from grader.cohort.statistics.model import FlagKind, Level
 from grader.report.console import console, speaks_unicode
+from grader.report.document import dump
 from grader.report.safe import counted, one_line, points
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write(
         messages: of findings, by fingerprint.
     """
     if form == "json":
-        stream.write(json.dumps(document(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        dump(document(result), stream)
         return
     out = console(stream, colour)
     full = "█" if speaks_unicode(stream) else "#"
