@@ -11,6 +11,7 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("commands",),
+    ("web",),
     ("cohort",),
     ("corpus", "github"),
     ("session",),

@@ -1,0 +1,1 @@
+"""The page: a gradebook in a browser."""
