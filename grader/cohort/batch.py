@@ -137,7 +137,9 @@ class Batch:
                         if failures[source] < queue.MAX_DEATHS:
                             left.append(source)
                         else:
-                            found[source] = Seen(unreadable=f"the grader fails at it: {_said(answer)}")
+                            found[source] = Seen(
+                                unreadable=f"the grader fails at it: {_said(answer)}", retry=True
+                            )
             self.watch(self)
         return found
 

@@ -74,7 +74,8 @@ def plan(
             digest = look.digest if look and not reason else ""
             if not digest and not reason:
                 continue  # it was interrupted: the next batch looks again
-            record_submission(book, found, digest, reason)
+            retry = found.retry if found.unreadable else look is not None and look.retry
+            record_submission(book, found, digest, reason, retry=retry)
             if reason:
                 unreadable.append((found, reason))
                 continue

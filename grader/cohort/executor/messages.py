@@ -82,6 +82,8 @@ class Seen:
     digest: str = ""
     unreadable: str = ""
     """Why the submission cannot be graded by anybody; empty where it can."""
+    retry: bool = False
+    """That is not the candidate's fault and may pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

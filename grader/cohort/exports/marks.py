@@ -295,7 +295,8 @@ def _waiting(book: Gradebook) -> set[int]:
         row["candidate"]
         for row in book.rows(
             "SELECT newer.candidate FROM chosen JOIN submission AS own ON own.id = chosen.submission"
-            " JOIN submission AS newer ON newer.candidate = own.candidate AND newer.unreadable = ''"
+            " JOIN submission AS newer ON newer.candidate = own.candidate"
+            " AND (newer.unreadable = '' OR newer.retry)"
             " AND coalesce(newer.late, 0) <= coalesce(own.late, 0)"
             " AND (coalesce(newer.submitted_at, newer.found_at), newer.id)"
             " > (coalesce(own.submitted_at, own.found_at), own.id)"

@@ -39,24 +39,34 @@ def record_person(book: Gradebook, person: Person) -> int:
     return candidate
 
 
-def record_submission(book: Gradebook, found: Found, digest: str, unreadable: str) -> None:
+def record_submission(
+    book: Gradebook, found: Found, digest: str, unreadable: str, *, retry: bool = False
+) -> None:
     """Keep what was found, for each of its people, unless it is known. Within a transaction.
 
     Args:
         digest: of its contents; empty where it cannot be read.
         unreadable: why it cannot.
+        retry: for a reason that is not the candidate's and may pass.
     """
     for person in found.people:
         candidate = record_person(book, person)
+        if digest:  # what could not be read there before is this one
+            book.database.execute(
+                "DELETE FROM submission WHERE candidate = ? AND digest = '' AND source IN (?, ?)",
+                (candidate, found.source, found.origin),
+            )
         book.database.execute(
             "INSERT INTO submission (candidate, digest, source, tag, submitted_at, evidence, found_at,"
-            " late, unreadable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate, source, digest)"
+            " late, unreadable, retry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (candidate, source, digest)"
             " DO UPDATE SET tag = excluded.tag, submitted_at = excluded.submitted_at,"
-            " evidence = excluded.evidence, late = excluded.late, unreadable = excluded.unreadable",
+            " evidence = excluded.evidence, late = excluded.late, unreadable = excluded.unreadable,"
+            " retry = excluded.retry",
             (
                 *(candidate, digest, found.source, found.tag),
                 written(found.submitted_at) if found.submitted_at else None,
-                *(found.evidence, now(), found.late, unreadable),
+                *(found.evidence, now(), found.late, unreadable, retry),
             ),
         )
 

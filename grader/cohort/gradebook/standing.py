@@ -115,9 +115,9 @@ def _standing(person: sqlite3.Row, mark: sqlite3.Row | None, handed_in: list[sql
 def _without(handed_in: list[sqlite3.Row]) -> tuple[State, str]:
     if not handed_in:
         return "missing", "nothing was handed in"
-    readable = [row for row in handed_in if not row["unreadable"]]
-    if readable:
-        return "ungraded", _why(readable[0])
+    gradable = [row for row in handed_in if not row["unreadable"] or row["retry"]]
+    if gradable:
+        return "ungraded", _why(gradable[0])
     return "unreadable", _why(handed_in[0])
 
 

@@ -89,6 +89,8 @@ class Work:
     submitted_at: datetime | None = None
     evidence: str = ""
     unreadable: str = ""
+    retry: bool = False
+    """Unreadable since whoever grades has no right to read it."""
     beside: tuple[str, ...] = ()
     """Documents that were handed in beside the archive that is the work."""
     within: tuple[str, ...] = ()
@@ -194,6 +196,7 @@ def _packed(entry: Entry, *, beside: tuple[str, ...] = ()) -> Work:
         submitted_at=entry.modified,
         evidence="file time" if entry.modified else "",
         unreadable=_why_not_unpacked(entry),
+        retry=not os.access(entry.path, os.R_OK),
     )
 
 
@@ -216,7 +219,8 @@ def _inside(entry: Entry) -> tuple[Work, ...]:
         held = _unwrapped(entry.path)
     except UsageError as error:
         if not os.access(entry.path, os.R_OK | os.X_OK):
-            return (Work(path=entry.path, unreadable="the folder cannot be read: Permission denied"),)
+            why = "the folder cannot be read: Permission denied"
+            return (Work(path=entry.path, unreadable=why, retry=True),)
         return (Work(path=entry.path, unreadable=str(error)),)
     if packed := works_of(held):
         return packed

@@ -102,6 +102,7 @@ class Reading:
                     evidence=label.evidence if label.at else evidence,
                     late=label.late,
                     unreadable=work.unreadable,
+                    retry=work.retry,
                 )
             )
         if len(held) > 1:

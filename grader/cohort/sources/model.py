@@ -41,6 +41,8 @@ class Found:
     """None where there is no deadline, or no time."""
     unreadable: str = ""
     """Why there is no use in collecting it, in one line; empty where that can be tried."""
+    origin: str = ""
+    """Where a repository is copied from, for which `source` names the copy and the commit."""
     retry: bool = False
     """It is unreadable for a reason that is not the candidate's and may pass, such as the network's."""
 

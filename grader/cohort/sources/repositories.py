@@ -91,7 +91,13 @@ def _found(wanted: Wanted, folder: Path, tools: Tools) -> list[Found]:
     target = revision(wanted.source) or Revision(wanted.source, "")
     if wanted.revision and not target.name:
         target = replace(target, name=wanted.revision)
-    row = Found(people=wanted.people, source=wanted.source, tag=target.name or wanted.tag, late=wanted.late)
+    row = Found(
+        people=wanted.people,
+        source=wanted.source,
+        origin=wanted.source,
+        tag=target.name or wanted.tag,
+        late=wanted.late,
+    )
     try:
         bare = _copy(target, folder, tools)
         if told := _told(wanted, target, bare, tools):

@@ -54,6 +54,7 @@ def result_document(rows: Iterable[Mapping[str, Any]], *, pass_mark: float = 4) 
             "possible": sum(each["points"] for each in rows),
             "pass_mark": pass_mark,
             "complete": not still_open,
+            "bonus": {"earned": 0.0, "possible": 0.0},
         },
         "sections": [{"tasks": [{"id": name, "criteria": own} for name, own in tasks.items()]}],
         "seconds": 1.0,
@@ -69,12 +70,13 @@ def hand_in(
     late: bool | None = None,
     at: datetime | None = None,
     tag: str = "",
+    origin: str = "",
+    retry: bool = False,
 ) -> None:
     """Within a transaction."""
-    found = Found(
-        people=people, source=source or f"/in/{people[0].key}-{digest}", late=late, submitted_at=at, tag=tag
-    )
-    record_submission(book, found, "" if unreadable else digest, unreadable)
+    source = source or f"/in/{people[0].key}-{digest}"
+    found = Found(people=people, source=source, origin=origin, late=late, submitted_at=at, tag=tag)
+    record_submission(book, found, "" if unreadable else digest, unreadable, retry=retry)
 
 
 def grade(

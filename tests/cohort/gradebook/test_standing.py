@@ -4,12 +4,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from grader.cohort.exports.marks import read_marks
 from grader.cohort.gradebook.decisions import flag, override, target
 from grader.cohort.gradebook.queue import Key, enqueue, give_back, lease
 from grader.cohort.gradebook.standing import ONLY, STATES, Standing, standings
 from grader.cohort.gradebook.store import Gradebook, open_gradebook
 from grader.cohort.plan import plan
 from grader.cohort.sources.model import Cohort, Person
+from grader.errors import UsageError
 from tests.cohort.gradebook.books import ANNA, grade, hand_in, row, small_book, whose
 
 MOMENT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -47,6 +51,28 @@ def test_who_has_no_mark_has_a_reason(tmp_path: Path) -> None:
             "waiting": ("ungraded", "is not graded yet", None, None),
             "dead": ("ungraded", "was given up: the agent died", None, None),
         }
+
+
+def test_what_failed_to_come_is_no_fault_of_the_candidate_and_is_forgotten_once_it_came(
+    tmp_path: Path,
+) -> None:
+    with open_gradebook(tmp_path / "book.db", write=True, create=True) as book:
+        anna, address = Person(key="anna"), "https://example.org/anna"
+        with book.transaction():
+            hand_in(book, anna, digest="", source=address, unreadable="no answer", retry=True)
+        assert told(of(book, "anna"), "state", "reason") == ("ungraded", "cannot be read: no answer")
+        with pytest.raises(UsageError, match="1 candidate is not graded completely: anna"):
+            read_marks(book, unreadable="0")
+        with book.transaction():
+            hand_in(book, anna, digest="a", source="/copy@1", origin=address, at=MOMENT)
+            grade(book, "a", [row("1.1.a", "earned")])
+        assert told(of(book, "anna"), "state", "reason", "points") == ("graded", "", 40)
+        with book.transaction():
+            hand_in(book, anna, digest="", source=address, unreadable="no answer", retry=True)
+        newer = "a newer submission cannot be read: no answer"
+        assert told(of(book, "anna"), "state", "reason", "points") == ("graded", newer, 40)
+        with pytest.raises(UsageError, match=f"anna \\({newer}\\)"):
+            read_marks(book)
 
 
 def test_where_the_graded_stand(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ CREATE TABLE submission (
     found_at TEXT NOT NULL,
     late INTEGER CHECK (late IN (0, 1)), -- NULL: not known
     unreadable TEXT NOT NULL DEFAULT '' CHECK (unreadable <> '' OR digest <> ''), -- why
+    retry INTEGER NOT NULL DEFAULT 0 CHECK (retry IN (0, 1)), -- unreadable through no fault of the candidate's
     UNIQUE (candidate, source, digest)
 ) STRICT;
 CREATE INDEX submission_by_digest ON submission (digest);
