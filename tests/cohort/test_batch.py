@@ -231,6 +231,9 @@ class TestKilled:
                 if agents := children(process.pid):
                     os.kill(draw.choice(agents), signal.SIGKILL)
         assert process.returncode == 0
+        # Somebody may have been unlucky three times, above all where everything is slow.
+        assert rows(book, "SELECT count(*) FROM job WHERE state <> 'done' AND deaths < 3") == [(0,)]
+        assert subprocess.run(argv, cwd=ROOT, check=False).returncode == 0
         assert rows(book, "SELECT state, count(*) FROM job GROUP BY state") == [("done", 40)]
         assert rows(book, "SELECT count(*), count(DISTINCT job) FROM result") == [(40, 40)]
 
