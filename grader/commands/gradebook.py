@@ -14,10 +14,11 @@ from rich.text import Text
 from grader.check import unknown
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import document_of, rows_of
+from grader.cohort.gradebook.reading import Order, events, everything_of, fields, in_order, is_found
+from grader.cohort.gradebook.results import document_of
 from grader.cohort.gradebook.standing import ONLY, STATES, Standing, standings
 from grader.cohort.gradebook.whom import whom
-from grader.cohort.points import points_of, shown
+from grader.cohort.points import shown
 from grader.error_handler import PASSED
 from grader.errors import UsageError
 from grader.report.console import console
@@ -30,16 +31,13 @@ from grader.report.text import STYLES, write_text
 from grader.results import Status
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
-    from grader.cohort.gradebook import Gradebook
 
 Form = Literal["text", "json", "csv"]
-Order = Literal["name", "key", "section", "mark", "time"]
 COLUMNS = (
     *("key", "name", "email", "section", "state", "mark", "highest", "possible", "passed", "complete"),
     *("late", "overridden", "stale", "flagged", "submitted_at", "reason"),
@@ -79,62 +77,19 @@ def show_command(
     kept = [
         row
         for row in everybody
-        if (not only or any(ONLY[name](row) for name in only)) and _holds(row, find, names)
+        if (not only or any(ONLY[name](row) for name in only)) and is_found(row, find, names)
     ]
-    kept = _sorted(kept, order, names, reverse=reverse)
+    kept = in_order(kept, order, names, reverse=reverse)
     if form == "json":
-        dump([_fields(row, names) for row in kept], sys.stdout)
+        dump([fields(row, names) for row in kept], sys.stdout)
     elif form == "csv":
         out = csv.writer(sys.stdout)
         out.writerow(COLUMNS)
         for row in kept:
-            out.writerow([_cell(value) for value in _fields(row, names).values()])
+            out.writerow([_cell(value) for value in fields(row, names).values()])
     else:
         _print_cohort(console(sys.stdout), kept, len(everybody), names)
     return PASSED
-
-
-def _holds(row: Standing, find: str, names: Names) -> bool:
-    texts = [names.of(row.candidate)] if names.anonymous else [row.key, row.name, row.email, row.section]
-    return find.casefold() in "\n".join(texts).casefold()
-
-
-def _sorted(rows: Iterable[Standing], order: Order, names: Names, *, reverse: bool) -> list[Standing]:
-    """In order; who has nothing to be sorted by comes last, either way."""
-    by_name = sorted(rows, key=lambda row: names.order(row.candidate))
-    by: dict[Order, Callable[[Standing], Any]] = {
-        "name": lambda row: names.order(row.candidate),
-        "key": lambda row: names.key(row.candidate),
-        "section": lambda row: None if names.anonymous else row.section or None,
-        "mark": lambda row: row.points,
-        "time": lambda row: row.submitted_at,
-    }
-    with_value = [row for row in by_name if by[order](row) is not None]
-    without = [row for row in by_name if by[order](row) is None]
-    return [*sorted(with_value, key=by[order], reverse=reverse), *without]
-
-
-def _fields(row: Standing, names: Names) -> dict[str, Any]:
-    """In the order of `COLUMNS`. Nothing of a person's in anonymous mode."""
-    known = {"name": "", "email": "", "section": ""}
-    if not names.anonymous:
-        known = {name: one_line(getattr(row, name)) for name in known}
-    return {
-        "key": names.key(row.candidate),
-        **known,
-        "state": row.state,
-        "mark": points_of(row.points),
-        "highest": points_of(row.highest),
-        "possible": points_of(row.possible),
-        "passed": row.passed,
-        "complete": row.state == "graded",
-        "late": row.late,
-        "overridden": row.overrides,
-        "stale": row.stale,
-        "flagged": row.flags,
-        "submitted_at": row.submitted_at,
-        "reason": names.text(row.reason),
-    }
 
 
 def _cell(value: object) -> str:
@@ -233,121 +188,12 @@ def candidate_command(
         if report and standing.result is not None:
             write_text(grade_of(document_of(book, standing.result)), sys.stdout, Settings(verbose=verbose))
             return PASSED
-        data = _all_of(book, standing, names)
+        data = everything_of(book, standing, names)
     if form == "json":
         dump(data, sys.stdout)
     else:
         _print_candidate(console(sys.stdout), standing, data, names, verbose=verbose)
     return PASSED
-
-
-def _all_of(book: Gradebook, standing: Standing, names: Names) -> dict[str, Any]:
-    own = standing.candidate
-    identities = book.rows("SELECT system, value FROM identity WHERE candidate = ? ORDER BY 1, 2", own)
-    submissions = book.rows("SELECT * FROM submission WHERE candidate = ? ORDER BY id", own)
-    results = book.rows(
-        "SELECT result.*, submission.id AS submission, job.grader, job.exam FROM submission JOIN job"
-        " ON job.submission = submission.digest JOIN result ON result.job = job.id"
-        " WHERE submission.candidate = ? ORDER BY result.id",
-        own,
-    )
-    stale = {row["id"] for row in book.rows("SELECT id FROM stale_override WHERE candidate = ?", own)}
-    marks = {
-        row["criterion"]: row for row in book.rows("SELECT * FROM criterion_mark WHERE candidate = ?", own)
-    }
-    tasks = book.rows("SELECT * FROM task_mark WHERE candidate = ?", own)
-    order: dict[str, int] = {}
-    if standing.result is not None:
-        named = [row["id"] for _, row in rows_of(document_of(book, standing.result))]
-        order = {name: place for place, name in enumerate(named)}
-    rows = sorted(marks.values(), key=lambda row: order.get(row["criterion"], 0))
-    in_order = list(dict.fromkeys(row["task"] for row in rows))
-    return {
-        **_fields(standing, names),
-        "identities": {}
-        if names.anonymous
-        else {row["system"]: one_line(row["value"]) for row in identities},
-        "submissions": [
-            {
-                "id": row["id"],
-                "counts": row["id"] == standing.submission,
-                "source": names.text(row["source"]),
-                "tag": names.text(row["tag"]),
-                "submitted_at": row["submitted_at"],
-                "evidence": one_line(row["evidence"]),
-                "found_at": row["found_at"],
-                "late": None if row["late"] is None else bool(row["late"]),
-                "digest": row["digest"],
-                "unreadable": names.text(row["unreadable"]),
-                "results": [_result(each) for each in results if each["submission"] == row["id"]],
-            }
-            for row in submissions
-        ],
-        "tasks": [
-            {
-                "id": row["task"],
-                "points": points_of(row["points"]),
-                "highest": points_of(row["highest"]),
-                "earned": points_of(row["earned"]),
-                "possible": points_of(row["possible"]),
-                "overridden": bool(row["overridden"]),
-            }
-            for row in sorted(tasks, key=lambda row: in_order.index(row["task"]))
-        ],
-        "criteria": [
-            {
-                "id": row["criterion"],
-                "task": row["task"],
-                "status": row["status"],
-                "points": points_of(row["points"]),
-                "earned": points_of(row["earned"]),
-                "possible": points_of(row["possible"]),
-                "override": row["override"],
-                "fingerprint": row["fingerprint"],
-            }
-            for row in rows
-        ],
-        "overrides": [
-            {
-                "id": row["id"],
-                "target": row["criterion"] or row["task"],
-                "points": points_of(row["points"]),
-                "author": one_line(row["author"]),
-                "reason": names.text(row["reason"]),
-                "at": row["at"],
-                "based_on": row["based_on"],
-                "group": row["fingerprint"],
-                "stale": row["id"] in stale,
-                "withdrawn_at": row["withdrawn_at"],
-                "withdrawn_by": one_line(row["withdrawn_by"]),
-            }
-            for row in book.rows("SELECT * FROM override WHERE candidate = ? ORDER BY id", own)
-        ],
-        "flags": [
-            {
-                "id": row["id"],
-                "author": one_line(row["author"]),
-                "reason": names.text(row["reason"]),
-                "at": row["at"],
-                "done_at": row["done_at"],
-                "done_by": one_line(row["done_by"]),
-            }
-            for row in book.rows("SELECT * FROM flag WHERE candidate = ? ORDER BY id", own)
-        ],
-    }
-
-
-def _result(row: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "at": row["at"],
-        "score": points_of(row["score"]),
-        "highest": points_of(row["highest"]),
-        "possible": points_of(row["possible"]),
-        "grader": row["grader"],
-        "exam": row["exam"],
-        "void": one_line(row["void"]),
-    }
 
 
 def _print_candidate(
@@ -460,7 +306,7 @@ def history_command(
     with open_gradebook(path) as book:
         names = Names(book, anonymous=anonymous)
         found = whom(book, who, anonymous=anonymous) if who else None
-        rows = _events(book, found, names)[-last:]
+        rows = events(book, found, names)[-last:]
     if form == "json":
         dump(rows, sys.stdout)
     elif form == "csv":
@@ -476,47 +322,6 @@ def history_command(
         if not rows:
             out_.print(Text("nothing happened yet"))
     return PASSED
-
-
-def _events(book: Gradebook, candidate: int | None, names: Names) -> list[dict[str, Any]]:
-    with book.snapshot():
-        # By number: a clock may have jumped.
-        found = book.rows("SELECT * FROM event WHERE ?1 IS NULL OR candidate = ?1 ORDER BY id", candidate)
-        results = book.rows(
-            "SELECT DISTINCT result.id, result.at, result.worker, result.score, result.possible, result.void"
-            " FROM submission JOIN job ON job.submission = submission.digest"
-            " JOIN result ON result.job = job.id WHERE submission.candidate = ? ORDER BY result.id",
-            candidate,
-        )
-    events = [
-        {
-            "at": row["at"],
-            "who": one_line(row["who"]),
-            "what": one_line(row["what"]),
-            "candidate": names.key(row["candidate"]) if row["candidate"] is not None else None,
-            "data": {
-                one_line(name): names.text(value) if isinstance(value, str) else value
-                for name, value in json.loads(row["data"]).items()
-            },
-        }
-        for row in found
-    ]
-    graded = [
-        {
-            "at": row["at"],
-            "who": one_line(row["worker"]),
-            "what": "graded",
-            "candidate": names.key(candidate) if candidate is not None else None,
-            "data": {
-                "result": row["id"],
-                "score": shown(row["score"]),
-                "possible": shown(row["possible"]),
-                **({"void": names.text(row["void"])} if row["void"] else {}),
-            },
-        }
-        for row in results
-    ]
-    return sorted([*events, *graded], key=lambda row: row["at"]) if graded else events
 
 
 def _event_line(row: dict[str, Any]) -> Text:

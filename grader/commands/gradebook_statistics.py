@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from grader.checks import ALL
 from grader.cohort import similarity, statistics
 from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
-from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.similarity import Work
 from grader.cohort.similarity.comparison import THRESHOLD
 from grader.cohort.sources.discover import discover
-from grader.cohort.statistics import Row, Sheet
+from grader.cohort.statistics.sheets import exam_of, messages_of, sheets_of
 from grader.error_handler import PASSED
 from grader.errors import GraderFault, UsageError
 from grader.exam.bundled import RUBRICS
@@ -22,12 +20,11 @@ from grader.exam.loader import load_exam
 from grader.exam.starter import write_starter
 from grader.report.console import console
 from grader.report.safe import counted, one_line
-from grader.results import Status
 from grader.runtime.temporary import scratch_directory
 from grader.submission.collect import collect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from grader.cohort.gradebook import Gradebook
@@ -53,82 +50,12 @@ def stats_command(path: Path, *, seed: int = 0, anonymous: bool = False, form: F
             sheets = sheets_of(book, names)
             if not sheets:
                 raise UsageError(f"nobody in {path} has a mark yet: `grader batch` grades")
-            pass_mark, bonus, titles = _exam(book)
+            pass_mark, bonus, titles = exam_of(book)
         found = statistics.compute(sheets, pass_mark=pass_mark, bonus=bonus, seed=seed)
-        messages = _messages(book, {each for item in found.criteria for each, _ in item.findings[:1]})
+        messages = messages_of(book, {each for item in found.criteria for each, _ in item.findings[:1]})
     told = {name: names.text(text) for name, text in messages.items()}
     statistics.write(found, sys.stdout, form, titles=titles, messages=told)
     return PASSED
-
-
-def sheets_of(book: Gradebook, names: Names) -> list[Sheet]:
-    """Everybody's marks, as statistics take them."""
-    rows: dict[int, dict[str, Row]] = {}
-    for row in book.rows("SELECT * FROM criterion_mark ORDER BY candidate, criterion"):
-        rows.setdefault(row["candidate"], {})[row["criterion"]] = Row(
-            task=row["task"],
-            status=Status(row["status"]),
-            earned=row["points"],
-            possible=row["possible"],
-            fingerprint=row["fingerprint"],
-            seconds=row["seconds"],
-            overridden=row["override"] is not None,
-        )
-    for whole in book.rows(
-        "SELECT task_mark.* FROM task_mark JOIN live_override AS whole ON whole.criterion = ''"
-        " AND whole.candidate = task_mark.candidate AND whole.task = task_mark.task"
-    ):
-        own = rows[whole["candidate"]]
-        own |= spread({name: row for name, row in own.items() if row.task == whole["task"]}, whole["points"])
-    return [Sheet(candidate=names.full(each), rows=found) for each, found in rows.items()]
-
-
-def spread(rows: Mapping[str, Row], points: int) -> dict[str, Row]:
-    """The criteria of a task that was overridden as a whole: they add up to it, and differ from what was
-    graded as little as that takes, the first ones first."""
-    left = points - sum(row.earned for row in rows.values())
-    found = {}
-    for name, row in rows.items():
-        change = max(-row.earned, min(left, row.possible - row.earned))
-        left -= change
-        found[name] = Row(
-            task=row.task,
-            status=row.status,
-            earned=row.earned + change,
-            possible=row.possible,
-            fingerprint=row.fingerprint,
-            seconds=row.seconds,
-            overridden=True,
-        )
-    return found
-
-
-def _exam(book: Gradebook) -> tuple[int, set[str], dict[str, str]]:
-    """The pass mark that most have, the tasks that are bonus, and titles: of the newest result."""
-    marks = Counter(row["pass_mark"] for row in book.rows("SELECT pass_mark FROM mark"))
-    newest = book.rows("SELECT max(result) AS result FROM chosen")[0]["result"]
-    document = document_of(book, newest)
-    tasks = [(section["bonus"], task) for section in document["sections"] for task in section["tasks"]]
-    titles = {task["id"]: task["title"] for _, task in tasks}
-    titles |= {row["id"]: row["title"] for _, row in rows_of(document)}
-    return marks.most_common(1)[0][0], {task["id"] for bonus, task in tasks if bonus}, titles
-
-
-def _messages(book: Gradebook, fingerprints: Iterable[str]) -> dict[str, str]:
-    """What the finding of each fingerprint says, as one of those has it who lost to it."""
-    wanted: dict[int, list[tuple[str, str]]] = {}
-    for fingerprint in fingerprints:
-        for row in book.rows(
-            "SELECT result, criterion FROM criterion_mark WHERE fingerprint = ? LIMIT 1", fingerprint
-        ):
-            wanted.setdefault(row["result"], []).append((row["criterion"], fingerprint))
-    found = {}
-    for result, pairs in wanted.items():
-        rows = {row["id"]: row for _, row in rows_of(document_of(book, result))}
-        for criterion, fingerprint in pairs:
-            if findings := rows[criterion]["findings"]:
-                found[fingerprint] = str(findings[0]["message"])
-    return found
 
 
 # --- similarity -------------------------------------------------------------------------------------

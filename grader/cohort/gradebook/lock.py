@@ -17,6 +17,19 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 MAX_OWNER = 400
 
 
+class LockedError(UsageError):
+    """Another process has the lock."""
+
+    def __init__(self, message: str, *, here: bool) -> None:
+        """Take what there is to say.
+
+        Args:
+            here: the other process runs on this machine.
+        """
+        super().__init__(message)
+        self.here = here
+
+
 def take_lock(path: Path) -> int:
     """A descriptor that holds the lock of a gradebook until it is closed.
 
@@ -24,7 +37,8 @@ def take_lock(path: Path) -> int:
     locks of two files of one name.
 
     Raises:
-        UsageError: another process has it, or there can be none here.
+        LockedError: another process has it.
+        UsageError: there can be none here.
     """
     beside = path.with_name(f"{path.name}.lock")
     try:
@@ -41,10 +55,12 @@ def take_lock(path: Path) -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, owner, 0)
     except OSError as error:
-        told = _owner(lock)
+        told, here = _owner(lock)
         os.close(lock)
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            raise UsageError(f"the gradebook {path} is being written {told}: wait for it") from None
+            raise LockedError(
+                f"the gradebook {path} is being written {told}: wait for it", here=here
+            ) from None
         raise UsageError(
             f"the gradebook {path} cannot be locked there ({error.strerror}): copy it to another disk"
         ) from error
@@ -58,10 +74,12 @@ def boot() -> str:
     return "unknown"
 
 
-def _owner(lock: int) -> str:
+def _owner(lock: int) -> tuple[str, bool]:
+    """Who has it, in words, and whether that is known to be on this machine."""
     with contextlib.suppress(OSError):
         text = os.pread(lock, MAX_OWNER, 0).decode(errors="replace")
         if found := re.match(r"process (\d+), host (.*), boot (.*)\n", text):
-            where = "on this machine" if found[3] == boot() else f"on {one_line(found[2])}"
-            return f"by another grader (process {found[1]} {where})"
-    return "by another grader"
+            here = found[3] == boot()
+            where = "on this machine" if here else f"on {one_line(found[2])}"
+            return f"by another grader (process {found[1]} {where})", here
+    return "by another grader", False

@@ -12,7 +12,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from grader.cohort.gradebook.file_systems import network_file_system
-from grader.cohort.gradebook.lock import take_lock
+from grader.cohort.gradebook.lock import LockedError, take_lock
 from grader.errors import GraderFault, UsageError
 
 if TYPE_CHECKING:
@@ -139,12 +139,17 @@ def written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def open_gradebook(path: Path, *, write: bool = False, create: bool = False) -> Gradebook:
+def open_gradebook(
+    path: Path, *, write: bool = False, create: bool = False, beside: bool = False
+) -> Gradebook:
     """Open a gradebook.
 
     Args:
         write: to change it, as nobody else may at the same time; readers are not in the way.
         create: make it where there is none.
+        beside: to write also while another grader of this machine does, as for a decision that must not wait
+            until a batch ends: each transaction is whole, and SQLite lets one come after the other. Not for
+            who hands out jobs.
 
     Raises:
         UsageError: there is none, it is no gradebook, it is damaged, it is from a newer grader, somebody else
@@ -155,7 +160,7 @@ def open_gradebook(path: Path, *, write: bool = False, create: bool = False) -> 
     target = _real(path)
     status = _status(path, target, create=write and create, write=write)
     network = network_file_system(target.parent)
-    lock = take_lock(target) if write else None
+    lock = _lock(target, network, beside=beside) if write else None
     try:
         if write:
             # Another process may have made it while this one waited for nothing.
@@ -170,6 +175,15 @@ def open_gradebook(path: Path, *, write: bool = False, create: bool = False) -> 
             raise _complaint(path, error) or UsageError(
                 f"cannot open the gradebook {path}: {error}"
             ) from error
+        raise
+
+
+def _lock(target: Path, network: str, *, beside: bool) -> int | None:
+    try:
+        return take_lock(target)
+    except LockedError as error:
+        if beside and error.here and not network and not is_older(target):
+            return None
         raise
 
 

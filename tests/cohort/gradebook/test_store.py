@@ -204,6 +204,28 @@ def test_a_second_writer_is_told_who_the_first_is(tmp_path: Path) -> None:
     opened(path).close()
 
 
+def test_what_a_person_decides_need_not_wait_for_a_batch(tmp_path: Path) -> None:
+    path = small_book(tmp_path / "book.db")
+    with opened(path) as batch:
+        with open_gradebook(path, write=True, beside=True) as book, book.transaction():
+            book.record("override", who="examiner")
+        with batch.transaction():
+            batch.record("batch", who="grader")
+        assert [row["who"] for row in batch.rows("SELECT who FROM event ORDER BY id")] == [
+            "examiner",
+            "grader",
+        ]
+
+
+def test_who_writes_on_another_machine_is_waited_for(tmp_path: Path) -> None:
+    path = small_book(tmp_path / "book.db")
+    with opened(path):
+        lock = tmp_path / "book.db.lock"
+        lock.write_text(f"process {os.getpid()}, host elsewhere, boot another\n")
+        with pytest.raises(UsageError, match=r"by another grader \(process \d+ on elsewhere\): wait for it"):
+            open_gradebook(path, write=True, beside=True)
+
+
 def test_a_reader_changes_nothing(tmp_path: Path) -> None:
     with open_gradebook(small_book(tmp_path / "book.db")) as book, pytest.raises(UsageError):  # noqa: SIM117
         with book.transaction():
