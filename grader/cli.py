@@ -31,6 +31,8 @@ rubric = typer.Typer(
     help="Look at an exam's rubrics, or check them.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(rubric, name="rubric")
+exam_ = typer.Typer(help="Write an exam.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(exam_, name="exam")
 github = typer.Typer(
     help="Tell GitHub about a grade, in a workflow.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -883,6 +885,19 @@ def gradebook_export(
     raise typer.Exit(
         export_command(form, gradebook=gradebook, worksheet=worksheet, output=output, choices=choices)
     )
+
+
+@exam_.command("new")
+def exam_new(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
+) -> None:
+    """Create an exam of two tasks to start from, with all that proves it.
+
+    Each task has a rubric, a reference answer, a known defect and an honest variant.
+    """
+    from grader.commands.exam import new_command
+
+    raise typer.Exit(new_command(directory))
 
 
 @rubric.command("lint")

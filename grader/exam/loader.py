@@ -13,6 +13,7 @@ from grader.exam import rubric_rules
 from grader.exam import rules as exam_rules
 from grader.exam.diagnostics import Complaint, Sheet
 from grader.exam.model import (
+    PYTHON,
     Corpus,
     Criterion,
     Deliverable,
@@ -111,7 +112,6 @@ def _points(rubric: Sheet) -> float:
 def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], readings: Readings, directory: Path) -> Exam:
     data: dict[str, Any] = sheet.data
     given = {path: directory / file for path, file in data.get("data", {}).items()}
-    environment = data["environment"]
     sections = tuple(
         Section(
             id=section["id"],
@@ -136,25 +136,30 @@ def _build_exam(sheet: Sheet, rubrics: Mapping[str, Sheet], readings: Readings, 
         sections=sections,
         data=given,
         reference=directory / data["reference"] if "reference" in data else None,
-        environment=EnvironmentSpec(
-            python=environment["python"],
-            lock=environment["lock"],
-            lock_deliverables=tuple(
-                deliverable.id
-                for section in sections
-                for task in section.tasks
-                for deliverable in task.deliverables
-                if deliverable.path == environment["lock"]
-            ),
-            fallback=directory / environment["fallback"],
-            provides=environment.get("provides", {}),
-            imports=tuple(environment.get("imports", ())),
-            preload=tuple(environment.get("preload", ())),
-            programs=tuple(environment.get("programs", ())),
-        ),
+        environment=_environment(data.get("environment", {}), sections, directory),
         services=Services(**data.get("services", {})),
         text=directory / data["text"] if "text" in data else None,
         corpus=_corpus(data.get("corpus", {}), directory),
+    )
+
+
+def _environment(data: Mapping[str, Any], sections: Sequence[Section], directory: Path) -> EnvironmentSpec:
+    lock = data.get("lock", "")
+    return EnvironmentSpec(
+        python=data.get("python", PYTHON),
+        lock=lock,
+        lock_deliverables=tuple(
+            deliverable.id
+            for section in sections
+            for task in section.tasks
+            for deliverable in task.deliverables
+            if lock and deliverable.path == lock
+        ),
+        fallback=directory / data["fallback"] if "fallback" in data else None,
+        provides=data.get("provides", {}),
+        imports=tuple(data.get("imports", ())),
+        preload=tuple(data.get("preload", ())),
+        programs=tuple(data.get("programs", ())),
     )
 
 

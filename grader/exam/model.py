@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
@@ -10,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+PYTHON = ".".join(platform.python_version_tuple()[:2])
+"""The grader's own, for exams that ask for no version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +108,14 @@ class Section:
 class EnvironmentSpec:
     """What candidate code runs with."""
 
-    python: str
+    python: str = PYTHON
     """The Python version the exam asks for, `3.11`."""
-    lock: str
-    """The lock file's path in a submission."""
+    lock: str = ""
+    """The lock file's path in a submission; empty where the exam asks for none."""
     lock_deliverables: tuple[str, ...] = ()
     """Ids of the deliverables that the exam asks for at this path: they know where it is instead."""
-    fallback: Path
-    """The exam's own fully pinned lock file."""
+    fallback: Path | None = None
+    """The exam's own fully pinned lock file; None where it needs no package."""
     provides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the exam needs whether a lock has it or not: requirement by distribution, with import lines."""
     imports: tuple[str, ...] = ()
@@ -176,7 +181,7 @@ class Exam:
     data: Mapping[str, Path]
     """Given data: path in a submission -> file of the exam."""
     reference: Path | None
-    environment: EnvironmentSpec
+    environment: EnvironmentSpec = EnvironmentSpec()
     services: Services = Services()
     text: Path | None = None
     """The exam as candidates get it."""

@@ -72,13 +72,13 @@ def _files(sheet: Sheet, directory: Path) -> Iterator[Complaint]:
             yield sheet.complain(f"there is no file {file}", "data", path)
     if "reference" in sheet.data and not (directory / sheet.data["reference"]).is_dir():
         yield sheet.complain(f"there is no folder {sheet.data['reference']}", "reference")
-    fallback = sheet.data["environment"]["fallback"]
-    if not (directory / fallback).is_file():
+    fallback = sheet.data.get("environment", {}).get("fallback")
+    if fallback is not None and not (directory / fallback).is_file():
         yield sheet.complain(f"there is no file {fallback}", "environment", "fallback")
 
 
 def _requirements(sheet: Sheet) -> Iterator[Complaint]:
-    for name, entry in sheet.data["environment"].get("provides", {}).items():
+    for name, entry in sheet.data.get("environment", {}).get("provides", {}).items():
         place = ("environment", "provides", name)
         yield from _requirement(sheet, entry["requirement"], (*place, "requirement"))
         for index, line in enumerate(entry.get("lines", ())):

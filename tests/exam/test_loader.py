@@ -180,7 +180,7 @@ def test_a_valid_exam_is_built_with_full_names() -> None:
     assert there.parts[0].parameters == {"file": "notes", "words": ("hello",), "times": 1, "case": "same"}
     assert twice.needs == ("1.1.there",)
     assert [part.needs for part in twice.parts] == [(), ("1.1.twice/first",)]
-    assert exam.environment.fallback.is_file()
+    assert exam.environment.fallback == Path("rubrics_valid") / "../lock.txt"
 
 
 def test_the_digest_is_of_what_is_said(tmp_path: Path) -> None:

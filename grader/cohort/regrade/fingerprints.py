@@ -169,7 +169,8 @@ class _Known:
                 return {path: _file(file) for path, file in exam.data.items()}
             case "environment":
                 spec = {each.name: getattr(exam.environment, each.name) for each in fields(exam.environment)}
-                return plain({**spec, "fallback": _file(exam.environment.fallback)}, [])
+                fallback = exam.environment.fallback
+                return plain({**spec, "fallback": _file(fallback) if fallback is not None else ""}, [])
             case "services":
                 return plain(exam.services, [])
             case "reference":

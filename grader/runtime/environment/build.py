@@ -87,7 +87,7 @@ def prepare(
     python, remark = uv.find_interpreter(spec.python)
     plan = lock_plan(submission, spec)
     installs: bool | None = None
-    why, log = f"there is no {spec.lock}", ""
+    why, log = (f"there is no {spec.lock}" if spec.lock else ""), ""
     if isinstance(plan, Problem):
         installs, why = False, f"{plan.where}: {plan.message}"
     elif plan is not None:
@@ -102,7 +102,8 @@ def prepare(
             log = refused.output[-_TAIL:]
             why = f"{spec.lock} cannot be installed: {refused}"
     environment = _exams_own(submission, spec, python, cache, bwrap, say)
-    reason = "; ".join(filter(None, (f"{why}; the exam's own environment was used", remark)))
+    used = f"{why}; the exam's own environment was used" if why else ""
+    reason = "; ".join(filter(None, (used, remark)))
     return replace(environment, reason=reason, installs=installs, missing=(), log_tail=log)
 
 
@@ -114,7 +115,7 @@ def _exams_own(
     bwrap: Wall | None,
     say: Say,
 ) -> Environment:
-    if not spec.fallback.is_file():
+    if spec.fallback is not None and not spec.fallback.is_file():
         raise GraderFault(f"the exam's own lock file is missing: {spec.fallback.name}")
     try:
         return _built(exam_plan(submission, spec), python, cache, bwrap, say)

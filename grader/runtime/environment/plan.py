@@ -73,7 +73,7 @@ class Plan:
 def lock_plan(submission: Submission, spec: EnvironmentSpec) -> Plan | Problem | None:
     """The plan of a submission's own lock; None where it has none, a Problem where it cannot be read."""
     asked = filter(None, map(submission.deliverable, spec.lock_deliverables))
-    file = next(asked, None) or submission.file(spec.lock)
+    file = next(asked, None) or (submission.file(spec.lock) if spec.lock else None)
     if file is None:
         return None
     if isinstance(file.text, Problem):
@@ -113,7 +113,7 @@ def exam_plan(submission: Submission, spec: EnvironmentSpec) -> Plan:
 
 
 def _exams_lines(spec: EnvironmentSpec) -> tuple[Line, ...]:
-    if not spec.fallback.is_file():
+    if spec.fallback is None or not spec.fallback.is_file():
         return ()
     return tuple(line for line in parse_requirements(spec.fallback.read_text("utf-8")) if line.requirement)
 
