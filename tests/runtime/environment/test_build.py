@@ -13,6 +13,7 @@ from grader.exam.model import EnvironmentSpec
 from grader.runtime.cache import Cache
 from grader.runtime.environment import uv
 from grader.runtime.environment.build import Environment, prepare
+from grader.runtime.environment.installed import USUAL
 from grader.runtime.environment.wheels import WheelBuilder
 from grader.runtime.sandbox.bubblewrap.sandbox import find_bubblewrap
 from tests.builders import make_submission
@@ -102,11 +103,18 @@ def test_an_index_that_does_not_answer_is_no_fault_of_the_candidate(
 
 
 def test_the_exams_own_lock_must_install(tmp_path: Path, spec: EnvironmentSpec, cache: Cache) -> None:
-    spec.fallback.write_text("six==99.0\n")
+    (tmp_path / "wrong.txt").write_text("six==99.0\n")
+    spec = replace(spec, fallback=tmp_path / "wrong.txt")
     with pytest.raises(GraderFault, match="own lock cannot"):
         prepared(tmp_path, None, spec, cache, None)
     with pytest.raises(GraderFault, match="missing"):
         prepared(tmp_path, None, replace(spec, fallback=tmp_path / "none"), cache, None)
+
+
+def test_an_exam_may_need_no_package(tmp_path: Path, cache: Cache, bwrap: Path | None) -> None:
+    made = prepared(tmp_path, f"{SIX}\n", EnvironmentSpec(), cache, bwrap)
+    assert (made.source, made.reason, made.installs, made.broken) == ("exam", "", None, "")
+    assert set(made.packages) == {*USUAL, "packaging"}  # which wheel requires
 
 
 def test_a_lock_with_hashes_is_built_once(
