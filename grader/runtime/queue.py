@@ -1,10 +1,11 @@
-"""How many runs go on at once, and the second attempt of one that a busy machine made too slow."""
+"""How many runs go on at once, and the second attempt of one that the machine made too slow or killed."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import signal
 import threading
 from collections import deque
 from dataclasses import dataclass
@@ -140,14 +141,15 @@ class Slots:
             self._leave(place)
 
     def run(self, attempt: Callable[[], Run]) -> Run:
-        """An attempt in a slot; once more, alone, where it hit the wall limit beside others.
+        """An attempt in a slot; once more, alone, where it hit the wall limit beside others or was killed.
 
         A program that needs more computing than its CPU limit allows is told so by the other limit and
-        gets no second chance: it does not depend on who else was there.
+        gets no second chance: it does not depend on who else was there. Nor need a kill that no limit
+        explains be the program's own: the kernel of a machine that is short of memory picks anyone.
         """
         with self.shared() as place:
             run = attempt()
-        if run.ended is not Ended.WALL_LIMIT or not place.contended:
+        if not _was_killed(run) and not (run.ended is Ended.WALL_LIMIT and place.contended):
             return run
         with self.alone():
             return attempt()
@@ -165,6 +167,12 @@ class Slots:
         with self._changed:
             self._taken.remove(place)
             self._changed.notify_all()
+
+
+def _was_killed(run: Run) -> bool:
+    """Whether it, or what its shell ran in the end, got SIGKILL."""
+    by_signal = run.ended is Ended.SIGNALLED and run.returncode == -signal.SIGKILL
+    return by_signal or (run.ended is Ended.EXITED and run.returncode == 128 + signal.SIGKILL)
 
 
 class Queued:
@@ -187,7 +195,7 @@ class Queued:
         return self._inner.start(job)
 
     def run(self, job: Job) -> Run:
-        """Run the job in a slot, a second time if a busy machine made it too slow."""
+        """Run the job in a slot, a second time if the machine made it too slow or killed it."""
         self._before(job)
         return self._slots.run(lambda: self._inner.run(job))
 

@@ -60,6 +60,19 @@ def test_other_ends_do_not_depend_on_the_neighbours(ended: Ended) -> None:
         assert attempts(slots, Run(argv=("x",), ended=ended), FINE)[1] == 1
 
 
+@pytest.mark.parametrize(("ended", "returncode"), [(Ended.SIGNALLED, -9), (Ended.EXITED, 137)])
+def test_one_that_was_killed_runs_again_alone_and_then_counts(ended: Ended, returncode: int) -> None:
+    killed = Run(argv=("x",), ended=ended, returncode=returncode)
+    assert attempts(Slots(2), killed, FINE) == (FINE, 2)
+    assert attempts(Slots(2), killed, killed, FINE) == (killed, 2)
+
+
+@pytest.mark.parametrize(("ended", "returncode"), [(Ended.SIGNALLED, -15), (Ended.EXITED, 9)])
+def test_one_that_ended_otherwise_does_not(ended: Ended, returncode: int) -> None:
+    run = Run(argv=("x",), ended=ended, returncode=returncode)
+    assert attempts(Slots(2), run, FINE) == (run, 1)
+
+
 def test_a_run_that_a_busy_machine_made_too_slow_runs_again_alone() -> None:
     slots = Slots(3)
     seen: list[int] = []
