@@ -23,6 +23,8 @@ APPLICATION = 0x4D4B_4752
 """In the file's header: tells a gradebook from other databases."""
 BUSY_MILLISECONDS = 10_000
 HEADER = b"SQLite format 3\0"
+AT_APPLICATION = 68
+"""Where the header of a database has the number of its application."""
 MAX_COPIES = 1000
 _PRIMARY = 0xFF
 """Of an error code: what is above says more of the same."""
@@ -185,6 +187,16 @@ def _lock(target: Path, network: str, *, beside: bool) -> int | None:
         if beside and error.here and not network and not is_older(target):
             return None
         raise
+
+
+def is_gradebook(path: Path) -> bool:
+    """Whether a file says of itself that it is a gradebook, of whatever version; nothing else is read."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(AT_APPLICATION + 4)
+    except OSError:
+        return False
+    return head.startswith(HEADER) and head[AT_APPLICATION:] == APPLICATION.to_bytes(4, "big")
 
 
 def is_older(path: Path) -> bool:

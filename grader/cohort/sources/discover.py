@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from grader.cohort.gradebook.store import is_gradebook
 from grader.cohort.sources import canvas, folders, gradescope, moodle, repositories
 from grader.cohort.sources.classrooms import CLASSROOM, CLASSROOM50
 from grader.cohort.sources.deadlines import Deadline
-from grader.cohort.sources.entries import Entry, Kind, entries, entry_at
+from grader.cohort.sources.entries import MAX_WRAPPINGS, Entry, Kind, entries, entry_at
 from grader.cohort.sources.layout import Label, Reading, listed
 from grader.cohort.sources.mapping import Mapped, is_pattern
-from grader.cohort.sources.model import Cohort, Found
+from grader.cohort.sources.model import Cohort, Found, folded
 from grader.cohort.sources.roster import Matcher, Row, is_roster, read_roster
 from grader.cohort.sources.unpack import unpacked
 from grader.errors import UsageError
@@ -45,7 +46,8 @@ LAYOUTS = (gradescope, moodle, CLASSROOM50, CLASSROOM, canvas)
 ROSTER = "roster"
 MIN_ANSWERS = 2
 """Paths of the exam's that a folder has itself, from which on it is one submission."""
-MAX_WRAPPINGS = 3
+BESIDE = ("", ".lock", ".files", "-wal", "-shm", "-journal")
+"""What ends the names of a gradebook's files."""
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -143,7 +145,10 @@ def _unwrapped(
     source: Path, root: Path, aside: Path, mapped: Mapped | None, starter: Collection[str]
 ) -> tuple[Path, tuple[Entry, ...]]:
     """Where the submissions are: in the folder, or in the only one in it, if that is not one itself."""
-    held = tuple(entry for entry in entries(root) if not _is_ours(entry, aside))
+    held = entries(root)
+    books = [entry.name for entry in held if entry.kind is Kind.FILE and is_gradebook(entry.path)]
+    ours = {f"{book}{end}" for book in books for end in BESIDE}
+    held = tuple(entry for entry in held if entry.name not in ours and not _is_ours(entry, aside))
     _refuse_one(source, root, held, starter)
     if mapped or _recognised(held):
         return root, held
@@ -167,9 +172,7 @@ def _is_ours(entry: Entry, aside: Path) -> bool:
     if aside.is_relative_to(entry.path):
         return True
     name = aside.name.removesuffix(".files")
-    return entry.path.parent == aside.parent and entry.name in {
-        f"{name}{end}" for end in ("", ".lock", "-wal", "-shm", "-journal")
-    }
+    return entry.path.parent == aside.parent and entry.name in {f"{name}{end}" for end in BESIDE}
 
 
 def _recognised(held: Sequence[Entry]) -> Layout | None:
@@ -295,10 +298,8 @@ def _namesakes(found: Sequence[Found]) -> list[str]:
     for each in found:
         for person in each.people:
             if person.name and person.identities:
-                keys.setdefault(" ".join(person.name.casefold().split()), {})[person.key] = None
-    names: Mapping[str, str] = {
-        " ".join(person.name.casefold().split()): person.name for each in found for person in each.people
-    }
+                keys.setdefault(folded(person.name), {})[person.key] = None
+    names: Mapping[str, str] = {folded(person.name): person.name for each in found for person in each.people}
     return [
         f"{len(several)} people are called {names[name]} and are told apart by their keys: {listed(several)}"
         for name, several in keys.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from grader.cohort.gradebook import open_gradebook
 from grader.cohort.sources.discover import discover
 from grader.cohort.sources.model import Person
 from grader.errors import UsageError
@@ -284,3 +285,10 @@ def test_what_is_ours_beside_the_submissions_is_none(tmp_path: Path) -> None:
     cohort = discover(root, aside=root / "g.db.files")
     assert rows(cohort) == [("ann", "ann.zip", "")]
     assert cohort.remarks == ()
+
+
+def test_nor_is_another_gradebook(tmp_path: Path) -> None:
+    files = {"ann.zip": packed(), "last.db.files/together/x/y": "", "no.db.files/x/y": ""}
+    root = write(tmp_path / "all", files)
+    open_gradebook(root / "last.db", write=True, create=True).close()
+    assert [key for key, _, _ in rows(discover(root, aside=root / "g.db.files"))] == ["ann", "no.db.files"]
