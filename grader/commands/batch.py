@@ -72,7 +72,6 @@ def batch_command(
 ) -> int:
     """Grade what is not graded yet, and say by the exit code how it went."""
     exam = load_exam(options.exam or RUBRICS, ALL)
-    answers = {each.path for task in exam.tasks for each in task.deliverables if each.path}
     latest = _moment(deadline) if deadline else None
     slots = slots_of_machine(jobs)
     names: dict[str, str] = {}
@@ -81,7 +80,7 @@ def batch_command(
         book = stack.enter_context(_opened(gradebook))
         cohort = discover(
             source,
-            starter=answers,
+            starter=exam.answers,
             aside=gradebook.with_name(f"{gradebook.name}.files"),
             mapping=mapping,
             deadline=latest,

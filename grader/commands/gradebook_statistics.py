@@ -11,6 +11,7 @@ from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.similarity import Work
 from grader.cohort.similarity.comparison import THRESHOLD
+from grader.cohort.sources.classrooms import SYSTEM
 from grader.cohort.sources.discover import discover
 from grader.cohort.statistics.sheets import exam_of, messages_of, sheets_of
 from grader.error_handler import PASSED
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 Form = Literal["text", "json"]
 MAX_LISTED = 20
-EMAIL, LOGINS = "email", ("github", "gitlab", "login")
 
 
 # --- statistics -------------------------------------------------------------------------------------
@@ -148,20 +148,19 @@ def _people(book: Gradebook, names: Names) -> list[_Handed]:
             " WHERE place = 1 ORDER BY candidate"
         )
         emails = {row["id"]: row["email"] for row in book.rows("SELECT id, email FROM candidate")}
-        identities = book.rows("SELECT * FROM identity")
+        logins: dict[int, list[str]] = {}
+        for known in book.rows("SELECT candidate, value FROM identity WHERE system = ?", SYSTEM):
+            logins.setdefault(known["candidate"], []).append(known["value"])
     for row in newest:
         each = handed.setdefault(row["source"], _Handed(row["source"]))
         each.names.append(names.full(row["candidate"]))
-        own = [known for known in identities if known["candidate"] == row["candidate"]]
         each.emails += [address for address in (emails[row["candidate"]],) if address]
-        each.emails += [known["value"] for known in own if known["system"] == EMAIL]
-        each.logins += [known["value"] for known in own if known["system"] in LOGINS]
+        each.logins += logins.get(row["candidate"], ())
     return list(handed.values())
 
 
 def _earlier(source: Path, exam: Exam, scratch: Path, number: int) -> tuple[list[Work], list[str]]:
-    answers = {each.path for task in exam.tasks for each in task.deliverables if each.path}
-    cohort = discover(source, starter=answers, aside=scratch / f"aside-{number}")
+    cohort = discover(source, starter=exam.answers, aside=scratch / f"aside-{number}")
     handed = []
     for found in cohort.found:
         if not found.unreadable:

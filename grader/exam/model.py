@@ -191,3 +191,8 @@ class Exam:
     def tasks(self) -> Iterator[Task]:
         """Every task, in the exam's order."""
         return (task for section in self.sections for task in section.tasks)
+
+    @property
+    def answers(self) -> frozenset[str]:
+        """Where deliverables are asked for."""
+        return frozenset(each.path for task in self.tasks for each in task.deliverables if each.path)

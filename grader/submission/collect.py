@@ -105,10 +105,11 @@ def _from_archive(path: Path, name: str, scratch: Path, bounds: Bounds) -> _Unpa
 def _start(tree: int, exam: Exam) -> int:
     """The open folder in which the answers are: the tree's own, or the only one in it that has any."""
     folder: int | None = os.dup(tree)
+    answers = exam.answers
     for _ in range(MAX_WRAPPINGS):
         if folder is None:
             break
-        if any(_holds(folder, path) for path in _named(exam)):
+        if any(_holds(folder, path) for path in answers):
             return folder
         inner = _only_folder(folder)
         os.close(folder)
@@ -124,7 +125,7 @@ def _refuse_several(source: str, folder: int, exam: Exam) -> None:
     Raises:
         UsageError: it holds several.
     """
-    named = _named(exam)
+    named = exam.answers
     if any(_holds(folder, path) for path in (*named, *NAMES)):
         return
     answers: dict[str, set[str]] = {}
@@ -166,10 +167,6 @@ def _holds(folder: int, path: str) -> bool:
     return True
 
 
-def _named(exam: Exam) -> list[str]:
-    return [deliverable.path for task in exam.tasks for deliverable in task.deliverables if deliverable.path]
-
-
 def _only_folder(tree: int) -> int | None:
     try:
         with os.scandir(tree) as entries:
@@ -184,7 +181,7 @@ def _only_folder(tree: int) -> int | None:
 
 
 def _copied(source: str, tree: Path, into: Path, bounds: Bounds, exam: Exam) -> tuple[Finding, ...]:
-    first = frozenset(PurePosixPath(path).parts[0] for path in (*_named(exam), *exam.data))
+    first = frozenset(PurePosixPath(path).parts[0] for path in (*exam.answers, *exam.data))
     # Opened once: what is looked into and what is copied are the same, whatever is put in its place.
     with ExitStack() as stack:
         try:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from grader.cohort.exports.delimited import read_table, shown
+from grader.cohort.gradebook.anonymous import pseudonym
 from grader.cohort.gradebook.decisions import override, target, twentieths_of
 from grader.cohort.gradebook.whom import whom
+from grader.cohort.sources.model import folded
 from grader.errors import UsageError
 from grader.report.safe import one_line
 from grader.report.spreadsheet import FORMULA
@@ -131,11 +133,11 @@ def _candidate(book: Gradebook, word: str) -> int:
     """Whom a row means: a part of a name is too little where nobody looks at each."""
     found = whom(book, word)
     row = book.rows("SELECT key, name, email, number FROM candidate WHERE id = ?", found)[0]
-    known = {_plain(row["key"]), _plain(row["name"]), _plain(row["email"]), f"candidate-{row['number']:06}"}
+    known = {folded(row["key"]), folded(row["name"]), folded(row["email"]), pseudonym(row["number"])}
     known |= {
-        _plain(each["value"]) for each in book.rows("SELECT value FROM identity WHERE candidate = ?", found)
+        folded(each["value"]) for each in book.rows("SELECT value FROM identity WHERE candidate = ?", found)
     }
-    if _plain(word) not in known:
+    if folded(word) not in known:
         raise UsageError(f"there is no candidate {one_line(word)!r}; did you mean {one_line(row['key'])!r}?")
     return found
 
@@ -148,10 +150,6 @@ def _is_so(book: Gradebook, what: Target, line: Line) -> bool:
             *(what.candidate, what.task, what.criterion),
         )
     )
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _text(cell: str) -> str:

@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from grader.cohort.gradebook.anonymous import Names, number_of
+from grader.cohort.sources.model import folded
 from grader.errors import UsageError
 from grader.report.safe import few, one_line
 
@@ -24,7 +25,7 @@ def whom(book: Gradebook, word: str, *, anonymous: bool = False) -> int:
         UsageError: it names nobody, or several.
     """
     names = Names(book, anonymous=anonymous)
-    said = " ".join(word.split()).casefold()
+    said = folded(word)
     for found in _readings(book, word, said):
         if len(found) == 1:
             return found.pop()
@@ -54,19 +55,15 @@ def _readings(book: Gradebook, word: str, said: str) -> Iterator[set[int]]:
         for row in book.rows("SELECT candidate, value FROM identity")
         if row["value"].casefold() == said
     }
-    yield those(lambda row: _plain(row["name"]) == said)
+    yield those(lambda row: folded(row["name"]) == said)
     yield those(
-        lambda row: said in _plain(row["name"]) or said in row["key"].casefold() or _has_words(row, said)
+        lambda row: said in folded(row["name"]) or said in row["key"].casefold() or _has_words(row, said)
     )
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def _has_words(row: dict[str, str], said: str) -> bool:
     """Whether all words are in the name, in whatever order."""
-    return bool(row["name"]) and set(said.split()) <= set(_plain(row["name"]).replace(",", " ").split())
+    return bool(row["name"]) and set(said.split()) <= set(folded(row["name"]).replace(",", " ").split())
 
 
 def _near(book: Gradebook, said: str, *, anonymous: bool) -> str:

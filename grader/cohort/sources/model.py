@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def folded(name: str) -> str:
+    """A name as people compare it: without regard to case and blanks."""
+    return " ".join(name.split()).casefold()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """One candidate. Texts are as the source has them: hostile, to be shown through `grader.report.safe`."""

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grader.cohort.sources.model import Person
+from grader.cohort.sources import canvas, classrooms, gradescope, moodle
+from grader.cohort.sources.model import Person, folded
 from grader.documents import MAX_BYTES, Problem, parse_yaml
 from grader.errors import UsageError
 
@@ -38,14 +39,14 @@ _COLUMNS = {
     "tag": ("tag", "attempt", "revision"),
 }
 _SYSTEMS = {
-    "github": "github",
-    "canvas": "canvas",
-    "canvas id": "canvas",
-    "moodle": "moodle-participant",
-    "moodle-participant": "moodle-participant",
-    "participant": "moodle-participant",
-    "sid": "gradescope-sid",
-    "gradescope-sid": "gradescope-sid",
+    "github": classrooms.SYSTEM,
+    "canvas": canvas.SYSTEM,
+    "canvas id": canvas.SYSTEM,
+    "moodle": moodle.SYSTEM,
+    "moodle-participant": moodle.SYSTEM,
+    "participant": moodle.SYSTEM,
+    "sid": gradescope.SID,
+    "gradescope-sid": gradescope.SID,
 }
 _DURATION = re.compile(r"\+?(?P<number>\d{1,5}(?:\.\d{1,3})?)\s*(?P<unit>d|h|m|days?|hours?|minutes?|min)")
 _UNITS = {"d": 86400, "h": 3600, "m": 60}
@@ -266,5 +267,5 @@ def _marks(person: Person) -> list[tuple[str, str]]:
     if person.email:
         marks.append(("email", person.email.casefold()))
     if person.name:
-        marks.append(("name", " ".join(person.name.casefold().split())))
+        marks.append(("name", folded(person.name)))
     return marks
