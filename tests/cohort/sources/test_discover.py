@@ -288,7 +288,11 @@ def test_what_is_ours_beside_the_submissions_is_none(tmp_path: Path) -> None:
 
 
 def test_nor_is_another_gradebook(tmp_path: Path) -> None:
-    files = {"ann.zip": packed(), "last.db.files/together/x/y": "", "no.db.files/x/y": ""}
+    files: dict[str, bytes | str] = {
+        "ann.zip": packed(),
+        "last.db.files/together/x/y": "",
+        "no.db.files/x/y": "",
+    }
     root = write(tmp_path / "all", files)
     open_gradebook(root / "last.db", write=True, create=True).close()
     assert [key for key, _, _ in rows(discover(root, aside=root / "g.db.files"))] == ["ann", "no.db.files"]
