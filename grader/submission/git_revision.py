@@ -100,6 +100,11 @@ def _of_url(source: str) -> Revision:
     return Revision(source, "")
 
 
+def is_remote(wanted: Revision) -> bool:
+    """Whether the repository is reached by a network."""
+    return _local_path(wanted.repository) is None
+
+
 def _is_repository(path: Path) -> bool:
     return (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())
 

@@ -77,11 +77,12 @@ def code_lines(place: Place) -> list[Line]:
     lines = [clean(line.rstrip("\r").expandtabs(4)[:MAX_LINE]) for line in place.lines[:MAX_LINES]]
     return [
         Line(number, markup, number == place.line)
-        for number, markup in enumerate(_highlighted(place.path, lines), start=place.first)
+        for number, markup in enumerate(highlighted(place.path, lines), start=place.first)
     ]
 
 
-def _highlighted(path: str, lines: Sequence[str]) -> list[Markup]:
+def highlighted(path: str, lines: Sequence[str]) -> list[Markup]:
+    """Lines that were cleaned and cut, each as markup that stands alone, coloured as the file's name says."""
     formatter: HtmlFormatter[str] = HtmlFormatter(nowrap=True)
     marked = highlight("\n".join(lines), _lexer(path), formatter).split("\n")
     # Spans end with their line and begin anew on the next, so that each line stands alone.

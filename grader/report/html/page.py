@@ -77,7 +77,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        line=_line, prose=_prose, points=points, signed=signed, detail=_detail, location=_location
+        line=_line, prose=prose, points=points, signed=signed, detail=_detail, location=_location
     )
     environment.globals.update(
         MEANINGS=MEANINGS,
@@ -125,7 +125,7 @@ def _line(text: str, longest: int = 600) -> str:
     return one_line(text, longest=longest)
 
 
-def _prose(text: str) -> Markup:
+def prose(text: str) -> Markup:
     """A text in which `words between backticks` are code."""
     pieces = _CODE.split(safe(text.strip(), longest=MAX_TEXT))
     return Markup("").join(
