@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model,
 from grader.results import Evidence, Outcome
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
@@ -143,6 +143,16 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A use of a check, and a submission that passes it."""
+
+    rubric: str
+    """YAML: `check` and `with` as a criterion has them, and what a rubric declares for them."""
+    files: Mapping[str, str]
+    """Path -> text: the submission."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """A registered check."""
 
@@ -159,6 +169,8 @@ class Check:
     """Whether it runs candidate code."""
     parameters: type[Parameters]
     """One field for each keyword of the reader and of the function."""
+    example: Example | None = None
+    """For the reference, where the exam that comes with the grader has none."""
 
     @property
     def summary(self) -> str:
@@ -175,6 +187,7 @@ def check(
     falls_back: bool = False,
     needs_runtime: bool | None = None,
     rule: Callable[[Any], None] | None = None,
+    example: Example | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Turn a function into a check. Rubrics can call it once its module's `CHECKS` lists it.
 
@@ -182,6 +195,7 @@ def check(
         reads: finds what the function judges.
         needs_runtime: whether it runs candidate code; else, whether its evidence is a run without tools.
         rule: receives all parameters and raises ValueError if they contradict one another.
+        example: a use for the reference of checks.
     """
 
     def declare(function: CheckFunction) -> Check:
@@ -194,6 +208,7 @@ def check(
             falls_back=falls_back,
             needs_runtime=evidence is Evidence.RUNS and not tools if needs_runtime is None else needs_runtime,
             parameters=_parameters(name, [*filter(None, [reads]), function], rule),
+            example=example,
         )
 
     return declare

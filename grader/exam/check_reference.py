@@ -55,7 +55,7 @@ class Reference:
     """The kind of scenario that it judges; empty where it judges none."""
     parameters: tuple[Field, ...]
     example: str
-    """YAML, from the exam that comes with the grader."""
+    """YAML, from the exam that comes with the grader or else the check's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +209,8 @@ def _plural(words: str) -> str:
 
 def _example(check: Check, use: Mapping[str, Any] | None) -> str:
     """As a rubric has it, less what need not be written there."""
+    if use is None and check.example is not None:
+        return inspect.cleandoc(check.example.rubric) + "\n"
     shown: dict[str, Any] = {"check": check.name}
     given = {
         name: _plain(value)

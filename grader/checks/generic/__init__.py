@@ -1,0 +1,1 @@
+"""Checks of values, texts, programs and services that belong to no subject of their own."""
