@@ -11,7 +11,7 @@ from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from grader.check import keywords_of
-from grader.errors import GraderFault, ToolMissing
+from grader.errors import GraderFault, RubricError, ToolMissing
 from grader.exam.parameters import needed_deliverables
 from grader.results import (
     CriterionResult,
@@ -262,6 +262,12 @@ def decide(part: Part, context: Context, check: Check) -> PartResult:
         cause = outcome.cause
     except ToolMissing as missing:
         status, findings, evidence = Status.UNVERIFIED, (Finding(message=str(missing)),), None
+    except RubricError as wrong:
+        status, findings, evidence = (
+            Status.ERROR,
+            (Finding(message=f"the rubric is at fault: {wrong}"),),
+            None,
+        )
     except GraderFault as fault:
         status, evidence = Status.ERROR, None
         findings = (Finding(message=f"the grader failed: {fault}", detail=fault.log_tail),)

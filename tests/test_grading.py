@@ -9,7 +9,7 @@ import pytest
 from grader.check import Check, check, table
 from grader.check import Deliverable as DeliverableId
 from grader.context import Context, Memo
-from grader.errors import GraderFault, ToolMissing
+from grader.errors import GraderFault, RubricError, ToolMissing
 from grader.exam.model import Criterion, Deliverable, Part, Task
 from grader.grading import grade_tasks, outcome_of
 from grader.results import (
@@ -50,6 +50,10 @@ def our_fault(_context: Context) -> Outcome:
     raise GraderFault("the server did not start", log_tail="port taken")
 
 
+def authors_fault(_context: Context) -> Outcome:
+    raise RubricError("1.1.yaml:3: nothing can pass")
+
+
 def bug(_context: Context) -> Outcome:
     raise ZeroDivisionError
 
@@ -75,6 +79,7 @@ CHECKS = table(
             cannot_tell,
             tool_missing,
             our_fault,
+            authors_fault,
             bug,
             stopped,
             stopped_too,
@@ -116,6 +121,7 @@ def statuses(result: TaskResult) -> list[tuple[str, str, str]]:
         ("cannot_tell", Status.UNVERIFIED, "not here"),
         ("tool_missing", Status.UNVERIFIED, "promtool is not on this machine (apt-get install prometheus)"),
         ("our_fault", Status.ERROR, "the grader failed: the server did not start"),
+        ("authors_fault", Status.ERROR, "the rubric is at fault: 1.1.yaml:3: nothing can pass"),
         ("bug", Status.ERROR, "the grader failed: ZeroDivisionError in check bug"),
     ],
 )

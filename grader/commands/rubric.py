@@ -19,6 +19,7 @@ from grader.exam.lint import lint
 from grader.exam.loader import load_exam
 from grader.report.console import console
 from grader.report.safe import counted
+from grader.runtime.environment import uv
 from grader.session import chosen_tasks
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def lint_command(directory: Path | None) -> int:
     """Print every complaint, one a line."""
     out = console(sys.stdout)
-    complaints = lint(directory or RUBRICS, ALL)
+    complaints = lint(directory or RUBRICS, ALL, exists=uv.is_version)
     for complaint in complaints:
         out.print(str(complaint), markup=False, soft_wrap=True)
     if any(not complaint.warning for complaint in complaints):

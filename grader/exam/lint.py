@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from grader.exam.diagnostics import Complaint
 from grader.exam.loader import EXAM_FILE, examine
+from grader.exam.schema import read_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from grader.check import Check
@@ -17,15 +18,31 @@ if TYPE_CHECKING:
 MAX_TITLE = 100
 
 
-def lint(directory: Path, checks: Mapping[str, Check]) -> tuple[Complaint, ...]:
+def lint(
+    directory: Path, checks: Mapping[str, Check], *, exists: Callable[[str], bool] | None = None
+) -> tuple[Complaint, ...]:
     """Every complaint about an exam, errors and warnings, in order of files and lines.
+
+    Args:
+        exists: whether a version of Python (`3.11`) can be had; None: nobody knows.
 
     Raises:
         UsageError: the folder holds no exam.
     """
     examination = examine(directory, checks)
     style = [] if examination.exam is None else list(_style(examination.exam))
-    return tuple(sorted((*examination.complaints, *style)))
+    python = [] if exists is None else list(_python(directory, exists))
+    return tuple(sorted((*examination.complaints, *style, *python)))
+
+
+def _python(directory: Path, exists: Callable[[str], bool]) -> Iterator[Complaint]:
+    sheet, wrong = read_sheet(directory / EXAM_FILE, "exam")
+    if sheet is None or wrong:  # complained of already
+        return
+    version = sheet.data.get("environment", {}).get("python")
+    if version is not None and not exists(version):
+        said = f"there is no Python {version}; `uv python list` shows those that there are"
+        yield sheet.complain(said, "environment", "python")
 
 
 def _style(exam: Exam) -> Iterator[Complaint]:

@@ -72,9 +72,26 @@ def _files(sheet: Sheet, directory: Path) -> Iterator[Complaint]:
             yield sheet.complain(f"there is no file {file}", "data", path)
     if "reference" in sheet.data and not (directory / sheet.data["reference"]).is_dir():
         yield sheet.complain(f"there is no folder {sheet.data['reference']}", "reference")
+    if "text" in sheet.data and not (directory / sheet.data["text"]).is_file():
+        yield sheet.complain(f"there is no file {sheet.data['text']}; write it, or delete this key", "text")
+    yield from _corpus(sheet, directory)
     fallback = sheet.data.get("environment", {}).get("fallback")
     if fallback is not None and not (directory / fallback).is_file():
         yield sheet.complain(f"there is no file {fallback}", "environment", "fallback")
+
+
+def _corpus(sheet: Sheet, directory: Path) -> Iterator[Complaint]:
+    corpus = dict(sheet.data.get("corpus", {}))
+    canary = corpus.pop("canary", None)
+    for kind, folder in corpus.items():
+        if not (directory / folder).is_dir():
+            said = f"there is no folder {folder}; create it, or delete this key"
+            yield sheet.complain(said, "corpus", kind)
+    if canary is not None:
+        kind, _, case = canary.partition("/")
+        folders = [directory / folder for folder in corpus.values()]
+        if not any(path.name == kind and (path / f"{case}.yaml").is_file() for path in folders):
+            yield sheet.complain(f"there is no case {canary}; see `grader verify -v`", "corpus", "canary")
 
 
 def _requirements(sheet: Sheet) -> Iterator[Complaint]:
@@ -117,6 +134,8 @@ def totals(sheet: Sheet, points: Mapping[str, float]) -> Iterator[Complaint]:
             what = f"the tasks of section {section['id']}"
             yield from _sum(sheet, what, have, section["points"], "sections", number, "points")
     yield from _sum(sheet, "the sections without bonus", both[False], sheet.data["points"], "points")
+    if (mark := sheet.data["pass_mark"]) > (total := sheet.data["points"] + sheet.data.get("bonus", 0)):
+        yield sheet.complain(f"nobody can have {mark:g} of {total:g} points: lower it", "pass_mark")
     if "bonus" in sheet.data or both[True]:
         yield from _sum(sheet, "the bonus sections", both[True], sheet.data.get("bonus", 0), "bonus")
 

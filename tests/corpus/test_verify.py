@@ -142,6 +142,9 @@ def test_a_broken_case_is_a_usage_error_with_its_line(own_exam: Path, tmp_path: 
     shutil.copytree(ROOT / "fixtures/data", tmp_path / "fixtures/data")
     (tmp_path / "fixtures/defects/4.2").mkdir(parents=True)
     (tmp_path / "fixtures/defects/4.2/x.yaml").write_text("why: x\nedits: []\nloses: {4.2.replicas: 1}\n")
+    exam = (own_exam / "exam.yaml").read_text()
+    before, _, after = exam.partition("  variants: ../fixtures/variants\n")
+    (own_exam / "exam.yaml").write_text(before + after[after.index("\nservices:") :])
     ran = command("--exam", str(own_exam), "--only", "4.2")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "defects/4.2/x.yaml:2: edits: " in ran.stderr

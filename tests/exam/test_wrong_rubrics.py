@@ -246,6 +246,13 @@ WRONG: list[tuple[Any, ...]] = [
         None,
         "expected 'UNKNOWN', 'LOW', 'MEDIUM', 'HIGH' or 'CRITICAL', not 'SEVERE'",
     ),
+    (
+        "5.1",
+        "hook: 'deploy|hook|redeploy|restart'",
+        "hook: 'deploy(|hook'",
+        "scenarios.push.deployments.hook",
+        "not a regular expression: missing ), unterminated subpattern at position 6",
+    ),
     ("1.1", 'at_least: "2.1.0"', "at_least: two", None, "'two' is not a version; write 2.1 or 2.1.0"),
     (
         "6.1",

@@ -122,6 +122,14 @@ def find_interpreter(version: str) -> tuple[Interpreter, str]:
     return interpreter, f"Python {version} is not on this machine: Python {interpreter.version} was used"
 
 
+def is_version(version: str) -> bool:
+    """Whether this machine has a Python of that version, or uv knows where to get one."""
+    if not find_interpreter(version)[1]:
+        return True
+    listed = _run("python", "list", "--only-downloads", "--all-versions", version)
+    return listed.returncode != 0 or bool(listed.stdout.strip())
+
+
 def _describe(path: Path) -> Interpreter:
     done = process.run([path, "-I", "-S", "-c", _ABOUT], timeout=60)
     if done.returncode != 0:
