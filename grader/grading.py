@@ -21,6 +21,7 @@ from grader.results import (
     PartResult,
     Status,
     TaskResult,
+    Thumbnail,
     Verdict,
     failed,
     stopped,
@@ -255,11 +256,12 @@ def _run_all(graph: _Graph, context: Context, checks: Mapping[str, Check], obser
 def decide(part: Part, context: Context, check: Check) -> PartResult:
     """Run one check; the one ladder on which an exception becomes a status."""
     started, cause = time.perf_counter(), ""
+    thumbnails: tuple[Thumbnail, ...] = ()
     try:
         outcome = _with_retry(lambda: outcome_of(check, context, part.parameters))
         status = _STATUSES[outcome.verdict]
         findings, evidence = outcome.findings, outcome.evidence or check.evidence
-        cause = outcome.cause
+        cause, thumbnails = outcome.cause, outcome.thumbnails
     except ToolMissing as missing:
         status, findings, evidence = Status.UNVERIFIED, (Finding(message=str(missing)),), None
     except RubricError as wrong:
@@ -283,6 +285,7 @@ def decide(part: Part, context: Context, check: Check) -> PartResult:
         findings=findings,
         evidence=None if status.open else evidence,
         cause=cause,
+        thumbnails=thumbnails,
         seconds=time.perf_counter() - started,
     )
 

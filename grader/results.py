@@ -73,6 +73,14 @@ class Finding:
     """Several lines where they help: the tail of an output, a traceback cut to the candidate's frames."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """An image that a check looked at, small and drawn anew: no byte of the candidate's is in it."""
+
+    name: str
+    png: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a check returns. A check that raises has decided nothing (`grader.errors` says what follows)."""
@@ -84,6 +92,8 @@ class Outcome:
     cause: str = ""
     """What stands in the way of several criteria at once, such as a server that does not start. The first
     criterion of a task that is lost to a cause is lost; the others are blocked by it."""
+    thumbnails: tuple[Thumbnail, ...] = ()
+    """The images that were judged, for people who look again."""
 
 
 def passed(*findings: Finding, evidence: Evidence | None = None) -> Outcome:
@@ -129,6 +139,7 @@ class PartResult:
     """The criterion, part or deliverable that was lost first."""
     cause: str = ""
     """Of a loss: see `Outcome.cause`."""
+    thumbnails: tuple[Thumbnail, ...] = ()
     seconds: float = 0.0
 
 
@@ -153,6 +164,11 @@ class CriterionResult:
     def findings(self) -> tuple[Finding, ...]:
         """The findings of all parts, in order and without repetitions."""
         return tuple(dict.fromkeys(finding for part in self.parts for finding in part.findings))
+
+    @property
+    def thumbnails(self) -> tuple[Thumbnail, ...]:
+        """Those of all parts, each once."""
+        return tuple(dict.fromkeys(each for part in self.parts for each in part.thumbnails))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

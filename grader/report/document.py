@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
 from grader import __version__
 from grader.report.console import speaks_unicode
-from grader.report.safe import clean, safe
+from grader.report.safe import clean, one_line, safe
 
 if TYPE_CHECKING:
     from grader.report.formats import Settings
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         PartResult,
         Place,
         Score,
+        Thumbnail,
     )
 
 VERSION = 1
@@ -112,8 +114,17 @@ def _criterion(criterion: CriterionResult) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in criterion.findings],
         "parts": [_part(part) for part in criterion.parts if part.id],
         "hint": criterion.hint,
+        **(
+            {"thumbnails": [_thumbnail(each) for each in criterion.thumbnails]}
+            if criterion.thumbnails
+            else {}
+        ),
         "seconds": round(criterion.seconds, 2),
     }
+
+
+def _thumbnail(thumbnail: Thumbnail) -> dict[str, str]:
+    return {"name": one_line(thumbnail.name), "png": base64.b64encode(thumbnail.png).decode()}
 
 
 def _call(record: CallRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from grader.documents import parse_json
@@ -21,6 +22,7 @@ from grader.results import (
     SectionResult,
     Status,
     TaskResult,
+    Thumbnail,
 )
 from grader.schemas import load
 from grader.score import add
@@ -159,6 +161,7 @@ def _criterion(row: dict[str, Any]) -> CriterionResult:
 
 def _parts(row: dict[str, Any]) -> list[PartResult]:
     """The document has the findings of all parts together: each part has them here."""
+    thumbnails = tuple(map(_thumbnail, row.get("thumbnails", ())))
     whole = {"id": "", "title": row["title"], "points": row["points"], "status": row["status"]}
     return [
         PartResult(
@@ -169,6 +172,7 @@ def _parts(row: dict[str, Any]) -> list[PartResult]:
             findings=tuple(map(_finding, row["findings"])),
             evidence=Evidence(row["evidence"]) if row["evidence"] else None,
             blocked_by=row["blocked_by"] or "",
+            thumbnails=thumbnails,
             seconds=row["seconds"],
         )
         for part in row["parts"] or [whole]
@@ -177,6 +181,10 @@ def _parts(row: dict[str, Any]) -> list[PartResult]:
 
 def _finding(finding: dict[str, str]) -> Finding:
     return Finding(**finding)
+
+
+def _thumbnail(thumbnail: dict[str, str]) -> Thumbnail:
+    return Thumbnail(name=thumbnail["name"], png=base64.b64decode(thumbnail["png"]))
 
 
 def _place(place: dict[str, Any]) -> Place:

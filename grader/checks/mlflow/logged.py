@@ -58,6 +58,8 @@ class Picture:
     path: str
     problem: str
     """Why it is not a valid image; empty if it is one."""
+    thumbnail: bytes = b""
+    """It as a small PNG; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,4 +239,5 @@ def _pictures(run: StoredRun, files: _Listed, endings: Sequence[str], gallery: G
     for path in files:
         if path.suffix.lower() in endings and path in outside:
             data = run.artifacts.read(path, pictures.MAX_BYTES)
-            yield Picture(path=str(path), problem=gallery.problem(path.name, data))
+            judged = gallery.judge(path.name, data)
+            yield Picture(path=str(path), problem=judged.problem, thumbnail=judged.thumbnail)

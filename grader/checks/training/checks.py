@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -18,13 +19,13 @@ from grader.checks.training.scenarios import (
     trained_without_data,
 )
 from grader.readers.table import majority_share
-from grader.results import Evidence, Finding, Outcome, failed, passed, unverified
+from grader.results import Evidence, Finding, Outcome, Thumbnail, failed, passed, unverified
 from grader.runtime.sandbox.model import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from grader.checks.mlflow.logged import Logged, Model
+    from grader.checks.mlflow.logged import Logged, Model, Picture
     from grader.context import Context
 
 _MAX_NAMED = 12
@@ -356,16 +357,18 @@ def judge_picture(good: Trained, shows: str, words: Sequence[str], other_words: 
     named = [picture for picture in found if pictures.says(picture.path, words)]
     unclear = [picture for picture in found if not pictures.says(picture.path, other_words)]
     candidates = named or unclear
-    if any(not picture.problem for picture in candidates):
-        return passed()
+    valid = next((picture for picture in candidates if not picture.problem), None)
+    if valid is not None:
+        return replace(passed(), thumbnails=_thumbnails(valid))
     if candidates:
-        return failed(
+        lost = failed(
             Finding(
                 message=f"{candidates[0].path} is not a valid image: {candidates[0].problem}",
                 expected=f"an image of the {shows}",
                 where=candidates[0].path,
             )
         )
+        return replace(lost, thumbnails=_thumbnails(candidates[0]))
     return _nothing(good) or failed(
         Finding(
             message=f"no image of a {shows} is among the artifacts",
@@ -374,6 +377,10 @@ def judge_picture(good: Trained, shows: str, words: Sequence[str], other_words: 
             where=good.called.shown,
         )
     )
+
+
+def _thumbnails(picture: Picture) -> tuple[Thumbnail, ...]:
+    return (Thumbnail(name=picture.path, png=picture.thumbnail),) if picture.thumbnail else ()
 
 
 # --- words ----------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ MAX_DOCUMENT = 2**26
 """Bytes of a result document; one of the largest has a tenth of that."""
 VARYING = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|\S*/\S*|\d+(?:[.,]\d+)*""")
 """What differs between candidates who made the same mistake: quoted words, paths, numbers."""
-TIMES = ("seconds", "spans")
-"""Keys of a document that differ each time."""
+TIMES = ("seconds", "spans", "thumbnails")
+"""Keys of a document that may differ each time: a plot may well have the hour in it."""
 REPLACED = "a later result of the same key counts"
 
 Outcome = Literal["first", "same", "differs"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from grader.report.safe import clean
 from grader.results import Comparison, Place
 from grader.web.evidence.alerts import alert_plots
 from grader.web.evidence.files import Files, Gone
+from grader.web.evidence.pictures import picture
 from grader.web.evidence.template import render
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS = 20
 MAX_PARTS = 60
+MAX_PICTURES = 4
 MAX_PLACES = 4
 """Pieces of files for one finding."""
 MAX_CALLS = 8
@@ -64,7 +67,10 @@ def outcome(
         more=len(findings) - MAX_FINDINGS,
         calls=_calls(document, task) if row.get("evidence") == "runs" else [],
         plots=alert_plots(asked) if asked is not None else [],
-        pictures=[],
+        pictures=[
+            picture(base64.b64decode(each["png"]), each["name"])
+            for each in row.get("thumbnails", ())[:MAX_PICTURES]
+        ],
     )
 
 

@@ -6,14 +6,11 @@ import base64
 import io
 import warnings
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from grader.checks.mlflow.pictures import draw_anew
 from grader.web.evidence.template import render
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MAX_BYTES = 8 * 2**20
 MAX_PIXELS = 20_000_000
@@ -57,24 +54,13 @@ def redraw(content: bytes) -> tuple[bytes, int, int] | str:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     return f"{image.width:,} x {image.height:,} pixels are too many"
-                return _encoded(image)
+                image.load()
+                data = draw_anew(image, MAX_SIDE, COLOURS)
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as drawn:
+            return data, drawn.width, drawn.height
     except UnidentifiedImageError:
         return "it is no image"
     except (Image.DecompressionBombError, MemoryError):
         return "it has too many pixels"
     except Exception as error:  # decoders raise whatever they stumble over
         return f"it cannot be decoded ({type(error).__name__})"
-
-
-def _encoded(image: Image.Image) -> tuple[bytes, int, int]:
-    from PIL import Image
-
-    # On white, as plots are meant; a new image has none of the old one's texts, profiles and chunks.
-    flat = image.convert("RGBA")
-    ground = Image.new("RGBA", flat.size, "white")
-    ground.alpha_composite(flat)
-    small = ground.convert("RGB")
-    small.thumbnail((MAX_SIDE, MAX_SIDE))
-    out = io.BytesIO()
-    small.quantize(COLOURS).save(out, "PNG", optimize=True)
-    return out.getvalue(), small.width, small.height

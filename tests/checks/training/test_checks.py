@@ -246,7 +246,7 @@ def png(size: tuple[int, int], *, blank: bool = False) -> bytes:
     ],
 )
 def test_real_pictures(name: str, content: bytes, problem: str) -> None:
-    found = Gallery().problem(name, content)
+    found = Gallery().judge(name, content).problem
     assert found.startswith(problem)
     assert bool(found) is bool(problem)
 
@@ -279,12 +279,25 @@ BOMBS: dict[str, tuple[str, bytes | None, str]] = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_bombs_among_pictures(bomb: str) -> None:
     name, content, problem = BOMBS[bomb]
-    assert Gallery().problem(name, content).startswith(problem)
+    assert Gallery().judge(name, content).problem.startswith(problem)
+
+
+def test_who_looks_again_sees_what_was_judged() -> None:
+    from PIL import Image
+
+    judged = Gallery().judge("cm.png", png((2000, 1000)) + b"<script>")
+    found = Picture(path="cm.png", problem=judged.problem, thumbnail=judged.thumbnail)
+    (shown,) = training.judge_picture(
+        trained(logged(plots=(found,))), WORDS["shows"], WORDS["words"], WORDS["other_words"]
+    ).thumbnails
+    assert (shown.name, Image.open(io.BytesIO(shown.png)).size) == ("cm.png", (480, 240))
+    assert len(shown.png) < pictures.MAX_THUMBNAIL
+    assert b"script" not in shown.png
 
 
 def test_pictures_without_end() -> None:
     gallery, picture = Gallery(), png((4000, 4000))
-    problems = [gallery.problem("a.png", picture) for _ in range(pictures.MAX_PICTURES + 1)]
+    problems = [gallery.judge("a.png", picture).problem for _ in range(pictures.MAX_PICTURES + 1)]
     several = pictures.MAX_PIXELS_IN_ALL // 4000**2
     assert problems[: several + 1] == [""] * several + ["too large for a plot"]
     assert problems[-1] == f"not checked: there are more than {pictures.MAX_PICTURES} images"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 import subprocess
 import tarfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +20,15 @@ from grader.checks import ALL
 from grader.exam.bundled import REFERENCE_SOLUTION, RUBRICS
 from grader.exam.loader import load_exam
 from grader.report.document import document
+from grader.report.read import parse_grade
+from grader.results import Thumbnail
 from grader.web import evidence
 from grader.web.evidence.lines import MAX_LINES, MAX_SHOWN
 from grader.web.evidence.pictures import MAX_SIDE, redraw
 from tests.cohort.gradebook.books import result_document, row
+from tests.report.grades import a_grade
 from tests.report.html.test_page import grade_named
+from tests.report.samples import changed
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -243,6 +249,19 @@ def test_what_is_no_picture_is_said(content: bytes, said: str) -> None:
     found = redraw(content)
     assert isinstance(found, str)
     assert found.startswith(said)
+
+
+def test_a_picture_that_was_judged_is_shown_wherever_its_document_went() -> None:
+    thumbnail = Thumbnail(name=f"plots/{HOSTILE}.png", png=image(40, 30))
+    grade = changed(a_grade(), lambda _, part: replace(part, thumbnails=(thumbnail,)))
+    made = document(grade)
+    assert document(parse_grade(json.dumps(made).encode(), "grade.json")) == made
+    row = made["sections"][0]["tasks"][0]["criteria"][0]
+    shown = evidence.outcome(made, row["id"])
+    (found,) = [each for each in parsed(shown) if each.tag == "img"]
+    assert (found.get("width"), found.get("height")) == ("40", "30")
+    row["thumbnails"][0]["png"] = base64.b64encode(b"<svg onload=alert(1)>").decode()
+    assert "The picture cannot be shown: it is no image." in evidence.outcome(made, row["id"])
 
 
 def test_a_bomb_is_not_decoded() -> None:
