@@ -57,7 +57,11 @@ def alert(
                 fill_opacity=0.08,
             )
         )
-    parts += [frame.across(threshold, "threshold"), frame.across(scale[0], "axis")]
+    parts += [
+        frame.across(threshold, "threshold"),
+        label("threshold", f"{frame.left + 0.5}%", frame.y(threshold) - 4, class_="tick"),
+        frame.across(scale[0], "axis"),
+    ]
     parts += [
         frame.curve(course.points, "curve fires" if course.fires else "curve quiet") for course in courses
     ]
@@ -65,8 +69,21 @@ def alert(
     told = []
     for number, course in enumerate(courses):
         said = f"{course.name}: has to {'fire' if course.fires else 'stay quiet'}"
-        class_ = "key fires" if course.fires else "key quiet"
-        parts.append(label(said, f"{frame.left}%", 166 + 16 * number, class_=class_))
+        y = 162 + 16 * number
+        class_ = "curve fires" if course.fires else "curve quiet"
+        parts += [
+            element(
+                "line",
+                class_=class_,
+                x1=f"{frame.left}%",
+                x2=f"{frame.left + 5}%",
+                y1=y,
+                y2=y,
+                stroke="currentColor",
+                stroke_width=2,
+            ),
+            label(said, f"{frame.left + 6}%", y + 4, class_="key"),
+        ]
         told.append(said)
     told.append(f"threshold {shown(threshold)}{unit}")
     return drawing(f"Series for {name}", "; ".join(told), 174 + 16 * len(courses), parts)

@@ -9,7 +9,7 @@ from grader.report.safe import counted, one_line, points
 from grader.web.plots.svg import Frame, drawing, element, label, nothing, ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from markupsafe import Markup
 
@@ -78,16 +78,31 @@ def task_bars(items: Sequence[Item], titles: Mapping[str, str] | None = None) ->
     drawn = [item for item in items if _all(item.counts)]
     if not drawn:
         return nothing("Nothing is graded yet.")
-    height = ROW * len(drawn) + 24
-    frame = Frame(low=(0, 0), high=(100, 1), left=10, right=88, top=0, bottom=height - 24)
-    parts = [frame.down(value) for value in (0, 25, 50, 75, 100)]
+    height = ROW * (len(drawn) + 1) + 28
+    frame = Frame(low=(0, 0), high=(100, 1), left=10, right=88, top=ROW, bottom=height - 28)
+    parts = [*_legend(), *(frame.down(value) for value in (0, 25, 50, 75, 100))]
     told = []
     for number, item in enumerate(drawn):
-        row, said = _task(item, number * ROW, frame, (titles or {}).get(item.id, ""))
+        row, said = _task(item, (number + 1) * ROW, frame, (titles or {}).get(item.id, ""))
         parts += row
         told.append(said)
     parts += frame.scale_x((0, 25, 50, 75, 100), " %")
     return drawing("Outcomes of each task", "; ".join(told)[:4000], height, parts)
+
+
+def _legend() -> Iterator[Markup]:
+    for number, outcome in enumerate(OUTCOMES):
+        yield element(
+            "rect",
+            class_=f"bar {outcome}",
+            x=f"{20 * number}%",
+            y=4,
+            width=9,
+            height=9,
+            fill="currentColor",
+            fill_opacity=OPACITIES[outcome],
+        )
+        yield element("text", outcome, class_="tick", x=f"{20 * number}%", dx=13, y=13, fill="currentColor")
 
 
 def _task(item: Item, top: float, frame: Frame, title: str) -> tuple[list[Markup], str]:
@@ -154,11 +169,11 @@ def item_map(
     if not drawn:
         return nothing("Too few candidates are decided for a map of facility and discrimination.")
     low = min(0.0, *(item.correlation or 0.0 for item in drawn), 0.0)
-    scale = ticks(1.0, 10, low)
+    scale = ticks(1.0, 7, low)
     frame = Frame(low=(0, scale[0]), high=(100, scale[-1]), top=10, bottom=270)
     parts = frame.scale_y(scale)
     parts += [frame.across(0, "axis"), frame.across(WEAK, "weak"), *frame.scale_x((0, 25, 50, 75, 100), " %")]
-    parts.append(label("facility", "98%", 304, anchor="end", class_="tick"))
+    parts.append(label("facility", "95%", 304, anchor="end", class_="tick"))
     parts.append(label("correlation with the rest", "0%", 304, class_="tick"))
     taken: list[tuple[float, float, float]] = []
     # The flagged ones last, so that nothing lies on them.

@@ -92,7 +92,7 @@ class Frame:
     """Those at the right and at the top."""
     left: float = 9.0
     """Percent."""
-    right: float = 98.0
+    right: float = 95.0
     top: float = 10.0
     bottom: float = 160.0
 

@@ -77,7 +77,10 @@ def seconds_of_candidates(seconds: Sequence[float]) -> Markup:
                     fill_opacity=0.6,
                 )
             )
-    parts += [frame.across(0, "axis"), *frame.scale_x(ticks(edges[-1]), " s")]
+    parts += [
+        frame.across(0, "axis"),
+        *frame.scale_x([each for each in ticks(edges[-1]) if each <= edges[-1]], " s"),
+    ]
     told = "; ".join(
         f"{low:g} to {low + step:g} s: {count}" for low, count in zip(edges, counts, strict=False) if count
     )
