@@ -11,7 +11,7 @@ from grader.checks import ALL
 from grader.context import Context
 from grader.exam.bundled import RUBRICS
 from grader.exam.loader import load_exam
-from grader.exam.model import Exam, Part
+from grader.exam.model import EnvironmentSpec, Exam, Part
 from grader.grading import outcome_of
 from grader.results import Outcome, Verdict
 from grader.runtime.shared_runtime import SharedRuntime
@@ -49,6 +49,17 @@ def live_context(
     submission = replace(make_submission(root, files, deliverables=deliverables), given=given)
     with SubmissionRuntime(submission, exam, shared=shared_runtime()) as runtime:
         yield Context(submission=submission, exam=exam, tools=Tools(), seed=seed, runtime=runtime)
+
+
+@contextlib.contextmanager
+def plain_context(
+    root: Path, files: Mapping[str, str | bytes], *, deliverables: Mapping[str, str]
+) -> Iterator[Context]:
+    """A context whose checks run code for real, in an exam without packages, models and given data."""
+    exam = replace(EXAM, environment=EnvironmentSpec())
+    submission = make_submission(root, files, deliverables=deliverables)
+    with SubmissionRuntime(submission, exam, shared=shared_runtime()) as runtime:
+        yield Context(submission=submission, exam=exam, tools=Tools(), runtime=runtime)
 
 
 def lost(context: Context, task: str) -> dict[str, Outcome]:

@@ -15,6 +15,7 @@ from grader.grading import outcome_of
 from grader.results import Verdict
 from grader.tools import Tools
 from tests.builders import make_submission
+from tests.checks.live import plain_context
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ EXAM = {
     "sections": [{"id": "1", "title": "Example", "tasks": ["1.1"]}],
 }
 STATIC = [each for each in ALL.values() if each.example is not None and not each.needs_runtime]
+RUNNING = [each for each in ALL.values() if each.example is not None and each.needs_runtime]
 
 
 def _exam_of(check: Check, root: Path) -> tuple[Any, Any]:
@@ -48,6 +50,19 @@ def _exam_of(check: Check, root: Path) -> tuple[Any, Any]:
     (root / "1.1.yaml").write_text(yaml.safe_dump(rubric))
     exam = load_exam(root, ALL)
     return exam, {name: about["path"] for name, about in said.get("deliverables", {}).items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", RUNNING, ids=lambda check: check.name)
+def test_an_example_that_runs_passes_and_an_empty_file_does_not(check: Check, tmp_path: Path) -> None:
+    assert check.example is not None
+    exam, deliverables = _exam_of(check, tmp_path / "exam")
+    ((part,),) = [criterion.parts for task in exam.tasks for criterion in task.criteria]
+    verdicts = []
+    for name, files in (("right", check.example.files), ("empty", dict.fromkeys(check.example.files, ""))):
+        with plain_context(tmp_path / name, files, deliverables=deliverables) as context:
+            verdicts.append(outcome_of(ALL[part.check], context, part.parameters).verdict)
+    assert verdicts == [Verdict.PASSED, Verdict.FAILED]
 
 
 @pytest.mark.parametrize("check", STATIC, ids=lambda check: check.name)

@@ -115,6 +115,11 @@ def select(documents: Iterable[Document], path: str) -> tuple[Found, ...]:
     )
 
 
+def values_at(data: Any, path: str) -> tuple[Any, ...]:
+    """All values at a path in plain data."""
+    return tuple(match.value for match in _parsed(path).find(data))
+
+
 def _place(path: Any) -> tuple[str | int, ...]:
     match type(path).__name__:
         case "Child":
