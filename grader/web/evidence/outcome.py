@@ -67,10 +67,7 @@ def outcome(
         more=len(findings) - MAX_FINDINGS,
         calls=_calls(document, task) if row.get("evidence") == "runs" else [],
         plots=alert_plots(asked) if asked is not None else [],
-        pictures=[
-            picture(base64.b64decode(each["png"]), each["name"])
-            for each in row.get("thumbnails", ())[:MAX_PICTURES]
-        ],
+        pictures=[_thumbnail(each) for each in row.get("thumbnails", ())[:MAX_PICTURES]],
     )
 
 
@@ -98,6 +95,14 @@ def _kind(where: str, document: Mapping[str, Any]) -> str:
     if any(where == call["command"] for call in document.get("calls", {}).values()) or " " in where:
         return "command"
     return "where"
+
+
+def _thumbnail(thumbnail: Mapping[str, str]) -> Markup:
+    """Drawn anew again: whoever wrote the document may have put anything there."""
+    try:
+        return picture(base64.b64decode(thumbnail["png"]), thumbnail["name"])
+    except ValueError:
+        return render("gone", reason="The picture cannot be shown: it is damaged.")
 
 
 def _place(place: Mapping[str, Any]) -> Place:

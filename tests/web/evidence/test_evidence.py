@@ -262,6 +262,8 @@ def test_a_picture_that_was_judged_is_shown_wherever_its_document_went() -> None
     assert (found.get("width"), found.get("height")) == ("40", "30")
     row["thumbnails"][0]["png"] = base64.b64encode(b"<svg onload=alert(1)>").decode()
     assert "The picture cannot be shown: it is no image." in evidence.outcome(made, row["id"])
+    row["thumbnails"][0]["png"] = "a"
+    assert "The picture cannot be shown: it is damaged." in evidence.outcome(made, row["id"])
 
 
 def test_a_bomb_is_not_decoded() -> None:
