@@ -572,6 +572,33 @@ def cache_clear(
     raise typer.Exit(clear_command(kind or (), dry_run=dry_run))
 
 
+@app.command()
+def serve(
+    gradebook: Annotated[
+        Path, typer.Argument(metavar="[GRADEBOOK]", help="The gradebook, as `grader batch` made it.")
+    ] = Path("gradebook.db"),
+    host: Annotated[str, typer.Option(help="Address to serve at; others than this machine see it all.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port (0 = one that is free).")] = 8765,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show, and change nothing.")] = False,
+    anonymous: AnonymousOption = False,
+    author: Annotated[
+        str, typer.Option("--author", metavar="NAME", help="Who decides; default: the user.")
+    ] = "",
+    exam: ExamOption = None,
+) -> None:
+    """Show a gradebook in a browser: look, decide, grade.
+
+    It writes an address that lets one browser in, once. Ctrl-C ends it.
+    """
+    from grader.commands.serve import serve_command
+
+    serve_command(
+        gradebook, host=host, port=port, read_only=read_only, anonymous=anonymous, author=author, exam=exam
+    )
+
+
 @gradebook_.command("show")
 def gradebook_show(
     gradebook: BookOption = Path("gradebook.db"),

@@ -41,6 +41,7 @@ class Names:
         """Candidates who are met later are not in it."""
         self.anonymous = anonymous
         self._people = {row["id"]: row for row in book.rows("SELECT * FROM candidate")}
+        self._patterns: dict[int, re.Pattern[str]] = {}
         self._identities = book.rows("SELECT candidate, value FROM identity") if anonymous else []
 
     @property
@@ -84,6 +85,25 @@ class Names:
             text = self._words.sub(lambda match: self._hidden[match[0].casefold()], text[: 20 * longest])
         return one_line(text, longest=longest)
 
+    def without(self, text: str, whose: Iterable[int]) -> str:
+        """A text of any length, lines kept and not yet safe to be shown, without the names of some people.
+
+        Only of these: of a whole document, that is quick also in a large cohort.
+        """
+        if not self.anonymous:
+            return text
+        for candidate in whose:
+            text = self._own(candidate).sub(pseudonym(self._people[candidate]["number"]), text)
+        return text
+
+    def _own(self, candidate: int) -> re.Pattern[str]:
+        if candidate not in self._patterns:
+            row = self._people[candidate]
+            words = [str(row[column]) for column in ("key", "name", "email")]
+            words += [each["value"] for each in self._identities if each["candidate"] == candidate]
+            self._patterns[candidate] = _pattern(words)
+        return self._patterns[candidate]
+
     @cached_property
     def _hidden(self) -> dict[str, str]:
         words = [
@@ -98,7 +118,9 @@ class Names:
 
     @cached_property
     def _words(self) -> re.Pattern[str]:
-        longest_first = sorted(self._hidden, key=len, reverse=True)
-        return re.compile(
-            rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)", re.IGNORECASE
-        )
+        return _pattern(self._hidden)
+
+
+def _pattern(words: Iterable[str]) -> re.Pattern[str]:
+    longest_first = sorted((word for word in words if len(word.strip()) >= MIN_HIDDEN), key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first)) or '(?!)'})(?!\w)", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from grader.cohort.gradebook.results import document_of, rows_of
 from grader.cohort.points import points_of, shown
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from grader.cohort.gradebook.standing import Standing
 
 Order = Literal["name", "key", "section", "mark", "time"]
-ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 def is_found(row: Standing, find: str, names: Names) -> bool:

@@ -90,7 +90,10 @@ class Gradebook:
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is read in the block is of one moment, whoever writes meanwhile."""
+        """All that is read in the block is of one moment, whoever writes meanwhile; one may hold another."""
+        if self.database.in_transaction:
+            yield
+            return
         with self._explained():
             self.database.execute("BEGIN")
             try:
@@ -129,6 +132,23 @@ class Gradebook:
             if complaint is None:
                 raise
             raise complaint from error
+
+
+class Watch:
+    """Tells whether a gradebook has changed. For any thread, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Watch a gradebook that can be opened."""
+        target = _real(path)
+        self._connection = sqlite3.connect(f"{target.as_uri()}?mode=ro", uri=True, check_same_thread=False)
+
+    def version(self) -> int:
+        """Another number whenever somebody has written since."""
+        return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._connection.close()
 
 
 def now() -> str:

@@ -24,6 +24,8 @@ from grader.results import Status
 from grader.score import add
 
 if TYPE_CHECKING:
+    from jinja2 import BaseLoader
+
     from grader.report.formats import Settings
     from grader.results import Grade, Place
 
@@ -57,7 +59,7 @@ def write_html(grade: Grade, stream: TextIO, settings: Settings) -> None:
             previous=previous,
             changes=changes(previous, grade) if previous else [],
             comparability=comparability(previous, grade) if previous else "",
-            style=Markup(_style()),  # noqa: S704  (our own file)
+            style=Markup(style()),  # noqa: S704  (our own file)
             policy=_policy(),
         )
     )
@@ -67,10 +69,15 @@ def write_html(grade: Grade, stream: TextIO, settings: Settings) -> None:
 
 @cache
 def _environment() -> Environment:
+    return environment(FunctionLoader(read_part))
+
+
+def environment(loader: BaseLoader) -> Environment:
+    """What templates need that show what candidates wrote: each text is cleaned and escaped on its way."""
     environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
-        loader=FunctionLoader(_read),
+        loader=loader,
         finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -98,19 +105,21 @@ def _environment() -> Environment:
     return environment
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """A template or the stylesheet of the report."""
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
-def _style() -> str:
-    return f"\n{_read('style.css')}\n{code.code_rules()}\n"
+def style() -> str:
+    """The rules of the report, with those that colour code."""
+    return f"\n{read_part('style.css')}\n{code.code_rules()}\n"
 
 
 @cache
 def _policy() -> str:
     """Nothing is loaded, nothing runs, and no style but the page's own counts."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 

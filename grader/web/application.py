@@ -1,0 +1,343 @@
+"""The application: which address is which page, and what its forms do."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from grader.cohort.gradebook.decisions import flag, override, settle, target, twentieths_of, withdraw
+from grader.cohort.gradebook.results import document_of
+from grader.errors import GraderFault, UsageError
+from grader.report.safe import counted, one_line
+from grader.web import forms, templates
+from grader.web.pages import candidate, cohort
+from grader.web.security import Guard, Sessions
+from grader.web.state import ANONYMOUS, State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from grader.exam.model import Exam
+    from grader.web.forms import Form
+    from grader.web.state import Person
+
+STATIC = {
+    "style.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "htmx.min.js": "text/javascript; charset=utf-8",
+    "hx-sse.min.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+
+def application(
+    state: State,
+    sessions: Sessions,
+    *,
+    names: frozenset[str] = frozenset(),
+    exam: Exam | None = None,
+) -> ASGIApp:
+    """All pages of a gradebook, behind their guard.
+
+    Args:
+        names: host names by which this machine may be called beside `localhost`.
+        exam: what submissions were graded by, if it is known.
+    """
+    site = Site(state, exam)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            site.close()
+
+    routes = [
+        Route("/", site.page(site.cohort)),
+        Route("/next", site.page(site.next)),
+        Route("/candidate/{number}", site.page(site.candidate)),
+        Route("/candidate/{number}/grade.json", site.page(site.grade)),
+        Route("/candidate/{number}/feedback.html", site.page(site.feedback)),
+        Route("/candidate/{number}/override", site.form(site.override), methods=["POST"]),
+        Route("/candidate/{number}/flag", site.form(site.flag), methods=["POST"]),
+        Route("/override/{id:int}/withdraw", site.form(site.withdraw), methods=["POST"]),
+        Route("/flag/{id:int}/done", site.form(site.flag_done), methods=["POST"]),
+        Route("/anonymous", site.form(partial(site.names, anonymous=True)), methods=["POST"]),
+        Route("/publish", site.form(partial(site.names, anonymous=False)), methods=["POST"]),
+        Route("/static/{name}", static),
+    ]
+    handlers: Mapping[Any, Any] = {
+        UsageError: site.refused,
+        GraderFault: site.failed,
+        HTTPException: site.missing,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    return Guard(app, sessions, names=names)
+
+
+def static(request: Request) -> Response:
+    """A file that pages refer to, out of a list."""
+    name = request.path_params["name"]
+    if name not in STATIC:
+        raise HTTPException(404)
+    data = templates.stylesheet() if name == "style.css" else templates.static(name)
+    return Response(data, media_type=STATIC[name], headers={"Cache-Control": "private, max-age=600"})
+
+
+class Site:
+    """What the pages share."""
+
+    def __init__(self, state: State, exam: Exam | None) -> None:
+        """Serve a gradebook."""
+        self.state = state
+        self.exam = exam
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.state.close()
+
+    # --- what answers a request ---------------------------------------------------------------------
+
+    @staticmethod
+    def page(read: Callable[..., Response]) -> Any:
+        """An endpoint that reads; in a thread, since SQLite waits."""
+
+        async def endpoint(request: Request) -> Response:
+            return await run_in_threadpool(read, request)
+
+        return endpoint
+
+    def form(self, write: Callable[[Request, Form], Response]) -> Any:
+        """An endpoint that changes something, unless nothing may be changed."""
+
+        async def endpoint(request: Request) -> Response:
+            if self.state.read_only:
+                raise UsageError("this page was started with --read-only: nothing can be changed by it")
+            return await run_in_threadpool(write, request, await forms.read_form(request))
+
+        return endpoint
+
+    def refused(self, _: Request, error: Exception) -> Response:
+        """What a user can put right."""
+        return self._show("message", status=400, here="none", title="Not done", complaint=str(error))
+
+    def failed(self, _: Request, error: Exception) -> Response:
+        """What failed here."""
+        return self._show("message", status=500, here="none", title="Failed", complaint=str(error))
+
+    def missing(self, _: Request, error: Exception) -> Response:
+        """What there is not."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        said = {404: "There is no such page.", 405: "This takes what a form sends."}.get(status, "It failed.")
+        return self._show("message", status=status, here="none", title=said, complaint="")
+
+    def _show(self, template: str, *, status: int = 200, here: str, **values: Any) -> Response:
+        whole = self.state.cohort()
+        common = {
+            "book": self.state.path.name,
+            "cohort": whole,
+            "names": whole.names,
+            "href": templates.Links(),
+            "asset": lambda name: f"/static/{name}",
+            "here": here,
+            "may_write": not self.state.read_only,
+            "forced_anonymous": self.state.forced_anonymous,
+            "static_copy": False,
+            "notes": self._notes(),
+            "said": "",
+            "complaint": "",
+        }
+        return HTMLResponse(templates.render(template, **{**common, **values}), status)
+
+    def _notes(self) -> list[str]:
+        notes = ["read only"] if self.state.read_only else []
+        return notes + (["anonymous"] if self.state.cohort().names.anonymous else [])
+
+    def _said(self, request: Request) -> str:
+        """What a form did, as the audit trail has it: the address names the events."""
+        first, _, last = request.query_params.get("done", "").partition("-")
+        if not (first.isascii() and first.isdigit() and len(first) < 12):
+            return ""
+        with self.state.reading() as book:
+            rows = book.rows("SELECT * FROM event WHERE id = ?", int(first))
+            if not rows:
+                return ""
+            if last.isascii() and last.isdigit() and len(last) < 12 and last != first:
+                number = int(last) - int(first) + 1
+                return f"Done for {counted(number, 'candidate', 'candidates')}: {rows[0]['what']}."
+            return f"Done: {rows[0]['what']}."
+
+    # --- pages ------------------------------------------------------------------------------------------
+
+    def cohort(self, request: Request) -> Response:
+        """Everybody; a search that finds one leads there."""
+        whole = self.state.cohort()
+        query = cohort.Query.of(request.query_params)
+        found = cohort.selected(whole, query) if query.find and not query.only else []
+        if len(found) == 1 and "stay" not in request.query_params:
+            return RedirectResponse(f"/candidate/{found[0].number}", 303)
+        return self._show("cohort", here="", said=self._said(request), **cohort.read(whole, query))
+
+    def next(self, request: Request) -> Response:
+        """The next one who needs a look."""
+        whole = self.state.cohort()
+        person = whole.after(whole.by_number.get(request.query_params.get("after", "")))
+        return RedirectResponse(f"/candidate/{person.number}" if person else "/?only=look", 303)
+
+    def candidate(self, request: Request) -> Response:
+        """One candidate."""
+        return self._candidate(self._person(request), said=self._said(request))
+
+    def _candidate(
+        self, person: Person, *, status: int = 200, retry: Mapping[str, str] | None = None, **said: str
+    ) -> Response:
+        whole = self.state.cohort()
+        person = whole.by_number.get(person.number, person)
+        with self.state.reading() as book, book.snapshot():
+            values = candidate.read(book, whole, person, exam=self.exam)
+            values["seen"] = _seen(book, person)
+        return self._show("candidate", status=status, here="candidate", retry=retry or {}, **values, **said)
+
+    def _person(self, request: Request) -> Person:
+        person = self.state.cohort().by_number.get(request.path_params["number"])
+        if person is None:
+            raise HTTPException(404)
+        return person
+
+    def grade(self, request: Request) -> Response:
+        """The result that counts, to be kept as a file."""
+        import json
+
+        person, document = self._document(request)
+        data = json.dumps(document, ensure_ascii=True, indent=1).encode()
+        return _attachment(data, f"grade-{person.number}.json", "application/json")
+
+    def feedback(self, request: Request) -> Response:
+        """The report of the result that counts, to be kept as a file."""
+        import io
+
+        from grader.report.formats import Settings
+        from grader.report.html.page import write_html
+        from grader.report.read import grade_of
+
+        person, document = self._document(request)
+        text = io.StringIO()
+        write_html(grade_of(document), text, Settings())
+        return _attachment(
+            text.getvalue().encode(errors="replace"), f"feedback-{person.number}.html", "text/html"
+        )
+
+    def _document(self, request: Request) -> tuple[Person, dict[str, Any]]:
+        person = self._person(request)
+        if person.standing.result is None:
+            raise HTTPException(404)
+        names = self.state.cohort().names
+        with self.state.reading() as book:
+            found = document_of(book, person.standing.result)
+            return person, candidate.hidden(found, names, candidate.together(book, person))
+
+    # --- decisions --------------------------------------------------------------------------------------
+
+    def override(self, request: Request, form: Form) -> Response:
+        """Give points by hand. What cannot be done is said, and what was typed stays."""
+        person = self._person(request)
+        try:
+            points = twentieths_of(form.get("points", ""))
+            with self.state.deciding() as book:
+                if form.get("seen") != _seen(book, person):
+                    raise UsageError(
+                        "somebody else decided, or it was graded again, since this page was opened: look at"
+                        " what is there now, and keep yours again if it still holds"
+                    )
+                what = target(book, person.standing.candidate, form.get("target", ""))
+                override(book, what, points, author=self.state.author, reason=form.get("reason", ""))
+                done = _last_event(book)
+        except UsageError as error:
+            typed = {name: form.get(name, "") for name in ("target", "points", "reason")}
+            return self._retry(person, typed, error)
+        return _back(f"/candidate/{person.number}?done={done}", form.get("target", ""))
+
+    def _retry(self, person: Person, typed: Mapping[str, str], error: UsageError) -> Response:
+        return self._candidate(person, status=409, retry=typed, complaint=f"Not done: {one_line(str(error))}")
+
+    def flag(self, request: Request, form: Form) -> Response:
+        """Say that somebody should look again."""
+        person = self._person(request)
+        try:
+            with self.state.deciding() as book:
+                flag(book, person.standing.candidate, author=self.state.author, reason=form.get("reason", ""))
+                done = _last_event(book)
+        except UsageError as error:
+            return self._retry(person, {"target": "flag", "reason": form.get("reason", "")}, error)
+        return RedirectResponse(f"/candidate/{person.number}?done={done}#flags", 303)
+
+    def withdraw(self, request: Request, form: Form) -> Response:
+        """Let an override count no more."""
+        number = request.path_params["id"]
+        with self.state.deciding() as book:
+            withdraw(book, number, author=self.state.author, reason=form.get("reason", ""))
+            whose = book.rows("SELECT candidate FROM override WHERE id = ?", number)[0]["candidate"]
+            done = _last_event(book)
+        return RedirectResponse(f"{self._address_of(whose)}?done={done}", 303)
+
+    def flag_done(self, request: Request, form: Form) -> Response:
+        """Say that a flag is done."""
+        number = request.path_params["id"]
+        with self.state.deciding() as book:
+            settle(book, number, author=self.state.author, reason=form.get("reason", ""))
+            whose = book.rows("SELECT candidate FROM flag WHERE id = ?", number)[0]["candidate"]
+            done = _last_event(book)
+        return RedirectResponse(f"{self._address_of(whose)}?done={done}", 303)
+
+    def _address_of(self, candidate_: int) -> str:
+        person = self.state.cohort().by_id.get(candidate_)
+        return f"/candidate/{person.number}" if person else "/"
+
+    def names(self, _: Request, __: Form, *, anonymous: bool) -> Response:
+        """Show numbers instead of names until marks are published, or publish them."""
+        with self.state.deciding() as book:
+            book.set(ANONYMOUS, "yes" if anonymous else "")
+            book.record("anonymous" if anonymous else "published", who=self.state.author)
+        return RedirectResponse("/", 303)
+
+
+def _seen(book: Any, person: Person) -> str:
+    """What decisions about somebody are made on: another when that has changed."""
+    row = book.rows(
+        "SELECT (SELECT result FROM chosen WHERE candidate = ?1) AS result,"
+        " (SELECT max(id) FROM override WHERE candidate = ?1) AS override,"
+        " (SELECT count(*) FROM live_override WHERE candidate = ?1) AS live",
+        person.standing.candidate,
+    )[0]
+    return f"{row['result'] or 0}-{row['override'] or 0}-{row['live']}"
+
+
+def _last_event(book: Any) -> int:
+    return int(book.rows("SELECT max(id) FROM event")[0][0])
+
+
+def _back(address: str, target_: str) -> Response:
+    anchor = templates.word(target_)
+    return RedirectResponse(f"{address}#c-{anchor}" if anchor else address, 303)
+
+
+def _attachment(data: bytes, name: str, kind: str) -> Response:
+    """Never shown by the browser that is let in here: it could be a page of somebody else's making."""
+    return Response(
+        data,
+        media_type=kind,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+        },
+    )

@@ -1,0 +1,182 @@
+"""What pages show and forms do."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from grader.cohort.gradebook import open_gradebook
+from tests.cohort.exports.books import override
+from tests.web.site import LOST, Site, site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+def text_of(page: str) -> str:
+    """What is read, without markup."""
+    plain = re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(style|script|head).*?</\1>", "", page))
+    return " ".join(html.unescape(plain).split())
+
+
+def names(page: str) -> list[str]:
+    return [html.unescape(name) for name in re.findall(r"data-row[^>]*>([^<]*)</a>", page)]
+
+
+def test_a_search_finds_everybody_or_leads_to_one(here: Site) -> None:
+    assert names(here.get("/").text) == [
+        "<img src=x onerror=alert(1)>\ufffd",
+        "Anna Alt",
+        "Ben Bär",
+        "Dan Doe",
+    ]
+    assert names(here.get("/?find=n").text) == [
+        "<img src=x onerror=alert(1)>\ufffd",
+        "Anna Alt",
+        "Ben Bär",
+        "Dan Doe",
+    ]
+    found = here.get("/?find=example.org", follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, here.address("anna"))
+    assert "Nobody is like that." in here.get("/?find=zzz").text
+
+
+def test_who_is_selected_and_in_which_order(here: Site) -> None:
+    assert names(here.get("/?only=unreadable").text) == ["Dan Doe"]
+    assert names(here.get("/?only=look").text) == ["<img src=x onerror=alert(1)>\ufffd"]
+    assert names(here.get("/?sort=mark").text)[0] == "<img src=x onerror=alert(1)>\ufffd"
+    assert names(here.get("/?sort=mark&reverse=yes").text)[-2:] == [
+        "<img src=x onerror=alert(1)>\ufffd",
+        "Dan Doe",
+    ]
+    assert here.get("/?sort=zzz&only=%00&page=99999999999").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address", ["/candidate/000000x", "/candidate/../x", "/static/SHA256SUMS", "/static/..%2fx", "/x"]
+)
+def test_there_is_no_such_page(here: Site, address: str) -> None:
+    assert here.get(address).status_code == 404
+
+
+def test_nothing_of_a_candidate_is_markup(here: Site) -> None:
+    for address in ("/", here.address("cleo")):
+        page = here.get(address).text
+        assert "<img" not in page
+        assert "\u202e" not in page
+
+
+def test_the_next_needing_a_look(here: Site) -> None:
+    answer = here.get("/next", follow_redirects=False)
+    assert answer.headers["location"] == here.address("cleo")
+    alone = here.get(f"/next?after={here.address('cleo')[-6:]}", follow_redirects=False)
+    assert alone.headers["location"] == "/?only=look"
+
+
+def test_an_override_is_kept_with_its_reason_and_its_event(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        answer = own.post(
+            f"{own.address('anna')}/override",
+            target=LOST,
+            points="0.5",
+            reason="right all the same",
+            seen=own.seen("anna"),
+        )
+        assert answer.status_code == 200
+        assert "Done: override." in text_of(answer.text)
+        assert "right all the same" in answer.text
+        assert own.rows("SELECT points, author, reason FROM override") == [
+            (10, "examiner", "right all the same")
+        ]
+        assert own.rows("SELECT who, what FROM event") == [("examiner", "override")]
+        assert '<option value="right all the same">' in own.get(own.address("ben")).text
+        own.post("/override/1/withdraw", reason="")
+        assert own.rows("SELECT withdrawn_by FROM override") == [("examiner",)]
+
+
+@pytest.mark.parametrize(
+    ("points", "reason", "complaint"),
+    [
+        ("99", "because", "99 are too many"),
+        ("-1", "because", "points cannot be"),
+        ("much", "because", "are no points"),
+        ("1", " ", "say why"),
+    ],
+)
+def test_what_was_typed_stays_where_it_cannot_be_done(
+    here: Site, points: str, reason: str, complaint: str
+) -> None:
+    answer = here.post(
+        f"{here.address('anna')}/override", target=LOST, points=points, reason=reason, seen=here.seen("anna")
+    )
+    assert answer.status_code == 409
+    assert complaint in text_of(answer.text)
+    assert f'value="{points}"' in answer.text
+    assert here.rows("SELECT * FROM override") == []
+
+
+def test_a_decision_on_what_has_changed_since_is_asked_for_again(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        seen = own.seen("anna")
+        override(own.path, "anna", "1.1", LOST, 1)
+        answer = own.post(
+            f"{own.address('anna')}/override", target=LOST, points="2", reason="mine", seen=seen
+        )
+        assert answer.status_code == 409
+        assert "somebody else decided" in answer.text
+        assert 'value="mine"' in answer.text
+        assert len(own.rows("SELECT * FROM override")) == 1
+
+
+def test_a_decision_need_not_wait_for_a_batch(tmp_path: Path) -> None:
+    with site(tmp_path) as own, open_gradebook(own.path, write=True):
+        own.post(f"{own.address('anna')}/flag", reason="look")
+        assert own.rows("SELECT reason FROM flag") == [("look",)]
+
+
+def test_a_decision_waits_for_another_machine_and_stays_typed(tmp_path: Path) -> None:
+    with site(tmp_path) as own, open_gradebook(own.path, write=True):
+        own.path.with_name("book.db.lock").write_text("process 5, host elsewhere, boot another\n")
+        answer = own.post(f"{own.address('anna')}/flag", reason="look again")
+        assert answer.status_code == 409
+        assert "is being written by another grader (process 5 on elsewhere): wait for it" in answer.text
+        assert 'value="look again"' in answer.text
+
+
+def test_flags_are_raised_and_settled(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        assert "Done: flag." in own.post(f"{own.address('ben')}/flag", reason="copied?").text
+        assert names(own.get("/?only=flagged").text) == ["Ben Bär"]
+        assert "Done: flag done." in own.post("/flag/1/done").text
+        assert "Nobody is like that." in own.get("/?only=flagged").text
+
+
+def test_read_only_changes_nothing_and_shows_no_form(tmp_path: Path) -> None:
+    with site(tmp_path, read_only=True) as own:
+        page = own.get(own.address("anna")).text
+        assert 'method="post"' not in page
+        answer = own.post(f"{own.address('anna')}/flag", reason="x")
+        assert (answer.status_code, "--read-only" in answer.text) == (400, True)
+        assert own.rows("SELECT * FROM flag") == []
+
+
+def test_numbers_stand_for_names_until_marks_are_published(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        own.post("/anonymous")
+        for address in ("/", own.address("anna"), f"{own.address('anna')}/grade.json"):
+            page = own.get(address).text
+            assert "Anna" not in page
+            assert "anna" not in page
+        own.post("/publish")
+        assert "Anna Alt" in own.get("/").text
+        assert own.rows("SELECT what FROM event") == [("anonymous",), ("published",)]
