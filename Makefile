@@ -19,6 +19,7 @@ test: $(DEVELOPED)
 	@sh .ci/tools engine
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,.venv/bin/grader verify --static)
+	$(if $(ARGS),,.venv/bin/grader verify --exam fixtures/exams/platform)
 
 # What a developer runs all day: nothing that boots services or runs candidate code.
 quick: $(DEVELOPED)
@@ -44,6 +45,7 @@ lint: $(DEVELOPED)
 	.venv/bin/mypy grader tests benchmarks
 	.venv/bin/vulture
 	.venv/bin/grader rubric lint
+	.venv/bin/grader rubric lint fixtures/exams/platform
 
 # What is made from the checks themselves: the authors' reference, and the schema for their editors.
 generated: $(DEVELOPED)

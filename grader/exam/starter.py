@@ -53,6 +53,7 @@ def write_starter(exam: Exam, folder: Path) -> tuple[str, ...]:
     if taken := next((name for name in names if (folder / name).exists()), None):
         raise UsageError(f"{folder / taken} already exists, so nothing was written; choose a new folder")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, path in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, folder / name)
