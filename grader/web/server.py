@@ -79,6 +79,7 @@ def _listening(host: str, port: int) -> socket.socket:
         listener = socket.socket(found[0], found[1])
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(found[4])
+        listener.listen(MAX_CONNECTIONS)  # at once: the address is told before the server is ready
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", "") or str(error)
         raise UsageError(
