@@ -7,7 +7,7 @@ READY := .venv/.ready
 DEVELOPED := .venv/.ready-for-tests
 UV := .venv/bin/uv
 
-.PHONY: score test quick fuzz verify hostile lint generated tools lock bench bench-cohort clean
+.PHONY: score test quick fuzz verify hostile lint generated tools lock bench bench-cohort bench-page clean
 
 score: $(READY) tools
 	.venv/bin/grader score $(SUBMISSION) $(ARGS)
@@ -84,6 +84,10 @@ bench: $(READY) tools
 # A batch against one grade after the other; `tests` has the stand-ins.
 bench-cohort: $(DEVELOPED) tools
 	.venv/bin/python -m benchmarks.cohort $(ARGS)
+
+# Every page of `grader serve` over 2,000 candidates.
+bench-page: $(DEVELOPED)
+	.venv/bin/python -m benchmarks.page $(ARGS)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache
