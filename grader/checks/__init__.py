@@ -9,7 +9,7 @@ from grader.checks.drift import checks as drift
 from grader.checks.dvc import config as dvc
 from grader.checks.dvc import pipeline
 from grader.checks.dvc import runs as dvc_runs
-from grader.checks.generic import commands, values
+from grader.checks.generic import commands, http, values
 from grader.checks.kubernetes import checks as kubernetes
 from grader.checks.makefile import checks as makefile
 from grader.checks.model_registry import checks as registration
@@ -31,6 +31,7 @@ ALL = table(
     dvc_runs.CHECKS,
     gitignore.CHECKS,
     commands.CHECKS,
+    http.CHECKS,
     values.CHECKS,
     kubernetes.CHECKS,
     lockfile.CHECKS,

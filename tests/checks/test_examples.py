@@ -47,7 +47,7 @@ def _exam_of(check: Check, root: Path) -> tuple[Any, Any]:
     root.mkdir()
     (root / "exam.yaml").write_text(yaml.safe_dump(EXAM))
     rubric = {"task": "1.1", "title": "Example", **said, "criteria": [criterion]}
-    (root / "1.1.yaml").write_text(yaml.safe_dump(rubric))
+    (root / "1.1.yaml").write_text(yaml.safe_dump(rubric, sort_keys=False))
     exam = load_exam(root, ALL)
     return exam, {name: about["path"] for name, about in said.get("deliverables", {}).items()}
 

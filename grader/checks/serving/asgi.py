@@ -44,6 +44,8 @@ class Answer:
     content_type: str = ""
     error: str = ""
     """Why no answer came."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """By name in lower case; values of one name are joined by commas."""
     cause: str = ""
     """The traceback that the server wrote meanwhile, reduced to the author's frames."""
 
@@ -72,27 +74,39 @@ class Target:
     factory: bool = False
 
 
-def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: str | None = None) -> Answer:
-    """Send one request and follow redirects; silence or nonsense is an `Answer` too.
+def ask(
+    client: httpx.Client,
+    method: str,
+    path: str,
+    *,
+    seconds: float,
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    follow: bool = True,
+) -> Answer:
+    """Send one request; silence or nonsense is an `Answer` too.
 
     Args:
         seconds: the limit for redirects, headers and body together.
+        body: JSON, if no header says otherwise.
+        follow: whether redirects are followed.
     """
     import httpx
 
     from grader.runtime.services.http import DEADLINE
 
     request = f"{method} {path}"
-    headers = {} if body is None else {"Content-Type": "application/json"}
+    told = {"content-type": "application/json"} if body is not None else {}
+    told |= {name.lower(): value for name, value in (headers or {}).items()}
     extensions = {DEADLINE: time.monotonic() + seconds}
     try:
         with client.stream(
             method,
             path,
             content=body,
-            headers=headers,
+            headers=told,
             timeout=seconds,
-            follow_redirects=True,
+            follow_redirects=follow,
             extensions=extensions,
         ) as response:
             content = bytearray()
@@ -105,6 +119,7 @@ def ask(client: httpx.Client, method: str, path: str, *, seconds: float, body: s
                 status=response.status_code,
                 body=content.decode("utf-8", "replace"),
                 content_type=response.headers.get("content-type", ""),
+                headers=dict(response.headers.items()),
             )
     except httpx.TimeoutException:
         return Answer(request=request, error=f"no answer within {seconds:g} s")
@@ -259,6 +274,11 @@ def find(module: ast.Module) -> Target:
     ]
     preferred = sorted(factories, key=lambda name: "app" not in name)
     return Target(preferred[0], factory=True) if preferred else Target()
+
+
+def is_application(module: ast.Module) -> bool:
+    """Whether a module makes an ASGI application, at its top level or in a function."""
+    return any(map(_makes, ast.walk(module)))
 
 
 def _makes(node: ast.AST | None) -> bool:

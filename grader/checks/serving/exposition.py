@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _MAX_ERROR = 80
 """Characters of an error to keep: the parser repeats what it could not read, which may be everything."""
@@ -13,8 +14,32 @@ _MAX_ERROR = 80
 _MAX_LINE = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One value of a metric."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
 def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
     """The names that have samples, or why the text is no exposition."""
+    families = _families(text, content_type)
+    if isinstance(families, str):
+        return families
+    return tuple(family.name for family in families if family.samples)
+
+
+def samples(text: str, content_type: str = "") -> tuple[Sample, ...] | str:
+    """All values, or why the text is no exposition."""
+    families = _families(text, content_type)
+    if isinstance(families, str):
+        return families
+    return tuple(Sample(each.name, each.labels, each.value) for family in families for each in family.samples)
+
+
+def _families(text: str, content_type: str) -> list[Any] | str:
     from prometheus_client import parser
     from prometheus_client.openmetrics import parser as openmetrics
 
@@ -27,10 +52,9 @@ def metric_names(text: str, content_type: str = "") -> tuple[str, ...] | str:
         else parser.text_string_to_metric_families
     )
     try:
-        families = list(parse(text))
+        return list(parse(text))
     except Exception as error:  # its parser has no errors of its own
         return " ".join(str(error).split())[:_MAX_ERROR] or type(error).__name__
-    return tuple(family.name for family in families if family.samples)
 
 
 def own(names: Sequence[str], foreign: Sequence[str]) -> tuple[str, ...]:
