@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from grader.cohort.gradebook.decisions import flag, override, settle, target, twentieths_of, withdraw
+from grader.cohort.gradebook.decisions import flag, group, override, settle, target, twentieths_of, withdraw
 from grader.cohort.gradebook.results import document_of
 from grader.errors import GraderFault, UsageError
 from grader.report.safe import counted, one_line
 from grader.web import forms, templates
-from grader.web.pages import candidate, cohort
+from grader.web.pages import candidate, cohort, criterion, trail
 from grader.web.security import Guard, Sessions
 from grader.web.state import ANONYMOUS, State
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from grader.cohort.gradebook import Gradebook
     from grader.exam.model import Exam
     from grader.web.forms import Form
     from grader.web.state import Person
@@ -70,6 +71,11 @@ def application(
         Route("/candidate/{number}/feedback.html", site.page(site.feedback)),
         Route("/candidate/{number}/override", site.form(site.override), methods=["POST"]),
         Route("/candidate/{number}/flag", site.form(site.flag), methods=["POST"]),
+        Route("/criteria", site.page(site.criteria)),
+        Route("/criterion/{name}", site.page(site.criterion)),
+        Route("/criterion/{name}/group", site.form(site.group), methods=["POST"]),
+        Route("/criterion/{name}/withdraw", site.form(site.withdraw_group), methods=["POST"]),
+        Route("/trail", site.page(site.trail)),
         Route("/override/{id:int}/withdraw", site.form(site.withdraw), methods=["POST"]),
         Route("/flag/{id:int}/done", site.form(site.flag_done), methods=["POST"]),
         Route("/anonymous", site.form(partial(site.names, anonymous=True)), methods=["POST"]),
@@ -246,6 +252,31 @@ class Site:
             found = document_of(book, person.standing.result)
             return person, candidate.hidden(found, names, candidate.together(book, person))
 
+    def criteria(self, _: Request) -> Response:
+        """All criteria."""
+        with self.state.reading() as book, book.snapshot():
+            values = criterion.overview(book, self.state.cohort())
+        return self._show("criteria", here="criteria", **values)
+
+    def criterion(self, request: Request) -> Response:
+        """One criterion across the cohort."""
+        return self._criterion(request.path_params["name"], said=self._said(request))
+
+    def _criterion(
+        self, name: str, *, status: int = 200, retry: Mapping[str, str] | None = None, **said: str
+    ) -> Response:
+        with self.state.reading() as book, book.snapshot():
+            values = criterion.read(book, self.state.cohort(), name, exam=self.exam)
+        if values is None:
+            raise HTTPException(404)
+        return self._show("criterion", status=status, here="criterion", retry=retry or {}, **values, **said)
+
+    def trail(self, request: Request) -> Response:
+        """What happened."""
+        with self.state.reading() as book, book.snapshot():
+            values = trail.read(book, self.state.cohort(), request.query_params)
+        return self._show("trail", here="trail", **values)
+
     # --- decisions --------------------------------------------------------------------------------------
 
     def override(self, request: Request, form: Form) -> Response:
@@ -266,6 +297,64 @@ class Site:
             typed = {name: form.get(name, "") for name in ("target", "points", "reason")}
             return self._retry(person, typed, error)
         return _back(f"/candidate/{person.number}?done={done}", form.get("target", ""))
+
+    def group(self, request: Request, form: Form) -> Response:
+        """Give points to all who lost a criterion in the same way."""
+        name, fingerprint = request.path_params["name"], form.get("fingerprint", "")
+        try:
+            with self.state.deciding() as book:
+                points, reason = self._labelled(book, name, form)
+                found = group(book, name, fingerprint, points)
+                told = len(found.targets) + len(found.kept) + len(found.done)
+                if form.get("count") != str(told):
+                    raise UsageError(
+                        f"the group has {told} candidates now, and had another number when this page was"
+                        " opened: look at who they are, and keep it again"
+                    )
+                if not found.targets:
+                    raise UsageError("there is nobody left in this group to be overridden")
+                before = _last_event(book)
+                for each in found.targets:
+                    author = self.state.author
+                    override(book, each, points, author=author, reason=reason, fingerprint=fingerprint)
+                done = f"{before + 1}-{_last_event(book)}"
+        except UsageError as error:
+            typed = {key: form.get(key, "") for key in ("fingerprint", "points", "reason", "label")}
+            complaint = f"Not done: {one_line(str(error))}"
+            return self._criterion(name, status=409, retry=typed, complaint=complaint)
+        return self._to_group(name, fingerprint, done)
+
+    @staticmethod
+    def _labelled(book: Gradebook, name: str, form: Form) -> tuple[int, str]:
+        """Points and reason as typed; what is left out is that of the label."""
+        points, reason, label = (form.get(key, "").strip() for key in ("points", "reason", "label"))
+        if label.isascii() and label.isdigit() and len(label) < 12:
+            for row in book.rows(
+                "SELECT points, reason FROM override WHERE id = ? AND criterion = ?", int(label), name
+            ):
+                return twentieths_of(points) if points else row["points"], reason or row["reason"]
+        return twentieths_of(points), reason
+
+    def withdraw_group(self, request: Request, form: Form) -> Response:
+        """Let all overrides that were made for a group count no more."""
+        name, fingerprint = request.path_params["name"], form.get("fingerprint", "")
+        with self.state.deciding() as book:
+            numbers = book.rows(
+                "SELECT id FROM live_override WHERE criterion = ? AND fingerprint = ? AND fingerprint <> ''",
+                *(name, fingerprint),
+            )
+            if not numbers:
+                raise UsageError("there is no override of this group any more")
+            before = _last_event(book)
+            for row in numbers:
+                withdraw(book, row["id"], author=self.state.author, reason=form.get("reason", ""))
+            done = f"{before + 1}-{_last_event(book)}"
+        return self._to_group(name, fingerprint, done)
+
+    @staticmethod
+    def _to_group(name: str, fingerprint: str, done: str) -> Response:
+        anchor = templates.word(fingerprint)
+        return RedirectResponse(f"{templates.Links()('criterion', name)}?done={done}#g-{anchor}", 303)
 
     def _retry(self, person: Person, typed: Mapping[str, str], error: UsageError) -> Response:
         return self._candidate(person, status=409, retry=typed, complaint=f"Not done: {one_line(str(error))}")
@@ -311,7 +400,7 @@ class Site:
         return RedirectResponse("/", 303)
 
 
-def _seen(book: Any, person: Person) -> str:
+def _seen(book: Gradebook, person: Person) -> str:
     """What decisions about somebody are made on: another when that has changed."""
     row = book.rows(
         "SELECT (SELECT result FROM chosen WHERE candidate = ?1) AS result,"
@@ -322,8 +411,8 @@ def _seen(book: Any, person: Person) -> str:
     return f"{row['result'] or 0}-{row['override'] or 0}-{row['live']}"
 
 
-def _last_event(book: Any) -> int:
-    return int(book.rows("SELECT max(id) FROM event")[0][0])
+def _last_event(book: Gradebook) -> int:
+    return int(book.rows("SELECT coalesce(max(id), 0) FROM event")[0][0])
 
 
 def _back(address: str, target_: str) -> Response:

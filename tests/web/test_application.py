@@ -180,3 +180,50 @@ def test_numbers_stand_for_names_until_marks_are_published(tmp_path: Path) -> No
         own.post("/publish")
         assert "Anna Alt" in own.get("/").text
         assert own.rows("SELECT what FROM event") == [("anonymous",), ("published",)]
+
+
+def test_a_group_is_treated_and_its_label_used_again(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        page = own.get(f"/criterion/{LOST}").text
+        print_ = re.search(r'name="fingerprint" value="(\w+)"', page)
+        assert print_
+        fingerprint = print_[1]
+        assert "Keep for all 3" in page
+        fields = {
+            "fingerprint": fingerprint,
+            "count": "3",
+            "label": "",
+            "points": "1",
+            "reason": "the task misled",
+        }
+        wrong = own.post(f"/criterion/{LOST}/group", **{**fields, "count": "4"})
+        assert wrong.status_code == 409
+        assert "the group has 3 candidates now" in wrong.text
+        assert 'value="the task misled"' in wrong.text
+        done = own.post(f"/criterion/{LOST}/group", **fields)
+        assert "Done for 3 candidates: override." in done.text
+        assert own.rows("SELECT DISTINCT points, reason FROM live_override") == [(20, "the task misled")]
+        own.post(f"/criterion/{LOST}/withdraw", fingerprint=fingerprint)
+        assert own.rows("SELECT * FROM live_override") == []
+        own.post(f"/criterion/{LOST}/group", **{**fields, "label": "3", "points": "", "reason": ""})
+        assert own.rows("SELECT DISTINCT points, reason FROM live_override") == [(20, "the task misled")]
+
+
+def test_pages_about_the_whole_cohort(here: Site) -> None:
+    told = text_of(here.get("/criteria").text)
+    assert LOST in told
+    assert here.get("/criterion/zzz").status_code == 404
+    assert here.get("/criterion/%3Cscript%3E").status_code == 404
+
+
+def test_the_trail_says_who_did_what(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        assert "Nothing happened yet." in own.get("/trail").text
+        own.post(f"{own.address('ben')}/flag", reason="copied?")
+        own.post("/anonymous")
+        own.post("/publish")
+        told = text_of(own.get("/trail").text)
+        assert "examiner flag Ben Bär flag 1, reason copied?" in told
+        assert "copied?" not in own.get("/trail?what=published").text
+        assert "copied?" in own.get("/trail?before=2").text
+        assert own.get("/trail?before=x&what=%00").status_code == 200
