@@ -953,6 +953,46 @@ def rubric_show(
     raise typer.Exit(show_command(task, exam))
 
 
+@rubric.command("try")
+def rubric_try(
+    check: Annotated[str, typer.Argument(metavar="CHECK", help="Such as yaml.value.")],
+    submission: Annotated[
+        str, typer.Argument(metavar="SUBMISSION", help="Folder, archive, git URL, or REPOSITORY@REVISION.")
+    ],
+    with_: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="YAML",
+            help="The check's parameters. Files may be paths, and a scenario may be written out.",
+        ),
+    ] = "",
+    exam: Annotated[
+        Path | None,
+        typer.Option("--exam", metavar="DIR", help="An exam whose data, worlds and packages are used."),
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", metavar="ID", help="A task of it whose scenarios and deliverables may be named."
+        ),
+    ] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for generated data, models and runs.")] = 0,
+    isolation: IsolationOption = "bubblewrap",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show all details.")] = False,
+) -> None:
+    """Try a check on a submission, before any rubric has it.
+
+    Exit status: 0 earned, 1 lost, 2 the check, its parameters or the submission are unusable,
+    3 not decided on this machine.
+    """
+    from grader.commands.rubric import try_command
+    from grader.session import Options
+
+    options = Options(exam=exam, seed=seed, isolation=isolation)
+    raise typer.Exit(try_command(check, with_, submission, options, task=task, verbose=verbose))
+
+
 @rubric.command("checks")
 def rubric_checks(
     name: Annotated[

@@ -56,6 +56,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "session.py",
         "reference_comparison.py",
         "exam/starter.py",
+        "exam/trial.py",
         "report/html/page.py",
         "web/templates.py",
         "web/evidence/template.py",

@@ -1,29 +1,36 @@
-"""`grader rubric lint`, `grader rubric show` and `grader rubric checks`."""
+"""`grader rubric lint`, `grader rubric show`, `grader rubric checks` and `grader rubric try`."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from rich.markdown import Markdown
 
 from grader.check import unknown
 from grader.checks import ALL
-from grader.error_handler import PASSED, UNUSABLE
+from grader.error_handler import INCOMPLETE, NOT_PASSED, PASSED, UNUSABLE
 from grader.errors import UsageError
 from grader.exam.bundled import RUBRICS
 from grader.exam.check_reference import as_json, as_markdown, check_references, declarations
 from grader.exam.describe import render
 from grader.exam.lint import lint
 from grader.exam.loader import load_exam
+from grader.exam.trial import trial_exam
 from grader.report.console import console
 from grader.report.safe import counted
+from grader.report.text import print_criterion
+from grader.results import Status
 from grader.runtime.environment import uv
-from grader.session import chosen_tasks
+from grader.runtime.temporary import scratch_directory
+from grader.session import chosen_tasks, score_submission
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from grader.session import Options
 
 
 def lint_command(directory: Path | None) -> int:
@@ -48,6 +55,18 @@ def show_command(task: str | None, directory: Path | None) -> int:
     tasks = chosen_tasks(exam, (task,) if task else (), ())
     console(sys.stdout).print(render(exam, tasks, ALL))
     return PASSED
+
+
+def try_command(check: str, given: str, source: str, options: Options, *, task: str, verbose: bool) -> int:
+    """Decide one criterion that no rubric has yet, and say whether it is earned by the exit code."""
+    with scratch_directory() as folder:
+        exam = trial_exam(check, given, folder, ALL, exam=options.exam, task=task)
+        grade = score_submission(source, options, exam=exam)
+    row = replace(grade.criteria[0], hint="")
+    print_criterion(console(sys.stdout), row, verbose=verbose)
+    if row.status.open:
+        return INCOMPLETE
+    return PASSED if row.status is Status.EARNED else NOT_PASSED
 
 
 def checks_command(name: str | None, form: Literal["text", "json", "markdown"]) -> int:

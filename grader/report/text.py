@@ -260,7 +260,7 @@ def _print_task(
             and criterion not in undecided
             and criterion.id not in repeated
         ):
-            _print_criterion(console, criterion, verbose=verbose)
+            print_criterion(console, criterion, verbose=verbose)
     for cause, rows in _grouped([row for row in shown if row.id in repeated], lambda row: repeated[row.id]):
         _print_group(console, Status.LOST, rows, f"for the same reason as {cause}")
     reasons = {row.id: next((each.message for each in row.findings), "") for row in undecided}
@@ -318,7 +318,8 @@ def _print_group(console: Console, status: Status, rows: list[CriterionResult], 
     console.print(line)
 
 
-def _print_criterion(console: Console, criterion: CriterionResult, *, verbose: bool) -> None:
+def print_criterion(console: Console, criterion: CriterionResult, *, verbose: bool) -> None:
+    """Print what became of one criterion, and why."""
     mark, style = STYLES[criterion.status]
     line = Text()
     line.append(f"{mark} {criterion.id}", style=style)
