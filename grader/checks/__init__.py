@@ -11,6 +11,7 @@ from grader.checks.dvc import pipeline
 from grader.checks.dvc import runs as dvc_runs
 from grader.checks.generic import commands, http, values
 from grader.checks.kubernetes import checks as kubernetes
+from grader.checks.kubernetes import objects
 from grader.checks.makefile import checks as makefile
 from grader.checks.model_registry import checks as registration
 from grader.checks.project import gitignore, lockfile, precommit, pyproject, recorded_commands
@@ -34,6 +35,7 @@ ALL = table(
     http.CHECKS,
     values.CHECKS,
     kubernetes.CHECKS,
+    objects.CHECKS,
     lockfile.CHECKS,
     makefile.CHECKS,
     precommit.CHECKS,

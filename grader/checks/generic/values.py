@@ -17,7 +17,7 @@ from grader.readers.regular_expressions import find
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from grader.context import Context
     from grader.documents import SourceFile
@@ -42,10 +42,12 @@ class Document:
     data: Any
     source: YamlDocument | None = None
     """Knows the lines, where there are any."""
+    root: tuple[Hashable, ...] = ()
+    """The place of the data in its source."""
 
     def where(self, place: tuple[str | int, ...] = ()) -> str:
         """`file:line` of a place, or of its nearest parent."""
-        return self.file.where(self.source.line(*place) if self.source else None)
+        return self.file.where(self.source.line(*self.root, *place) if self.source else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from grader.check import Deliverable, UrlPath, check
+from grader.checks.kubernetes.manifests import MAX_MESSAGE, Resource, differs, invalid, resources, shown
 from grader.checks.kubernetes.quantity import parse_quantity
 from grader.checks.kubernetes.selector import selects
-from grader.documents import Problem, SourceFile, YamlDocument
-from grader.errors import GraderFault
-from grader.readers.plain_data import as_json
+from grader.documents import Problem
 from grader.results import Finding, Outcome, failed, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Hashable
 
     from grader.context import Context
-
-MAX_MESSAGE = 300
-
-
-@dataclass(frozen=True, slots=True)
-class _Resource:
-    """One object of a manifest, with its position in the file."""
-
-    file: SourceFile
-    document: YamlDocument
-    place: tuple[Hashable, ...]
-    data: dict[Any, Any]
-
-    def get(self, *path: Hashable) -> Any:
-        """The value at a path, or None."""
-        value: Any = self.data
-        for key in path:
-            match value:
-                case dict():
-                    value = value.get(key)
-                case list() if isinstance(key, int) and key < len(value):
-                    value = value[key]
-                case _:
-                    return None
-        return value
-
-    def where(self, *path: Hashable) -> str:
-        """`file:line` of a path, or of its nearest parent."""
-        return self.file.where(self.document.line(*self.place, *path))
 
 
 @dataclass(frozen=True, slots=True)
 class _Container:
-    resource: _Resource
+    resource: Resource
     place: tuple[Hashable, ...]
     data: dict[Any, Any]
 
@@ -65,19 +33,7 @@ class _Container:
         return self.resource.where(*self.place, *path)
 
 
-def _resources(file: SourceFile, documents: tuple[YamlDocument, ...]) -> Iterator[_Resource]:
-    """Every object of a manifest, those of a List one by one."""
-    for document in documents:
-        match document.data:
-            case {"kind": str(kind), "items": list(items)} if kind.endswith("List"):
-                for index, item in enumerate(items):
-                    if isinstance(item, dict):
-                        yield _Resource(file, document, ("items", index), item)
-            case dict() as data:
-                yield _Resource(file, document, (), data)
-
-
-def _deployment(context: Context, *, file: Deliverable, name: str) -> _Resource | Finding:
+def _deployment(context: Context, *, file: Deliverable, name: str) -> Resource | Finding:
     """The Deployment of that name, else any Deployment.
 
     Args:
@@ -87,7 +43,7 @@ def _deployment(context: Context, *, file: Deliverable, name: str) -> _Resource 
     documents = source.yaml
     if isinstance(documents, Problem):
         return documents.finding("a Kubernetes manifest")
-    found = [each for each in _resources(source, documents) if each.data.get("kind") == "Deployment"]
+    found = [each for each in resources(source, documents) if each.data.get("kind") == "Deployment"]
     named = [each for each in found if each.get("metadata", "name") == name]
     for each in named or found:
         return each
@@ -118,17 +74,17 @@ def _container(context: Context, *, file: Deliverable, name: str, image: str) ->
 
 
 @check("kubernetes.deployment", reads=_deployment)
-def deployment(_: Context, found: _Resource, *, name: str, api_version: str) -> Outcome:
+def deployment(_: Context, found: Resource, *, name: str, api_version: str) -> Outcome:
     """A Deployment has this name, is valid against Kubernetes' schemas, and selects its own pods.
 
     Args:
         api_version: its apiVersion.
     """
-    findings = list(_invalid(found))
+    findings = list(invalid(found))
     if (actual := found.get("metadata", "name")) != name:
-        findings.append(_differs("metadata.name", name, actual, found.where("metadata", "name")))
+        findings.append(differs("metadata.name", name, actual, found.where("metadata", "name")))
     if (actual := found.get("apiVersion")) != api_version:
-        findings.append(_differs("apiVersion", api_version, actual, found.where("apiVersion")))
+        findings.append(differs("apiVersion", api_version, actual, found.where("apiVersion")))
     labels = found.get("spec", "template", "metadata", "labels")
     if not findings and not selects(
         found.get("spec", "selector"), labels if isinstance(labels, dict) else {}
@@ -136,71 +92,12 @@ def deployment(_: Context, found: _Resource, *, name: str, api_version: str) -> 
         findings.append(
             Finding(
                 message="the selector does not match the labels of the pod template",
-                expected=_shown(found.get("spec", "selector")),
-                actual=_shown(labels),
+                expected=shown(found.get("spec", "selector")),
+                actual=shown(labels),
                 where=found.where("spec", "selector"),
             )
         )
     return failed(*findings) if findings else passed()
-
-
-def _differs(what: str, expected: object, actual: object, where: str) -> Finding:
-    return Finding(
-        message=f"{what} is missing" if actual is None else f"{what} is wrong",
-        expected=str(expected),
-        actual="" if actual is None else _shown(actual),
-        where=where,
-    )
-
-
-def _shown(value: object) -> str:
-    """A value as written in a manifest; text that looks like another type is quoted."""
-    if value is None:
-        return "nothing"
-    plain = isinstance(value, str) and re.match(r"[\w./-]*[A-Za-z/]", value) is not None
-    return (str(value) if plain else json.dumps(as_json(value), ensure_ascii=False))[:MAX_MESSAGE]
-
-
-def _invalid(found: _Resource) -> Iterator[Finding]:
-    """Yield why Kubernetes' schema rejects the object."""
-    for key, line in found.document.duplicates:
-        yield Finding(message=f"duplicate key {key}", where=found.file.where(line))
-    if not all(isinstance(found.get(key), str) for key in ("apiVersion", "kind")):
-        yield Finding(message="apiVersion and kind must be strings", where=found.where())
-        return
-    if re.fullmatch(r"apps/v1(?:(?:alpha|beta)\d+)?", found.data["apiVersion"]) is None:
-        yield Finding(
-            message="no Kubernetes version has kind Deployment in this apiVersion",
-            actual=found.data["apiVersion"][:MAX_MESSAGE],
-            where=found.where("apiVersion"),
-        )
-        return
-    yield from _schema_errors(found)
-
-
-def _schema_errors(found: _Resource) -> Iterator[Finding]:
-    import kubernetes_validate  # type: ignore[import-untyped]
-    from kubernetes_validate.utils import SchemaNotFoundError  # type: ignore[import-untyped]
-    from referencing.exceptions import Unresolvable
-
-    try:
-        # Unknown fields are refused as `kubectl apply` refuses them: most are misspelt or misplaced.
-        kubernetes_validate.validate(as_json(found.data), kubernetes_validate.latest_version(), strict=True)
-    except kubernetes_validate.ValidationError as error:
-        path = tuple(error.absolute_path)
-        yield Finding(
-            message=f"Kubernetes rejects the Deployment: {error.message[:MAX_MESSAGE]}",
-            where=found.where(*path),
-            detail=".".join(str(part) for part in path),
-        )
-    except SchemaNotFoundError:
-        yield Finding(
-            message="the current Kubernetes has no kind Deployment in this apiVersion",
-            actual=str(found.data["apiVersion"]),
-            where=found.where("apiVersion"),
-        )
-    except (OSError, AttributeError, Unresolvable, kubernetes_validate.InvalidSchemaError) as error:
-        raise GraderFault(f"the Kubernetes schemas cannot be used: {error}") from error
 
 
 @check("kubernetes.image", reads=_container)
@@ -209,7 +106,7 @@ def image(_: Context, container: _Container, *, image: str) -> Outcome:
     actual = container.get("image")
     if _same_image(actual, image):
         return passed()
-    return failed(_differs("image", image, actual, container.where("image")))
+    return failed(differs("image", image, actual, container.where("image")))
 
 
 def _same_image(actual: object, wanted: str) -> bool:
@@ -222,7 +119,7 @@ def _normal(image: str) -> str:
 
 
 @check("kubernetes.replicas", reads=_deployment)
-def replicas(_: Context, found: _Resource, *, replicas: Annotated[int, Field(ge=0)]) -> Outcome:
+def replicas(_: Context, found: Resource, *, replicas: Annotated[int, Field(ge=0)]) -> Outcome:
     """The Deployment has this number of replicas.
 
     Args:
@@ -232,7 +129,7 @@ def replicas(_: Context, found: _Resource, *, replicas: Annotated[int, Field(ge=
     # In quotes it is the same number; that Kubernetes refuses it makes the manifest invalid, no more.
     if parse_quantity(actual) == replicas:
         return passed()
-    return failed(_differs("spec.replicas", replicas, actual, found.where("spec", "replicas")))
+    return failed(differs("spec.replicas", replicas, actual, found.where("spec", "replicas")))
 
 
 def _is_a_quantity(text: str) -> str:
@@ -266,7 +163,7 @@ def quantity(
     actual = container.get(*path)
     if actual is not None and parse_quantity(actual) == wanted:
         return passed()
-    return failed(_differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
+    return failed(differs(f"resources.{kind}.{resource}", quantity, actual, container.where(*path)))
 
 
 @check("kubernetes.probe", reads=_container)
@@ -287,22 +184,22 @@ def probe(
         case {"httpGet": dict(get)}:
             pass
         case actual:
-            return failed(_differs(probe, f"httpGet for {path}", actual, container.where(probe)))
+            return failed(differs(probe, f"httpGet for {path}", actual, container.where(probe)))
     place = (probe, "httpGet")
     if not isinstance(get.get("path"), str) or _path(get["path"]) != path:
         return failed(
-            _differs(f"{probe}.httpGet.path", path, get.get("path"), container.where(*place, "path"))
+            differs(f"{probe}.httpGet.path", path, get.get("path"), container.where(*place, "path"))
         )
     if isinstance(host := get.get("host"), str) and host not in ("", "127.0.0.1", "localhost"):
         return failed(
-            _differs(f"{probe}.httpGet.host", "the pod itself", host, container.where(*place, "host"))
+            differs(f"{probe}.httpGet.host", "the pod itself", host, container.where(*place, "host"))
         )
     numbers, names = _ports(container)
     if _has_port(get.get("port"), numbers, names):
         return passed()
     expected = ", ".join(map(str, [*sorted(numbers), *sorted(names)])) or "a number from 1 to 65535"
     return failed(
-        _differs(f"{probe}.httpGet.port", expected, get.get("port"), container.where(*place, "port"))
+        differs(f"{probe}.httpGet.port", expected, get.get("port"), container.where(*place, "port"))
     )
 
 
@@ -344,7 +241,7 @@ def env(_: Context, container: _Container, *, variable: str) -> Outcome:
             case {"name": found} if found == variable:
                 where = container.where("env", index)
                 return failed(
-                    _differs(f"the value of {variable}", "a value or a reference", entry.get("value"), where)
+                    differs(f"the value of {variable}", "a value or a reference", entry.get("value"), where)
                 )
     names = [str(entry["name"]) for entry in entries if isinstance(entry, dict) and "name" in entry]
     return failed(
