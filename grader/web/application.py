@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +18,7 @@ from grader.cohort.gradebook.results import document_of
 from grader.errors import GraderFault, UsageError
 from grader.report.safe import counted, one_line
 from grader.web import forms, templates
-from grader.web.pages import candidate, cohort, criterion, trail
+from grader.web.pages import candidate, cohort, criterion, files, trail
 from grader.web.security import Guard, Sessions
 from grader.web.state import ANONYMOUS, State
 
@@ -67,6 +68,8 @@ def application(
         Route("/", site.page(site.cohort)),
         Route("/next", site.page(site.next)),
         Route("/candidate/{number}", site.page(site.candidate)),
+        Route("/candidate/{number}/file", site.page(site.file)),
+        Route("/candidate/{number}/reference/{criterion}", site.page(site.reference)),
         Route("/candidate/{number}/grade.json", site.page(site.grade)),
         Route("/candidate/{number}/feedback.html", site.page(site.feedback)),
         Route("/candidate/{number}/override", site.form(site.override), methods=["POST"]),
@@ -210,7 +213,10 @@ class Site:
         whole = self.state.cohort()
         person = whole.by_number.get(person.number, person)
         with self.state.reading() as book, book.snapshot():
-            values = candidate.read(book, whole, person, exam=self.exam)
+            values = candidate.read(
+                book, whole, person, exam=self.exam, link=partial(_file_address, person.number)
+            )
+            values["has_reference"] = self.exam is not None and self.exam.reference is not None
             values["seen"] = _seen(book, person)
         return self._show("candidate", status=status, here="candidate", retry=retry or {}, **values, **said)
 
@@ -219,6 +225,24 @@ class Site:
         if person is None:
             raise HTTPException(404)
         return person
+
+    def file(self, request: Request) -> Response:
+        """A file that somebody handed in."""
+        person, asked = self._person(request), request.query_params
+        with self.state.reading() as book, book.snapshot():
+            values = files.read(
+                book, self.state.cohort(), person, path=asked.get("path", ""), line=asked.get("line", "")
+            )
+        return self._show("file", here="file", **values)
+
+    def reference(self, request: Request) -> Response:
+        """What a mark rests on, beside the reference solution's lines."""
+        person, name = self._person(request), request.path_params["criterion"]
+        with self.state.reading() as book, book.snapshot():
+            values = files.beside(book, self.state.cohort(), person, name, self.exam)
+        if values is None:
+            raise HTTPException(404)
+        return self._show("reference", here="reference", **values)
 
     def grade(self, request: Request) -> Response:
         """The result that counts, to be kept as a file."""
@@ -409,6 +433,11 @@ def _seen(book: Gradebook, person: Person) -> str:
         person.standing.candidate,
     )[0]
     return f"{row['result'] or 0}-{row['override'] or 0}-{row['live']}"
+
+
+def _file_address(number: str, path: str, line: int | None) -> str:
+    query = urlencode({"path": path, "line": line} if line else {"path": path}, errors="replace")
+    return f"/candidate/{number}/file?{query}#L{line or 1}"
 
 
 def _last_event(book: Gradebook) -> int:

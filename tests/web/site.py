@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from httpx import Response
 
+    from grader.exam.model import Exam
+
 
 BASE = "http://127.0.0.1:8765"
 HOSTILE = "<img src=x onerror=alert(1)>\u202e"
@@ -73,12 +75,17 @@ class Site:
 
 @contextmanager
 def site(
-    folder: Path, *, read_only: bool = False, anonymous: bool = False, path: Path | None = None
+    folder: Path,
+    *,
+    read_only: bool = False,
+    anonymous: bool = False,
+    path: Path | None = None,
+    exam: Exam | None = None,
 ) -> Iterator[Site]:
     path = path or book_of_four(folder)
     state = State(path, author="examiner", read_only=read_only, anonymous=anonymous)
     sessions = Sessions()
     headers = {"sec-fetch-site": "same-origin"}
-    with TestClient(application(state, sessions), base_url=BASE, headers=headers) as client:
+    with TestClient(application(state, sessions, exam=exam), base_url=BASE, headers=headers) as client:
         client.get("/enter", params={"token": sessions.token}, follow_redirects=False)
         yield Site(path, state, sessions, client)

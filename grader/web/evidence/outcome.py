@@ -138,13 +138,20 @@ def _criterion(exam: Exam | None, name: str) -> Criterion | None:
 
 
 def reference_lines(
-    exam: Exam, criterion: str, document: Mapping[str, Any], files: Files | Gone, reference: Files | Gone
+    exam: Exam,
+    criterion: str,
+    document: Mapping[str, Any],
+    files: Files | Gone,
+    reference: Files | Gone,
+    *,
+    hide: Callable[[str], str] = lambda text: text,
 ) -> Markup:
     """The reference solution's files for a criterion, as a change of the candidate's where those are there.
 
     Args:
         files: the candidate's.
         reference: the reference solution's.
+        hide: takes names out of a text of the candidate's, where they are not to be seen.
     """
     task = next((task for task in exam.tasks if any(each.id == criterion for each in task.criteria)), None)
     if task is None:
@@ -155,7 +162,7 @@ def reference_lines(
     pieces = [
         piece
         for name, path in _deliverables(task, criterion)
-        if (piece := _piece(path, taken.get(name) or path, files, reference)) is not None
+        if (piece := _piece(path, taken.get(name) or path, files, reference, hide)) is not None
     ]
     if not pieces:
         return render("gone", reason="The reference solution has no file of its own for this criterion.")
@@ -179,14 +186,16 @@ def _deliverables(task: Task, criterion: str) -> Iterable[tuple[str, str]]:
             yield each.id, each.path
 
 
-def _piece(path: str, own: str, files: Files | Gone, reference: Files | Gone) -> dict[str, Any] | None:
+def _piece(
+    path: str, own: str, files: Files | Gone, reference: Files | Gone, hide: Callable[[str], str]
+) -> dict[str, Any] | None:
     theirs = _text(reference, path)
     if theirs is None:
         return None
     text = _text(files, own)
     if text is not None:
         comparison = Comparison(
-            task="", deliverable="", path=own, text=text, reference_path=path, reference_text=theirs
+            task="", deliverable="", path=own, text=hide(text), reference_path=path, reference_text=theirs
         )
         rows, more = difference_lines(comparison)
         return {"path": path, "own": own, "difference": True, "rows": rows, "more": more}

@@ -19,13 +19,20 @@ if TYPE_CHECKING:
     from grader.cohort.gradebook import Gradebook
     from grader.cohort.gradebook.anonymous import Names
     from grader.exam.model import Exam
+    from grader.web.evidence.outcome import Link
     from grader.web.state import Cohort, Person
 
 MAX_REASONS = 40
 
 
-def read(book: Gradebook, cohort: Cohort, person: Person, *, exam: Exam | None = None) -> dict[str, Any]:
-    """What the template shows."""
+def read(
+    book: Gradebook, cohort: Cohort, person: Person, *, exam: Exam | None = None, link: Link | None = None
+) -> dict[str, Any]:
+    """What the template shows.
+
+    Args:
+        link: where a file of the submission is shown, by its path and line.
+    """
     own = person.standing.candidate
     data = everything_of(book, person.standing, cohort.names)
     sharing = together(book, person)
@@ -36,7 +43,7 @@ def read(book: Gradebook, cohort: Cohort, person: Person, *, exam: Exam | None =
         "person": person,
         "data": data,
         "document": document,
-        "sections": _sections(document, data, exam) if document else [],
+        "sections": _sections(document, data, exam, link) if document else [],
         "verdict": _verdict(person),
         "stale": _stale(book, data, document),
         "delta": _delta(book, document, _previous(data, person)),
@@ -97,7 +104,9 @@ def together(book: Gradebook, person: Person) -> list[int]:
     return [own, *(row["candidate"] for row in rows if row["candidate"] != own)]
 
 
-def _sections(document: dict[str, Any], data: dict[str, Any], exam: Exam | None) -> list[dict[str, Any]]:
+def _sections(
+    document: dict[str, Any], data: dict[str, Any], exam: Exam | None, link: Link | None
+) -> list[dict[str, Any]]:
     marks = {row["id"]: row for row in data["criteria"]}
     tasks = {row["id"]: row for row in data["tasks"]}
     overrides = {row["id"]: row for row in data["overrides"]}
@@ -111,7 +120,7 @@ def _sections(document: dict[str, Any], data: dict[str, Any], exam: Exam | None)
                     "row": row,
                     "mark": marks[row["id"]],
                     "override": overrides.get(marks[row["id"]]["override"] or 0),
-                    "evidence": _evidence(document, row, exam),
+                    "evidence": _evidence(document, row, exam, link),
                 }
                 for row in task["criteria"]
                 if row["id"] in marks
@@ -131,10 +140,12 @@ def _sections(document: dict[str, Any], data: dict[str, Any], exam: Exam | None)
     return sections
 
 
-def _evidence(document: dict[str, Any], row: Mapping[str, Any], exam: Exam | None) -> Markup | None:
+def _evidence(
+    document: dict[str, Any], row: Mapping[str, Any], exam: Exam | None, link: Link | None
+) -> Markup | None:
     if row["status"] == "earned" and not row["findings"]:
         return None
-    return outcome(document, row["id"], exam=exam)
+    return outcome(document, row["id"], exam=exam, link=link)
 
 
 def _verdict(person: Person) -> str:
