@@ -469,6 +469,23 @@ def init(
 
 
 @app.command()
+def export(
+    candidate: Annotated[
+        Path,
+        typer.Option("--candidate", metavar="DIR", help="The folder to create: a project for `pip install`."),
+    ],
+    exam: ExamOption = None,
+) -> None:
+    """Write the edition for candidates: the grader with one exam, and nothing that answers it.
+
+    It holds no reference solution, no corpus and no notes for authors, and grades all the same.
+    """
+    from grader.commands.exam import export_command
+
+    raise typer.Exit(export_command(candidate, exam))
+
+
+@app.command()
 def doctor(
     exam: ExamOption = None,
     isolation: Annotated[

@@ -47,6 +47,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/sources/roster.py",
         "report/formats.py",
         "corpus/cases.py",
+        "exam/candidate_edition.py",
         "exam/loader.py",
         "exam/new_exam.py",
         "exam/rules.py",

@@ -1,4 +1,4 @@
-"""`grader exam new`."""
+"""`grader exam new` and `grader export`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from grader.checks import ALL
 from grader.error_handler import PASSED
+from grader.exam.bundled import RUBRICS
+from grader.exam.candidate_edition import write_candidate_edition
+from grader.exam.loader import load_exam
 from grader.exam.new_exam import write_exam
 from grader.report.console import console
 
@@ -24,4 +27,12 @@ def new_command(directory: Path) -> int:
         markup=False,
         soft_wrap=True,
     )
+    return PASSED
+
+
+def export_command(candidate: Path, exam: Path | None) -> int:
+    """Write the edition for candidates, and say how it is installed."""
+    count = write_candidate_edition(load_exam(exam or RUBRICS, ALL), candidate, ALL)
+    said = f"{candidate}: {count} files; candidates install it with: pip install {candidate}"
+    console(sys.stdout).print(said, markup=False, soft_wrap=True)
     return PASSED

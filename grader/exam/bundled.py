@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_DATA = _PACKAGE / "_data"
+PACKAGE = Path(__file__).resolve().parents[1]
+"""The grader's own folder of modules."""
+_DATA = PACKAGE / "_data"
 
-ROOT = _DATA if _DATA.is_dir() else _PACKAGE.parent
-SCHEMAS = _PACKAGE / "schemas"
+ROOT = _DATA if _DATA.is_dir() else PACKAGE.parent
+SCHEMAS = PACKAGE / "schemas"
 
 RUBRICS = ROOT / "rubrics"
 """The folder of the exam's own `exam.yaml`."""
