@@ -43,5 +43,6 @@ def serve_command(
         read_only=read_only,
         anonymous=anonymous,
         exam=load_exam(exam or RUBRICS, ALL),
+        exam_folder=str(exam.resolve()) if exam else "",
     )
     return PASSED

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import anyio
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from grader.cohort.gradebook.decisions import flag, group, override, settle, target, twentieths_of, withdraw
@@ -18,9 +19,10 @@ from grader.cohort.gradebook.results import document_of
 from grader.errors import GraderFault, UsageError
 from grader.report.safe import counted, one_line
 from grader.web import forms, templates
-from grader.web.pages import candidate, cohort, criterion, files, trail
+from grader.web.pages import batch, candidate, cohort, criterion, files, trail
 from grader.web.security import Guard, Sessions
 from grader.web.state import ANONYMOUS, State
+from grader.web.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,6 +42,8 @@ STATIC = {
     "hx-sse.min.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
+MAX_STREAMS = 20
+STREAM_SECONDS = 1.0
 
 
 def application(
@@ -48,14 +52,16 @@ def application(
     *,
     names: frozenset[str] = frozenset(),
     exam: Exam | None = None,
+    exam_folder: str = "",
 ) -> ASGIApp:
     """All pages of a gradebook, behind their guard.
 
     Args:
         names: host names by which this machine may be called beside `localhost`.
         exam: what submissions were graded by, if it is known.
+        exam_folder: by which a batch grades that is started here; empty for the bundled exam.
     """
-    site = Site(state, exam)
+    site = Site(state, exam, exam_folder)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -83,6 +89,12 @@ def application(
         Route("/flag/{id:int}/done", site.form(site.flag_done), methods=["POST"]),
         Route("/anonymous", site.form(partial(site.names, anonymous=True)), methods=["POST"]),
         Route("/publish", site.form(partial(site.names, anonymous=False)), methods=["POST"]),
+        Route("/batch", site.page(site.batch)),
+        Route("/batch/now", site.page(site.batch_now)),
+        Route("/batch/stream", site.batch_stream),
+        Route("/batch/start", site.form(site.batch_start), methods=["POST"]),
+        Route("/batch/pause", site.form(partial(site.batch_end, now=False)), methods=["POST"]),
+        Route("/batch/stop", site.form(partial(site.batch_end, now=True)), methods=["POST"]),
         Route("/static/{name}", static),
     ]
     handlers: Mapping[Any, Any] = {
@@ -106,13 +118,17 @@ def static(request: Request) -> Response:
 class Site:
     """What the pages share."""
 
-    def __init__(self, state: State, exam: Exam | None) -> None:
+    def __init__(self, state: State, exam: Exam | None, exam_folder: str) -> None:
         """Serve a gradebook."""
         self.state = state
         self.exam = exam
+        self.exam_folder = exam_folder
+        self.work = Work()
+        self._streams = 0
 
     def close(self) -> None:
-        """Let go of everything."""
+        """End what was started here, and let go of everything."""
+        self.work.close()
         self.state.close()
 
     # --- what answers a request ---------------------------------------------------------------------
@@ -300,6 +316,63 @@ class Site:
         with self.state.reading() as book, book.snapshot():
             values = trail.read(book, self.state.cohort(), request.query_params)
         return self._show("trail", here="trail", **values)
+
+    # --- the batch --------------------------------------------------------------------------------------
+
+    def batch(self, _: Request) -> Response:
+        """The batch as it runs, and the form that starts one."""
+        return self._batch()
+
+    def _batch(self, *, status: int = 200, retry: Mapping[str, str] | None = None, **said: str) -> Response:
+        return self._show("batch", status=status, here="batch", retry=retry or {}, **self._now(), **said)
+
+    def _now(self) -> dict[str, Any]:
+        with self.state.reading() as book, book.snapshot():
+            return batch.read(book, self.state.cohort(), self.work.child)
+
+    def batch_now(self, _: Request) -> Response:
+        """The part of the page that changes by itself."""
+        return self._show("now", here="batch", **self._now())
+
+    async def batch_stream(self, request: Request) -> Response:
+        """The same, each time that it has changed."""
+        if self._streams >= MAX_STREAMS:
+            raise HTTPException(503)
+
+        async def messages() -> AsyncIterator[str]:
+            self._streams += 1
+            last = ""
+            try:
+                while not await request.is_disconnected():
+                    answer = await run_in_threadpool(self.batch_now, request)
+                    text = bytes(answer.body).decode()
+                    if text != last:
+                        last = text
+                        yield "".join(f"data: {line}\n" for line in text.splitlines()) + "\n"
+                    await anyio.sleep(STREAM_SECONDS)
+            finally:
+                self._streams -= 1
+
+        return StreamingResponse(messages(), media_type="text/event-stream")
+
+    def batch_start(self, _: Request, form: Form) -> Response:
+        """Grade what is not graded yet."""
+        try:
+            if not form.get("source", "").strip():
+                raise UsageError("name a source: a folder of submissions, or a roster")
+            path = str(self.state.path.resolve())
+            self.work.start("batch", batch.arguments(form, path, self.exam_folder))
+        except UsageError as error:
+            return self._batch(status=409, retry=form, complaint=f"Not done: {one_line(str(error))}")
+        return RedirectResponse("/batch", 303)
+
+    def batch_end(self, _: Request, __: Form, *, now: bool) -> Response:
+        """Finish what runs, or end at once."""
+        try:
+            self.work.interrupt(now=now)
+        except UsageError as error:
+            return self._batch(status=409, complaint=f"Not done: {one_line(str(error))}")
+        return RedirectResponse("/batch", 303)
 
     # --- decisions --------------------------------------------------------------------------------------
 

@@ -34,11 +34,13 @@ def serve(
     read_only: bool = False,
     anonymous: bool = False,
     exam: Exam | None = None,
+    exam_folder: str = "",
 ) -> None:
     """Serve a gradebook until a signal ends it.
 
     Args:
         port: 0 for any that is free.
+        exam_folder: by which a batch grades that is started here; empty for the bundled exam.
         say: told the address with its token, and each new one.
 
     Raises:
@@ -49,7 +51,7 @@ def serve(
         shown = f"[{host}]" if ":" in host else host
         base = f"http://{shown}:{listener.getsockname()[1]}{ENTER}?token="
         sessions = Sessions(told=lambda token: say(f"for another browser: {base}{token}"))
-        app = application(state, sessions, names=names_of(host), exam=exam)
+        app = application(state, sessions, names=names_of(host), exam=exam, exam_folder=exam_folder)
         config = uvicorn.Config(
             app,
             lifespan="on",
