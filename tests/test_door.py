@@ -31,6 +31,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/gradebook/lock.py",
         "cohort/gradebook/store.py",
         "commands/batch.py:_opened",
+        "web/application.py:Site.batch_start",
         "runtime/queue.py:_hold",
     ),
     "reads what comes with the grader or the exam, or what a user names": (
@@ -42,6 +43,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/regrade/fingerprints.py:_folder",
         "commands/batch.py:_hello",
         "commands/github.py:_append",
+        "commands/serve.py",
         "commands/watch.py",
         "cohort/sources/discover.py",
         "cohort/sources/roster.py",

@@ -19,7 +19,7 @@ from grader.cohort.gradebook.results import document_of
 from grader.errors import GraderFault, UsageError
 from grader.report.safe import counted, one_line
 from grader.web import forms, templates
-from grader.web.pages import batch, candidate, cohort, criterion, files, trail
+from grader.web.pages import batch, candidate, cohort, criterion, files, statistics, trail
 from grader.web.security import Guard, Sessions
 from grader.web.state import ANONYMOUS, State
 from grader.web.work import Work
@@ -84,6 +84,7 @@ def application(
         Route("/criterion/{name}", site.page(site.criterion)),
         Route("/criterion/{name}/group", site.form(site.group), methods=["POST"]),
         Route("/criterion/{name}/withdraw", site.form(site.withdraw_group), methods=["POST"]),
+        Route("/statistics", site.page(site.statistics)),
         Route("/trail", site.page(site.trail)),
         Route("/override/{id:int}/withdraw", site.form(site.withdraw), methods=["POST"]),
         Route("/flag/{id:int}/done", site.form(site.flag_done), methods=["POST"]),
@@ -316,6 +317,15 @@ class Site:
         with self.state.reading() as book, book.snapshot():
             values = trail.read(book, self.state.cohort(), request.query_params)
         return self._show("trail", here="trail", **values)
+
+    def statistics(self, _: Request) -> Response:
+        """What the marks say together."""
+        found, fresh = self.state.statistics()
+        with self.state.reading() as book, book.snapshot():
+            values = statistics.read(
+                book, self.state.cohort(), found, partial(templates.Links(), "criterion")
+            )
+        return self._show("statistics", here="statistics", fresh=fresh, **values)
 
     # --- the batch --------------------------------------------------------------------------------------
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from grader.cohort.gradebook import open_gradebook
-from tests.cohort.exports.books import override
+from grader.web import state
+from tests.cohort.exports.books import make_book, override
 from tests.web.site import LOST, Site, site
 
 if TYPE_CHECKING:
@@ -227,3 +229,30 @@ def test_the_trail_says_who_did_what(tmp_path: Path) -> None:
         assert "copied?" not in own.get("/trail?what=published").text
         assert "copied?" in own.get("/trail?before=2").text
         assert own.get("/trail?before=x&what=%00").status_code == 200
+
+
+def test_statistics_of_few_are_counts(here: Site) -> None:
+    told = text_of(here.get("/statistics").text)
+    assert "Of so few candidates only counts say something." in told
+    assert "candidates 3" in told
+
+
+def test_nothing_is_said_of_nobody(tmp_path: Path) -> None:
+    with site(tmp_path, path=make_book(tmp_path / "empty.db")) as own:
+        for address in ("/", "/criteria", "/statistics", "/trail", "/batch"):
+            assert own.get(address).status_code == 200
+        assert "There is nobody in this gradebook yet." in own.get("/").text
+        assert "Nobody is graded yet." in own.get("/statistics").text
+
+
+def test_statistics_of_many_are_computed_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "MAX_AT_ONCE", 0)
+    with site(tmp_path) as own:
+        assert "They are computed at the moment" in own.get("/statistics").text
+        until = time.monotonic() + 120
+        while "computed at the moment" in (told := own.get("/statistics").text):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert "only counts say something" in told
+        own.post("/anonymous")
+        assert "these are computed again at the moment" in own.get("/statistics").text

@@ -213,7 +213,7 @@ def _percent(value: float | None, zero: str = "0 %") -> str:
 
 
 def _flag_line(flag: Flag, messages: Mapping[str, str]) -> Text:
-    line = Text(_say(flag))
+    line = Text(say_flag(flag))
     if flag.fingerprint:
         line.append(f': "{one_line(messages.get(flag.fingerprint, flag.fingerprint))}"', style="dim")
     if flag.candidates:
@@ -221,7 +221,8 @@ def _flag_line(flag: Flag, messages: Mapping[str, str]) -> Text:
     return line
 
 
-def _say(flag: Flag) -> str:
+def say_flag(flag: Flag) -> str:
+    """Why it is worth a look, in words."""
     value = flag.value or 0.0
     match flag.kind:
         case FlagKind.NOBODY_LOST:
