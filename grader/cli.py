@@ -819,6 +819,9 @@ def gradebook_similar(
         float, typer.Option(metavar="SHARE", min=0, max=1, help="Leave out pairs below, 0 to 1.")
     ] = 0.3,
     anonymous: AnonymousOption = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Also keep the pairs in the gradebook, for `grader serve`.")
+    ] = False,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="Output format.")] = "text",
 ) -> None:
     """List pairs of submissions to look at: no verdict, and no mark."""
@@ -831,6 +834,7 @@ def gradebook_similar(
         tree=tree,
         threshold=threshold,
         anonymous=anonymous,
+        keep=keep,
         form=form,
     )
     raise typer.Exit(code)

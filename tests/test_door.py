@@ -32,6 +32,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/gradebook/store.py",
         "commands/batch.py:_opened",
         "web/application.py:Site.batch_start",
+        "web/application.py:Site.compare",
         "runtime/queue.py:_hold",
     ),
     "reads what comes with the grader or the exam, or what a user names": (

@@ -14,6 +14,7 @@ from grader.cohort.similarity.comparison import THRESHOLD
 from grader.cohort.sources.classrooms import SYSTEM
 from grader.cohort.sources.discover import discover
 from grader.cohort.statistics.sheets import exam_of, messages_of, sheets_of
+from grader.commands.gradebook_decisions import login
 from grader.error_handler import PASSED
 from grader.errors import GraderFault, UsageError
 from grader.exam.bundled import RUBRICS
@@ -69,11 +70,13 @@ def similar_command(
     tree: Path | None = None,
     threshold: float = THRESHOLD,
     anonymous: bool = False,
+    keep: bool = False,
     form: Form = "text",
 ) -> int:
     """Print the pairs of submissions that somebody should look at.
 
     Args:
+        keep: also keep them in the gradebook, where `grader serve` shows them side by side.
         against: sources of earlier cohorts, as `grader batch` takes them.
         tree: also lay the submissions out for other programs.
 
@@ -100,6 +103,9 @@ def similar_command(
             count = similarity.export_tree(works, tree, subtract=subtract)
             console(sys.stderr).print(f"{counted(count, 'file', 'files')} written to {tree}", markup=False)
         found_pairs = similarity.compute(works, subtract=subtract, threshold=threshold)
+        if keep:
+            with open_gradebook(path, write=True, beside=True) as book, book.transaction():
+                similarity.keep(book, found_pairs, works, _whose(found, works), who=login())
         similarity.write(found_pairs, sys.stdout, form)
     return PASSED
 
@@ -111,12 +117,19 @@ def _subtracted(exam: Exam, scratch: Path) -> list[Path]:
     return [starter, *exam.data.values(), *([exam.reference] if exam.reference else [])]
 
 
+def _whose(handed: Sequence[_Handed], works: Sequence[Work]) -> dict[str, list[int]]:
+    """Name of a work -> its candidates, of those that could be collected."""
+    by_names = {" and ".join(sorted(each.names)): each.candidates for each in handed}
+    return {work.name: by_names[work.name] for work in works if not work.earlier and work.name in by_names}
+
+
 class _Handed:
     """One work of one or several people."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.names: list[str] = []
+        self.candidates: list[int] = []
         self.emails: list[str] = []
         self.logins: list[str] = []
 
@@ -154,6 +167,7 @@ def _people(book: Gradebook, names: Names) -> list[_Handed]:
     for row in newest:
         each = handed.setdefault(row["source"], _Handed(row["source"]))
         each.names.append(names.full(row["candidate"]))
+        each.candidates.append(row["candidate"])
         each.emails += [address for address in (emails[row["candidate"]],) if address]
         each.logins += logins.get(row["candidate"], ())
     return list(handed.values())

@@ -84,6 +84,9 @@ def application(
         Route("/criterion/{name}", site.page(site.criterion)),
         Route("/criterion/{name}/group", site.form(site.group), methods=["POST"]),
         Route("/criterion/{name}/withdraw", site.form(site.withdraw_group), methods=["POST"]),
+        Route("/similar", site.page(site.similar)),
+        Route("/similar/compare", site.form(site.compare), methods=["POST"]),
+        Route("/similar/{number:int}", site.page(site.pair)),
         Route("/statistics", site.page(site.statistics)),
         Route("/trail", site.page(site.trail)),
         Route("/override/{id:int}/withdraw", site.form(site.withdraw), methods=["POST"]),
@@ -326,6 +329,35 @@ class Site:
                 book, self.state.cohort(), found, partial(templates.Links(), "criterion")
             )
         return self._show("statistics", here="statistics", fresh=fresh, **values)
+
+    def similar(self, _: Request) -> Response:
+        """The pairs that somebody should look at."""
+        return self._similar()
+
+    def _similar(self, *, status: int = 200, **said: str) -> Response:
+        child = self.work.child
+        runs = child if child is not None and child.name == "comparison" else None
+        lines = [self.state.cohort().names.text(line) for line in runs.lines()] if runs else []
+        return self._show("similar", status=status, here="similar", comparison=runs, lines=lines, **said)
+
+    def pair(self, request: Request) -> Response:
+        """Two works side by side."""
+        number = request.path_params["number"]
+        pairs = self.state.cohort().pairs.get("pairs", ())
+        if not 1 <= number <= len(pairs):
+            raise HTTPException(404)
+        return self._show("pair", here="similar", number=number, pairs=pairs, pair=pairs[number - 1])
+
+    def compare(self, _: Request, __: Form) -> Response:
+        """Compare all submissions, aside."""
+        words = ["gradebook", "similar", f"--gradebook={self.state.path.resolve()}", "--keep"]
+        try:
+            self.work.start(
+                "comparison", words + ([f"--exam={self.exam_folder}"] if self.exam_folder else [])
+            )
+        except UsageError as error:
+            return self._similar(status=409, complaint=f"Not done: {one_line(str(error))}")
+        return RedirectResponse("/similar", 303)
 
     # --- the batch --------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.anonymous import Names
 from grader.cohort.gradebook.standing import Standing, standings
 from grader.cohort.gradebook.store import Watch
+from grader.cohort.similarity import kept
 from grader.cohort.statistics.sheets import exam_of, sheets_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 ANONYMOUS = "anonymous"
 """The setting: `yes` until marks are published."""
-SIMILAR = "similar"
-"""The setting under which pairs are kept, as JSON."""
 MAX_AT_ONCE = 60
 """Candidates whose statistics are computed while a browser waits."""
 
@@ -187,7 +185,7 @@ def read_cohort(book: Gradebook, version: int = 0, *, anonymous: bool = False) -
     """Everybody in a gradebook."""
     names = Names(book, anonymous=anonymous or book.setting(ANONYMOUS) == "yes")
     rows = standings(book)
-    pairs = json.loads(book.setting(SIMILAR, "{}"))
+    pairs = kept(book)
     alike = {each for pair in pairs.get("pairs", ()) for each in (*pair["left"], *pair["right"])}
     called = names.apart(names.candidates)
     people = [
