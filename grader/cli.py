@@ -867,7 +867,9 @@ def gradebook_import(
 
 @gradebook_.command("export")
 def gradebook_export(
-    form: Annotated[ExportForm, typer.Argument(metavar="FORM", help=f"One of {', '.join(FORMS)}.")],
+    form: Annotated[
+        ExportForm | None, typer.Argument(metavar="[FORM]", help=f"One of {', '.join(FORMS)}.")
+    ] = None,
     worksheet: Annotated[
         Path | None,
         typer.Argument(metavar="[WORKSHEET]", help="For moodle and canvas: the platform's file to fill in."),
@@ -911,6 +913,14 @@ def gradebook_export(
     page: Annotated[
         Literal["html", "markdown"], typer.Option(help="For moodle-feedback: what each candidate gets.")
     ] = "html",
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="In place of a form: the pages of `grader serve` as files, and for each candidate a"
+            " feedback page.",
+        ),
+    ] = None,
     anonymous: AnonymousOption = False,
 ) -> None:
     """Hand out marks, overrides included: in a platform's own file, as tables, as pages.
@@ -918,8 +928,15 @@ def gradebook_export(
     Of a platform's file only one column is written. Exit status: 0 everybody has a mark and a row,
     2 nothing was written, 3 written, but somebody named has none.
     """
-    from grader.commands.gradebook_export import Choices, export_command
+    from grader.commands.gradebook_export import Choices, copy_command, export_command
+    from grader.errors import UsageError
 
+    if html is not None:
+        if form is not None:
+            raise UsageError(f"--html writes pages in place of {form}: leave out one of the two")
+        raise typer.Exit(copy_command(gradebook, html, incomplete=incomplete, anonymous=anonymous))
+    if form is None:
+        raise UsageError(f"say what to export: {', '.join(FORMS)}, or --html DIR")
     choices = Choices(
         incomplete=incomplete,
         missing=missing,

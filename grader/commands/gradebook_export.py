@@ -6,8 +6,10 @@ import io
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from grader.checks import ALL
 from grader.cohort.exports import canvas, files, moodle, tables
 from grader.cohort.exports.delimited import read_table, shown
 from grader.cohort.exports.forms import FORMS
@@ -18,8 +20,11 @@ from grader.cohort.gradebook import open_gradebook
 from grader.commands.lines import named, say
 from grader.error_handler import INCOMPLETE, PASSED
 from grader.errors import UsageError
+from grader.exam.bundled import RUBRICS
+from grader.exam.loader import load_exam
 from grader.report.formats import refuse_unwritable
 from grader.report.safe import counted, counted_points
+from grader.web.copy import pages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +83,26 @@ def export_command(
         if output is not None:
             told.insert(0, f"{output}: {counted(len(marks.marked), 'mark', 'marks')}")
         say(told, said)
+        return INCOMPLETE if lines else PASSED
+
+
+def copy_command(gradebook: Path, folder: Path, *, incomplete: Incomplete, anonymous: bool) -> int:
+    """Write the pages of `grader serve` as files, and for each candidate who has a mark a page to hand out.
+
+    Raises:
+        UsageError: the folder is not empty, or criteria are open and nobody says how they count.
+    """
+    with open_gradebook(gradebook) as book, book.snapshot():
+        marks = read_marks(book, incomplete=incomplete, anonymous=anonymous)
+        exam = load_exam(RUBRICS, ALL)
+        handed_out = ((f"feedback/{name}", data) for name, data in files.reports(marks, "html"))
+        write_folder(folder, chain(pages(book, exam=exam, anonymous=anonymous), handed_out))
+        lines = _without(marks)
+        count = counted(len(marks.marked), "feedback page", "feedback pages")
+        say(
+            [f"{folder / 'index.html'}: everything, for you; {count} beside it", *lines, *_remarks(marks)],
+            sys.stdout,
+        )
         return INCOMPLETE if lines else PASSED
 
 

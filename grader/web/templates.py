@@ -23,9 +23,9 @@ NO_MARK = "\N{EN DASH}"
 class Links:
     """Where pages are, seen from one of them."""
 
-    def __call__(self, page: str, name: str = "", query: str = "") -> str:
+    def __call__(self, page: str, name: str = "") -> str:
         """The address of a page, or of something that a form asks for."""
-        return f"/{page}{'/' if name else ''}{quote(name, safe='')}{query}"
+        return f"/{page}{'/' if name else ''}{quote(name, safe='')}"
 
 
 @cache
