@@ -157,7 +157,7 @@ def read_python(text: str) -> None:
 def read_expression(text: str) -> None:
     expressions.substitute(text, lambda _: None)
     expressions.condition(text, lambda _: None, lambda *_: None)
-    triggers.runs_on_push({"push": {"branches": [text]}}, "main")
+    triggers.includes({"branches": [text]}, "branches", "main")
 
 
 def read_json(text: str) -> None:

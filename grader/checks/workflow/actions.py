@@ -91,7 +91,7 @@ def has_more(context: Context, workflow: Workflow) -> bool:
 
 def _read(context: Context, workflow: Workflow) -> tuple[Act, ...]:
     return context.memo.once(
-        ("workflow.acts", workflow.file.name, workflow.branch),
+        ("workflow.acts", workflow.file.name, workflow.event),
         lambda: tuple(itertools.islice(_acts(context.submission, workflow), MAX_ACTS + 1)),
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from grader.check import Deliverable, check
+from grader.check import Deliverable, Example, check
 from grader.checks.workflow import facts as workflow_facts
 from grader.checks.workflow import schema as workflow_schema
 from grader.checks.workflow import simulation
@@ -20,9 +20,8 @@ from grader.checks.workflow.findings import (
     not_found,
     unguarded,
 )
-from grader.checks.workflow.scenarios import Push
+from grader.checks.workflow.scenarios import Push, Scans, Testing, some
 from grader.checks.workflow.tools import configured_options, image_work, measures, released
-from grader.checks.workflow.triggers import runs_on_push
 from grader.checks.workflow.trivy import gates as trivy_gates
 from grader.checks.workflow.trivy import scans_of
 from grader.documents import Problem
@@ -32,14 +31,15 @@ from grader.results import Finding, Outcome, Verdict, failed, passed, unverified
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from grader.checks.workflow.events import Event
     from grader.checks.workflow.facts import Workflow
     from grader.context import Context
 
 
 def _decide(
-    context: Context, file: str, judge: Callable[[Workflow], Outcome], *, branch: str | None = None
+    context: Context, file: str, judge: Callable[[Workflow], Outcome], *, event: Event | None = None
 ) -> Outcome:
-    match workflow_facts.read(context, file, branch):
+    match workflow_facts.read(context, file, event):
         case None:
             return failed(Finding(message="the workflow is missing"))
         case Problem() as problem:
@@ -49,18 +49,18 @@ def _decide(
 
 
 def _of_a_push(context: Context, scenario: Push, judge: Callable[[Workflow, list[Act]], Outcome]) -> Outcome:
-    """Judge what runs on a push to the branch when all goes well, in order."""
+    """Judge what runs on the event when all goes well, in order."""
 
     def running(workflow: Workflow) -> Outcome:
         done = acts(context, workflow)
         reached = context.memo.once(
-            ("workflow.running", workflow.file.name, scenario.branch),
-            lambda: simulation.run(workflow, done, scenario.branch),
+            ("workflow.running", workflow.file.name, scenario.trigger),
+            lambda: simulation.run(workflow, done, scenario.trigger),
         )
         outcome = judge(workflow, [act for act in done if act in reached])
         return _with_bound(outcome) if has_more(context, workflow) else outcome
 
-    return _decide(context, scenario.workflow, running, branch=scenario.branch)
+    return _decide(context, scenario.workflow, running, event=scenario.trigger)
 
 
 def _with_bound(outcome: Outcome) -> Outcome:
@@ -82,6 +82,21 @@ def _these(
     ]
 
 
+def _declares(*parts: str) -> Callable[[Any], None]:
+    def rule(given: Any) -> None:
+        for part in parts:
+            if getattr(given.scenario, part) is None:
+                raise ValueError(
+                    f"the scenario {given.scenario.name} says nothing of {part}, which this reads"
+                )
+
+    return rule
+
+
+def _declares_work(given: Any) -> None:
+    _declares(given.work)(given)
+
+
 @check("workflow.valid")
 def valid(context: Context, *, file: Deliverable) -> Outcome:
     """GitHub accepts the workflow: its keys, types, expressions, actions and `needs`."""
@@ -95,36 +110,34 @@ def valid(context: Context, *, file: Deliverable) -> Outcome:
 
 @check("workflow.triggered")
 def triggered(context: Context, *, scenario: Push) -> Outcome:
-    """The workflow runs on a push to the branch."""
+    """The workflow runs on the event, such as a push to a branch."""
 
     def judge(workflow: Workflow) -> Outcome:
-        on = workflow.data.get("on")
-        if runs_on_push(on, scenario.branch):
+        if scenario.trigger.starts(workflow.data.get("on")):
             return passed()
-        return failed(
-            Finding(
-                message=f"the workflow does not run on a push to {scenario.branch}",
-                expected=f"a push event that includes branch {scenario.branch}",
-                actual=json.dumps(as_json(on))[:200],
-                where=workflow.where("on"),
-            )
-        )
+        return failed(_not_started(workflow, scenario))
 
-    return _decide(context, scenario.workflow, judge, branch=scenario.branch)
+    return _decide(context, scenario.workflow, judge, event=scenario.trigger)
 
 
-@check("workflow.job_runs")
+def _not_started(workflow: Workflow, scenario: Push) -> Finding:
+    return Finding(
+        message=f"the workflow does not run on {scenario.trigger}",
+        expected=scenario.trigger.expected,
+        actual=json.dumps(as_json(workflow.data.get("on")))[:200],
+        where=workflow.where("on"),
+    )
+
+
+@check("workflow.job_runs", rule=_declares_work)
 def job_runs(context: Context, *, scenario: Push, work: Literal["tests", "scans"]) -> Outcome:
     """A job runs the tests, or scans.
 
     Args:
         work: what a job has to run.
     """
-    tests, scans = scenario.tests, scenario.scans
-    commands, actions, options = {
-        "tests": (tests.commands, tests.actions, tests.no_op_options),
-        "scans": (scans.commands, scans.actions, scans.no_op_options),
-    }[work]
+    said: Testing | Scans = some(scenario.tests) if work == "tests" else some(scenario.scans)
+    commands, actions, options = said.commands, said.actions, said.no_op_options
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         if _these(running, commands, actions, options):
@@ -134,10 +147,71 @@ def job_runs(context: Context, *, scenario: Push, work: Literal["tests", "scans"
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.measures_coverage")
+def _names_something(given: Any) -> None:
+    if not given.commands and not given.actions:
+        raise ValueError("name `commands` or `actions`: nothing would count")
+
+
+@check(
+    "workflow.runs",
+    rule=_names_something,
+    example=Example(
+        rubric="""
+            deliverables: {release: {path: .github/workflows/release.yml}}
+            scenarios:
+              tagged: {kind: workflow, workflow: release, event: {tag: v1.2.3}}
+            check: workflow.runs
+            with: {scenario: tagged, commands: [twine upload], actions: [pypa/gh-action-pypi-publish]}
+        """,
+        files={
+            ".github/workflows/release.yml": (
+                "on: {push: {tags: ['v*']}}\n"
+                "jobs:\n"
+                "  publish:\n"
+                "    runs-on: ubuntu-latest\n"
+                "    steps:\n"
+                "    - run: twine upload dist/*\n"
+            )
+        },
+    ),
+)
+def runs(
+    context: Context,
+    *,
+    scenario: Push,
+    commands: tuple[str, ...] = (),
+    actions: tuple[str, ...] = (),
+    no_op_options: tuple[str, ...] = (),
+    absent: bool = False,
+) -> Outcome:
+    """The event starts the workflow, and a job runs one of these commands, or uses one of these actions.
+
+    Args:
+        commands: a program and the words that follow it, each.
+        actions: actions without their versions.
+        no_op_options: options with which a command does not count.
+        absent: whether no job may do so on this event; then the workflow need not run at all.
+    """
+
+    def judge(workflow: Workflow, running: list[Act]) -> Outcome:
+        starts = scenario.trigger.starts(workflow.data.get("on"))
+        found = _these(running, commands, actions, no_op_options) if starts else []
+        if absent and found:
+            message = f"on {scenario.trigger} a job does what it must not do"
+            return failed(Finding(message=message, actual=describe(found[0]), where=locations(found)))
+        if found or absent:
+            return passed()
+        if not starts:
+            return failed(_not_started(workflow, scenario))
+        return not_found(workflow, running, no_job_runs(commands, actions), commands, actions)
+
+    return _of_a_push(context, scenario, judge)
+
+
+@check("workflow.measures_coverage", rule=_declares("tests"))
 def measures_coverage(context: Context, *, scenario: Push) -> Outcome:
     """A job measures the coverage of the tests, by an option, a configuration or a program that runs them."""
-    tests = scenario.tests
+    tests = some(scenario.tests)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         found = _these(running, tests.commands, tests.actions, tests.no_op_options)
@@ -154,10 +228,10 @@ def measures_coverage(context: Context, *, scenario: Push) -> Outcome:
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.scan_fails")
+@check("workflow.scan_fails", rule=_declares("scans"))
 def scan_fails(context: Context, *, scenario: Push) -> Outcome:
     """The scans fail the workflow on each of the severities, in one step or in several that together do."""
-    scans = scenario.scans
+    scans = some(scenario.scans)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         found = _these(running, scans.commands, scans.actions, scans.no_op_options)
@@ -168,7 +242,7 @@ def scan_fails(context: Context, *, scenario: Push) -> Outcome:
             workflow,
             acts(context, workflow),
             running,
-            scenario.branch,
+            scenario.trigger,
             scans_of(found, scans.commands, scans.no_op_options, context.submission),
             context.submission,
         )
@@ -191,10 +265,10 @@ def scan_fails(context: Context, *, scenario: Push) -> Outcome:
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.builds_image")
+@check("workflow.builds_image", rule=_declares("images"))
 def builds_image(context: Context, *, scenario: Push) -> Outcome:
     """A job builds an image and pushes it."""
-    images = scenario.images
+    images = some(scenario.images)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         made: dict[str, frozenset[str]] = {}
@@ -212,10 +286,10 @@ def builds_image(context: Context, *, scenario: Push) -> Outcome:
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.gated")
+@check("workflow.gated", rule=_declares("tests", "images"))
 def gated(context: Context, *, scenario: Push) -> Outcome:
     """When the tests fail, no image is pushed (or built, if none is pushed)."""
-    tests, images = scenario.tests, scenario.images
+    tests, images = some(scenario.tests), some(scenario.images)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         wanted = (*tests.commands, *tests.other_commands)
@@ -229,7 +303,7 @@ def gated(context: Context, *, scenario: Push) -> Outcome:
         done = acts(context, workflow)
         # One gate is enough: other tests may well run beside or after.
         for gate in gates[:MAX_TRIED]:
-            reached = simulation.run(workflow, done, scenario.branch, gate)
+            reached = simulation.run(workflow, done, scenario.trigger, gate)
             if not any(act in reached for act in held):
                 return passed()
         return failed(unguarded(workflow, gates, held))
@@ -237,10 +311,10 @@ def gated(context: Context, *, scenario: Push) -> Outcome:
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.deploys")
+@check("workflow.deploys", rule=_declares("deployments"))
 def deploys(context: Context, *, scenario: Push) -> Outcome:
     """A job deploys, and its environment, runner, namespace, overlay, cluster or host is the target."""
-    wanted = scenario.deployments
+    wanted = some(scenario.deployments)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         found = Finder(wanted, running, context.submission).found
@@ -272,10 +346,10 @@ def deploys(context: Context, *, scenario: Push) -> Outcome:
     return _of_a_push(context, scenario, judge)
 
 
-@check("workflow.follows")
+@check("workflow.follows", rule=_declares("deployments", "images"))
 def follows(context: Context, *, scenario: Push) -> Outcome:
     """A deployment waits for the image to be pushed."""
-    wanted, images = scenario.deployments, scenario.images
+    wanted, images = some(scenario.deployments), some(scenario.images)
 
     def judge(workflow: Workflow, running: list[Act]) -> Outcome:
         found = Finder(wanted, running, context.submission).found
@@ -307,6 +381,7 @@ CHECKS = (
     valid,
     triggered,
     job_runs,
+    runs,
     measures_coverage,
     scan_fails,
     builds_image,

@@ -13,6 +13,7 @@ from grader.documents import Problem, SourceFile, YamlDocument
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
+    from grader.checks.workflow.events import Event
     from grader.context import Context
     from grader.submission.model import Submission
 
@@ -70,33 +71,34 @@ class Workflow:
     document: YamlDocument
     data: dict[Any, Any]
     jobs: Mapping[str, Job]
-    branch: str | None = None
-    """The branch of the push as part of which it is read."""
+    event: Event | None = None
+    """The event as part of which it is read."""
 
     def where(self, *path: Hashable) -> str:
         """`file:line` of a path."""
         return self.file.where(self.document.line(*path))
 
 
-def read(context: Context, file: str, branch: str | None = None) -> Workflow | Problem | None:
-    """A deliverable as a workflow of a push to a branch, read once; None where it is missing."""
+def read(context: Context, file: str, event: Event | None = None) -> Workflow | Problem | None:
+    """A deliverable as a workflow that an event starts, read once; None where it is missing."""
     source = context.submission.deliverable(file)
     if source is None:
         return None
-    key = ("workflow", source.name, branch)
-    return context.memo.once(key, lambda: parse(source, context.submission, branch))
+    key = ("workflow", source.name, event)
+    return context.memo.once(key, lambda: parse(source, context.submission, event))
 
 
-def parse(file: SourceFile, submission: Submission, branch: str | None) -> Workflow | Problem:
-    """Read a file as a workflow of a push to a branch."""
+def parse(file: SourceFile, submission: Submission, event: Event | None) -> Workflow | Problem:
+    """Read a file as a workflow that an event starts."""
     documents = file.yaml12
     if isinstance(documents, Problem):
         return documents
     if len(documents) != 1 or not isinstance(documents[0].data, dict):
         return Problem(file.name, "the workflow must be a single YAML mapping")
     reader = _Reader(submission)
-    jobs = tuple(reader.jobs(file, documents[0], Scope(branch=branch), "", (), ()))
-    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in _resolved(jobs)}, branch)
+    scope = Scope(event=event, inputs={} if event is None else event.inputs)
+    jobs = tuple(reader.jobs(file, documents[0], scope, "", (), ()))
+    return Workflow(file, documents[0], documents[0].data, {job.id: job for job in _resolved(jobs)}, event)
 
 
 def _resolved(jobs: tuple[Job, ...]) -> Iterator[Job]:
@@ -179,7 +181,7 @@ class _Reader:
         called = self._workflow(job.get("uses"))
         if called is not None and prefix.count("/") < MAX_NESTING:
             inputs = _inputs(called[1].data, scope.texts(job.get("with")))
-            inner = Scope(inputs=inputs, branch=scope.branch)
+            inner = Scope(inputs=inputs, event=scope.event)
             yield from self.jobs(*called, inner, f"{prefix}{key}/", needs, own)
             return
         inside = scope.entered(env=job.get("env"), matrix=job.get("strategy"))
@@ -247,7 +249,7 @@ class _Reader:
                 yield step if run is None else replace(step, where=file.where(run), line=run)
                 continue
             inputs = _inputs(action[1].data, step.inputs)
-            inner = Scope(step.environment, inputs, scope.matrix, scope.branch)
+            inner = Scope(step.environment, inputs, scope.matrix, scope.event)
             runs = action[1].data.get("runs")
             nested = runs.get("steps") if isinstance(runs, dict) else None
             for each in self._steps(*action, ("runs", "steps"), nested, inner, defaults, depth + 1):

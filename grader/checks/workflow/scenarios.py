@@ -1,13 +1,15 @@
-"""What a rubric says about a workflow: the push that starts it, and what counts as which kind of work."""
+"""What a rubric says about a workflow: the event that starts it, and what counts as which kind of work."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from grader.check import Deliverable, Names, Parameters, Scenario
+from grader.checks.workflow.events import Event
+from grader.errors import GraderFault
 
 Severity = Literal["UNKNOWN", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
@@ -21,6 +23,16 @@ def _is_a_pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_is_a_pattern)]
+
+
+T = TypeVar("T")
+
+
+def some(part: T | None) -> T:
+    """A part of a scenario that a check's rule requires."""
+    if part is None:
+        raise GraderFault("a check reads a part that its scenario lacks")
+    return part
 
 
 class Testing(Parameters):
@@ -98,19 +110,34 @@ class Deployments(Parameters):
 
 
 class Push(Scenario):
-    """What a workflow does on a push to a branch."""
+    """What a workflow does when an event starts it."""
 
     kind: ClassVar[str] = "workflow"
 
     workflow: Deliverable
     """The workflow."""
-    branch: str
-    """The branch that is pushed to."""
-    tests: Testing
+    branch: str = ""
+    """The branch that is pushed to, where a push to a branch starts it."""
+    event: Event | None = None
+    """What starts it otherwise, such as `{tag: v1.2.3}` or `{name: pull_request, branch: main}`."""
+    tests: Testing | None = None
     """Running the tests."""
-    scans: Scans
+    scans: Scans | None = None
     """Scanning for vulnerabilities."""
-    images: Images
+    images: Images | None = None
     """Building and pushing an image."""
-    deployments: Deployments
+    deployments: Deployments | None = None
     """Deploying, and where to."""
+
+    @model_validator(mode="after")
+    def _has_one_event(self) -> Self:
+        if bool(self.branch) == (self.event is not None):
+            raise ValueError(
+                "a workflow is started by a push to a `branch` or by an `event`: give one of them"
+            )
+        return self
+
+    @property
+    def trigger(self) -> Event:
+        """What starts it."""
+        return self.event or Event(branch=self.branch)

@@ -10,6 +10,8 @@ from grader.checks.workflow.expressions import UNKNOWN, as_text, substitute
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from grader.checks.workflow.events import Event
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -18,21 +20,14 @@ class Scope:
     environment: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     matrix: Mapping[str, Any] = field(default_factory=dict)
-    branch: str | None = None
-    """Pushed to; None where nobody asks what a push does."""
+    event: Event | None = None
+    """What started the workflow; None where nobody asks."""
 
     def __call__(self, path: tuple[str, ...]) -> Any:
-        """A context's value on a push to the branch."""
+        """A context's value when the event has started the workflow."""
         match tuple(part.lower() for part in path[:1]) + path[1:]:
-            case ("github", name) if self.branch is not None:
-                return {
-                    "event_name": "push",
-                    "ref": f"refs/heads/{self.branch}",
-                    "ref_name": self.branch,
-                    "ref_type": "branch",
-                    "head_ref": "",
-                    "base_ref": "",
-                }.get(name.lower(), UNKNOWN)
+            case ("github", *names) if self.event is not None:
+                return self.event.context.get(".".join(names).lower(), UNKNOWN)
             case ("env", name):
                 return self.environment.get(name, UNKNOWN)
             case ("inputs", name):
@@ -58,7 +53,7 @@ class Scope:
             environment={**self.environment, **self.texts(env)},
             inputs=self.inputs if inputs is None else inputs,
             matrix=_matrix(matrix) or self.matrix,
-            branch=self.branch,
+            event=self.event,
         )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from grader.checks.workflow.actions import Act
+    from grader.checks.workflow.events import Event
     from grader.checks.workflow.facts import Job, Workflow
 
 
@@ -33,22 +34,22 @@ def comes_after(workflow: Workflow, later: Act, earlier: Act) -> bool:
     return earlier.job.id in ancestors(workflow, later.job.id)
 
 
-def run(workflow: Workflow, done: Sequence[Act], branch: str, failing: Act | None = None) -> frozenset[Act]:
-    """The acts that run, or may run, on a push to a branch, when one of them fails."""
-    return frozenset(_Simulation(workflow, done, branch, failing).acts())
+def run(workflow: Workflow, done: Sequence[Act], event: Event, failing: Act | None = None) -> frozenset[Act]:
+    """The acts that run, or may run, on an event, when one of them fails."""
+    return frozenset(_Simulation(workflow, done, event, failing).acts())
 
 
-def fails(workflow: Workflow, done: Sequence[Act], branch: str, failing: Act) -> bool:
-    """Whether the workflow fails on a push to a branch when one of the acts does."""
-    simulation = _Simulation(workflow, done, branch, failing)
+def fails(workflow: Workflow, done: Sequence[Act], event: Event, failing: Act) -> bool:
+    """Whether the workflow fails on an event when one of the acts does."""
+    simulation = _Simulation(workflow, done, event, failing)
     simulation.acts()
     return simulation.failed
 
 
 class _Simulation:
-    def __init__(self, workflow: Workflow, done: Sequence[Act], branch: str, failing: Act | None) -> None:
+    def __init__(self, workflow: Workflow, done: Sequence[Act], event: Event, failing: Act | None) -> None:
         self._workflow = workflow
-        self._branch = branch
+        self._event = event
         self._failing = failing
         self._results: dict[str, str] = {}
         self._by_step: dict[tuple[str, int], list[Act]] = {}
@@ -86,7 +87,7 @@ class _Simulation:
         succeeded = all(result == "success" for result in before)
         failed = "failure" in before
         conditions: Sequence[Any] = job.conditions or (None,)
-        scope = Scope(job.environment, branch=self._branch)
+        scope = Scope(job.environment, event=self._event)
         lookup = _Lookup(scope, "needs", self._of_needs(job))
         if any(_holds(each, lookup, succeeded=succeeded, failed=failed) is False for each in conditions):
             self._results[job.id] = "skipped"

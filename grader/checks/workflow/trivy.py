@@ -14,6 +14,7 @@ from grader.documents import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from grader.checks.workflow.events import Event
     from grader.checks.workflow.facts import Workflow
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
@@ -143,13 +144,13 @@ def gates(
     workflow: Workflow,
     done: Sequence[Act],
     running: Sequence[Act],
-    branch: str,
+    event: Event,
     scans: Iterable[Scan],
     submission: Submission,
 ) -> list[Gate]:
     """What each scan stops, by its own status or by what is made of its report."""
     return [
-        _gate(workflow, done, running, branch, scan, submission)
+        _gate(workflow, done, running, event, scan, submission)
         for _, scan in zip(range(MAX_TRIED), scans, strict=False)
     ]
 
@@ -158,14 +159,14 @@ def _gate(
     workflow: Workflow,
     done: Sequence[Act],
     running: Sequence[Act],
-    branch: str,
+    event: Event,
     scan: Scan,
     submission: Submission,
 ) -> Gate:
     act = scan.act
     if not scan.finds_vulnerabilities:
         return Gate(act=act, problem="this scan does not look for vulnerabilities")
-    if scan.exits and simulation.fails(workflow, done, branch, act):
+    if scan.exits and simulation.fails(workflow, done, event, act):
         return Gate(act=act, severities=scan.severities)
     counted = _counted(workflow, running, scan, submission)
     if counted is not None:

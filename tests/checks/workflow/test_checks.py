@@ -9,8 +9,8 @@ import yaml
 from grader.check import table
 from grader.checks.workflow import actions, checks
 from grader.checks.workflow.checks import CHECKS
+from grader.checks.workflow.events import Event
 from grader.checks.workflow.expressions import UNKNOWN, evaluate, read_expressions
-from grader.checks.workflow.triggers import runs_on_push
 from grader.context import Context
 from grader.readers.makefile import recipe
 from grader.results import Verdict
@@ -591,7 +591,7 @@ def test_findings_have_lines(tmp_path: Path) -> None:
     ],
 )
 def test_runs_on_push_to_main(on: Any) -> None:
-    assert runs_on_push(on, "main")
+    assert Event(branch="main").starts(on)
 
 
 @pytest.mark.parametrize(
@@ -615,7 +615,7 @@ def test_runs_on_push_to_main(on: Any) -> None:
     ],
 )
 def test_does_not_run_on_push_to_main(on: Any) -> None:
-    assert not runs_on_push(on, "main")
+    assert not Event(branch="main").starts(on)
 
 
 @pytest.mark.parametrize(
