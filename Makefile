@@ -19,7 +19,7 @@ test: $(DEVELOPED)
 	@sh .ci/tools engine
 	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,.venv/bin/grader verify --static)
-	$(if $(ARGS),,.venv/bin/grader verify --exam fixtures/exams/platform)
+	$(if $(ARGS),,.venv/bin/grader verify --static --exam fixtures/exams/platform)
 
 # What a developer runs all day: nothing that boots services or runs candidate code.
 quick: $(DEVELOPED)
