@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,7 +19,7 @@ from starlette.routing import Route
 from grader.cohort.gradebook.decisions import flag, group, override, settle, target, twentieths_of, withdraw
 from grader.cohort.gradebook.results import document_of
 from grader.errors import GraderFault, UsageError
-from grader.report.safe import counted, one_line
+from grader.report.safe import clean, counted, one_line
 from grader.web import forms, templates
 from grader.web.pages import batch, candidate, cohort, criterion, files, statistics, trail
 from grader.web.security import Guard, Sessions
@@ -105,6 +107,7 @@ def application(
         UsageError: site.refused,
         GraderFault: site.failed,
         HTTPException: site.missing,
+        Exception: site.surprised,
     }
     app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
     return Guard(app, sessions, names=names)
@@ -163,6 +166,12 @@ class Site:
     def failed(self, _: Request, error: Exception) -> Response:
         """What failed here."""
         return self._show("message", status=500, here="none", title="Failed", complaint=str(error))
+
+    def surprised(self, _: Request, error: Exception) -> Response:
+        """A fault of ours: the page says so, the terminal where."""
+        told = "".join(traceback.format_exception(error))
+        sys.stderr.write(f"{clean(told)}\n")
+        return self._show("message", status=500, here="none", title="Failed", complaint=type(error).__name__)
 
     def missing(self, _: Request, error: Exception) -> Response:
         """What there is not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def serve(
         UsageError: there is no such gradebook, or the address cannot be used.
     """
     state = State(path, author=author, read_only=read_only, anonymous=anonymous)
-    with _listening(host, port) as listener:
+    with contextlib.closing(state), _listening(host, port) as listener:
         shown = f"[{host}]" if ":" in host else host
         base = f"http://{shown}:{listener.getsockname()[1]}{ENTER}?token="
         sessions = Sessions(told=lambda token: say(f"for another browser: {base}{token}"))
@@ -56,6 +57,7 @@ def serve(
             app,
             lifespan="on",
             log_config=None,
+            log_level="critical",  # the application tells its faults itself, made safe
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -78,16 +80,17 @@ def serve(
 def _listening(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listener = socket.socket(found[0], found[1])
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(found[4])
-        listener.listen(MAX_CONNECTIONS)  # at once: the address is told before the server is ready
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket(found[0], found[1]))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(found[4])
+            stack.pop_all()
+            return listener
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", "") or str(error)
         raise UsageError(
             f"cannot serve at {one_line(host)}, port {port}: {reason}; try --port 0 for one that is free"
         ) from error
-    return listener
 
 
 def _is_loopback(host: str) -> bool:
