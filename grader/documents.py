@@ -132,7 +132,7 @@ class SourceFile:
     @cached_property
     def yaml(self) -> tuple[YamlDocument, ...] | Problem:
         """The file's documents, empty ones left out, with YAML 1.1 scalars (`on` is true)."""
-        return self._yaml(_Loader11)
+        return self._yaml(Loader)
 
     @cached_property
     def yaml12(self) -> tuple[YamlDocument, ...] | Problem:
@@ -291,7 +291,7 @@ class _RefusedError(ValueError):
         self.line = line
 
 
-class _Loader11(CSafeLoader):
+class Loader(CSafeLoader):
     """PyYAML's own reading, by libyaml: pure Python takes twenty seconds for what takes this one.
 
     The tags of YAML's type repository give plain data too, so that every reader knows what it may meet.
@@ -319,10 +319,10 @@ _PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "value": SafeLoader.construct_scalar,
 }
 for _tag, _construct in _PLAIN.items():
-    _Loader11.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
+    Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _construct)
 
 
-class _Loader12(_Loader11):
+class _Loader12(Loader):
     """The same, but only true and false are booleans."""
 
 
@@ -336,7 +336,7 @@ _Loader12.add_implicit_resolver(
 
 
 def parse_yaml(
-    text: str, name: str, loader: type[CSafeLoader] = _Loader11
+    text: str, name: str, loader: type[CSafeLoader] = Loader
 ) -> tuple[YamlDocument, ...] | Problem:
     """Read every document of `text`; unknown tags, alias bombs and cycles are problems, not crashes."""
     try:

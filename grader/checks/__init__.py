@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from grader.check import table
 from grader.checks.batch import checks as batch
+from grader.checks.compose import checks as compose
 from grader.checks.dockerfile import checks as dockerfile
 from grader.checks.drift import checks as drift
 from grader.checks.dvc import config as dvc
 from grader.checks.dvc import pipeline
 from grader.checks.dvc import runs as dvc_runs
 from grader.checks.generic import commands, http, values
+from grader.checks.gitlab import checks as gitlab
 from grader.checks.kubernetes import checks as kubernetes
 from grader.checks.kubernetes import objects
 from grader.checks.makefile import checks as makefile
@@ -25,12 +27,14 @@ from grader.checks.workflow import checks as workflow
 ALL = table(
     batch.CHECKS,
     recorded_commands.CHECKS,
+    compose.CHECKS,
     dockerfile.CHECKS,
     drift.CHECKS,
     dvc.CHECKS,
     pipeline.CHECKS,
     dvc_runs.CHECKS,
     gitignore.CHECKS,
+    gitlab.CHECKS,
     commands.CHECKS,
     http.CHECKS,
     values.CHECKS,

@@ -258,9 +258,9 @@ _SERVICE = (
     "class Handler(http.server.BaseHTTPRequestHandler):\n"
     "    count = 0\n"
     "    def do_GET(self):\n"
-    "        Handler.count += self.path == '/health'\n"
+    "        Handler.count += self.path == '/status'\n"
     "        metrics = f'# TYPE asked counter\\nasked_total {Handler.count}\\n'\n"
-    "        body = metrics if self.path == '/metrics' else json.dumps({'status': 'ok'})\n"
+    "        body = metrics if self.path == '/numbers' else json.dumps({'status': 'ok'})\n"
     "        self.send_response(200)\n"
     "        self.end_headers()\n"
     "        self.wfile.write(body.encode())\n"
@@ -284,11 +284,11 @@ def _has_step(given: Any) -> None:
                 kind: http
                 script: service
                 steps:
-                  health: {path: /health}
+                  status: {path: /status}
             check: http.answers
             with:
               scenario: service
-              step: health
+              step: status
               status: 200
               values: [{path: $.status, expect: {equals: ok}}]
         """,
@@ -340,9 +340,9 @@ def _has_steps(given: Any) -> None:
                 kind: http
                 script: service
                 steps:
-                  before: {path: /metrics}
-                  traffic: {path: /health, times: 3}
-                  after: {path: /metrics}
+                  before: {path: /numbers}
+                  traffic: {path: /status, times: 3}
+                  after: {path: /numbers}
             check: http.metric
             with: {scenario: service, step: after, since: before, metric: asked_total, expect: {equals: 3}}
         """,

@@ -93,7 +93,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      containers: [{name: web, image: web:1, ports: [{name: http, containerPort: 8000}]}]
+      containers: [{name: web, image: web:1, ports: [{name: http, containerPort: 8080}]}]
 """
 _FILES = {"k8s/web.yaml": _SERVICE}
 
@@ -158,7 +158,7 @@ def _problems(found: Resource, api_version: str, *, custom: bool) -> Iterator[Fi
               file: manifests
               kind: Service
               path: $.spec.ports[?(@.port == 80)].targetPort
-              expect: {one_of: [http, 8000]}
+              expect: {one_of: [http, 8080]}
         """,
         files=_FILES,
     ),

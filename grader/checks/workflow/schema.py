@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader.checks.workflow.availability import availability
 from grader.checks.workflow.expressions import read_expressions
 from grader.checks.workflow.facts import Workflow, needs_of
-from grader.errors import GraderFault
 from grader.readers.plain_data import as_json
+from grader.readers.vendored_schemas import deepest, vendored_schema
 from grader.results import Finding
 
 if TYPE_CHECKING:
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 MAX_ERRORS = 5
 MAX_MESSAGE = 300
 MAX_PLACES = 5_000
-_SCHEMA = "builtin_schemas/vendor/github-workflows.json"
 
 
 def problems(workflow: Workflow) -> Iterator[Finding]:
@@ -134,14 +130,7 @@ def _texts(data: Any) -> Iterator[tuple[tuple[Hashable, ...], str]]:
 def _validator() -> Validator:
     import jsonschema
 
-    # Found without being imported: that would load the whole command line of check-jsonschema.
-    package = importlib.util.find_spec("check_jsonschema")
-    if package is None or not package.submodule_search_locations:
-        raise GraderFault("check-jsonschema, which has GitHub's workflow schema, is not installed")
-    try:
-        schema = json.loads((Path(package.submodule_search_locations[0]) / _SCHEMA).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise GraderFault(f"GitHub's workflow schema cannot be read: {error}") from error
+    schema = vendored_schema("github-workflows")
     return jsonschema.Draft7Validator(_corrected(schema))
 
 
@@ -152,22 +141,15 @@ def _corrected(schema: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
-def _deepest(error: Any) -> Any:
-    """Of a choice between forms that all fail, the error that went furthest into the file."""
-    while error.context:
-        error = max(error.context, key=lambda each: (len(each.absolute_path), each.validator != "type"))
-    return error
-
-
 def _described(error: Any) -> str:
-    deepest = _deepest(error)
-    place = ".".join(map(str, deepest.absolute_path)) or "the workflow"
-    return f"{place}: {deepest.message}"
+    found = deepest(error)
+    place = ".".join(map(str, found.absolute_path)) or "the workflow"
+    return f"{place}: {found.message}"
 
 
 def _is_a_filter(error: Any) -> bool:
     """Whether it is about filters that exclude each other, which the schema cannot say in words."""
-    error = _deepest(error)
+    error = deepest(error)
     return error.validator == "not" and tuple(error.absolute_path)[:1] == ("on",)
 
 
