@@ -18,6 +18,7 @@ from grader.checks.makefile import checks as makefile
 from grader.checks.model_registry import checks as registration
 from grader.checks.project import gitignore, lockfile, precommit, pyproject, recorded_commands
 from grader.checks.prometheus import checks as prometheus
+from grader.checks.prometheus import given_series
 from grader.checks.pytest_suite import checks as suite
 from grader.checks.query import checks as query
 from grader.checks.serving import checks as serving
@@ -43,6 +44,7 @@ ALL = table(
     lockfile.CHECKS,
     makefile.CHECKS,
     precommit.CHECKS,
+    given_series.CHECKS,
     prometheus.CHECKS,
     pyproject.CHECKS,
     query.CHECKS,

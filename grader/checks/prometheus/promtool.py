@@ -35,6 +35,8 @@ class Question:
     at: int
     ever: bool
     expected: bool
+    expr: str = ""
+    """What is asked instead: an expression that gives 0 or 1, without labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,8 @@ class Trial:
     """The rule file that is tried."""
     series: Sequence[Mapping[str, str]]
     questions: tuple[Question, ...]
+    interval: int = STEP
+    """Seconds between two samples, and between two evaluations."""
 
     def marked(self) -> tuple[tuple[str, Question], ...]:
         """The questions, each with a mark by which promtool's complaints name it."""
@@ -125,7 +129,7 @@ class Promtool:
         """
         rule = {"alert": self.alert, "expr": "vector(1)"}
         always = json.dumps({"groups": [{"name": "control", "rules": [rule]}]})
-        questions = tuple(replace(question, expected=True) for question in scenario.questions)
+        questions = tuple(replace(question, expected=True, expr="") for question in scenario.questions)
         if not self._holds([replace(scenario, rules=always, questions=questions)]):
             raise GraderFault("promtool fails on the grader's own rule", log_tail=self.complaint)
 
@@ -147,10 +151,10 @@ class Promtool:
     def _test(self, scenario: Trial, rules: str) -> dict[str, Any]:
         return {
             "rule_files": [rules],
-            "evaluation_interval": f"{STEP}s",
+            "evaluation_interval": f"{scenario.interval}s",
             "tests": [
                 {
-                    "interval": f"{STEP}s",
+                    "interval": f"{scenario.interval}s",
                     "input_series": list(scenario.series),
                     "promql_expr_test": [self._expectation(*marked) for marked in scenario.marked()],
                 }
@@ -161,7 +165,7 @@ class Promtool:
         firing = f'ALERTS{{alertname={json.dumps(self.alert)},alertstate="firing"}}'
         asked = f"count_over_time({firing}[{question.at - _SETTLED}s])" if question.ever else firing
         return {
-            "expr": f"(count({asked}) > bool 0) or vector(0) # {mark}",
+            "expr": f"{question.expr or f'(count({asked}) > bool 0) or vector(0)'} # {mark}",
             "eval_time": f"{question.at}s",
             "exp_samples": [{"labels": "{}", "value": int(question.expected)}],
         }
