@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from grader.cohort.gradebook import Gradebook
     from grader.exam.model import Exam
     from grader.web.forms import Form
-    from grader.web.state import Person
+    from grader.web.state import Cohort, Person
 
 STATIC = {
     "style.css": "text/css; charset=utf-8",
@@ -46,6 +46,8 @@ STATIC = {
 }
 MAX_STREAMS = 20
 STREAM_SECONDS = 1.0
+MAX_AGE = 30.0
+"""Seconds that names on what changes by itself may be old."""
 
 
 def application(
@@ -179,8 +181,10 @@ class Site:
         said = {404: "There is no such page.", 405: "This takes what a form sends."}.get(status, "It failed.")
         return self._show("message", status=status, here="none", title=said, complaint="")
 
-    def _show(self, template: str, *, status: int = 200, here: str, **values: Any) -> Response:
-        whole = self.state.cohort()
+    def _show(
+        self, template: str, age: float = 0.0, /, *, status: int = 200, here: str, **values: Any
+    ) -> Response:
+        whole = self.state.cohort(seconds=age)
         common = {
             "book": self.state.path.name,
             "cohort": whole,
@@ -191,15 +195,15 @@ class Site:
             "may_write": not self.state.read_only,
             "forced_anonymous": self.state.forced_anonymous,
             "static_copy": False,
-            "notes": self._notes(),
+            "notes": self._notes(whole),
             "said": "",
             "complaint": "",
         }
         return HTMLResponse(templates.render(template, **{**common, **values}), status)
 
-    def _notes(self) -> list[str]:
+    def _notes(self, whole: Cohort) -> list[str]:
         notes = ["read only"] if self.state.read_only else []
-        return notes + (["anonymous"] if self.state.cohort().names.anonymous else [])
+        return notes + (["anonymous"] if whole.names.anonymous else [])
 
     def _said(self, request: Request) -> str:
         """What a form did, as the audit trail has it: the address names the events."""
@@ -379,11 +383,11 @@ class Site:
 
     def _now(self) -> dict[str, Any]:
         with self.state.reading() as book, book.snapshot():
-            return batch.read(book, self.state.cohort(), self.work.child)
+            return batch.read(book, self.state.cohort(seconds=MAX_AGE), self.work.child)
 
     def batch_now(self, _: Request) -> Response:
         """The part of the page that changes by itself."""
-        return self._show("now", here="batch", **self._now())
+        return self._show("now", MAX_AGE, here="batch", **self._now())
 
     async def batch_stream(self, request: Request) -> Response:
         """The same, each time that it has changed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,6 +108,7 @@ class State:
         self.forced_anonymous = anonymous
         self._lock = threading.Lock()
         self._cohort: Cohort | None = None
+        self._read_at = 0.0
         self._statistics: tuple[int, Statistics] | None = None
         self._computing: tuple[int, Future[Statistics]] | None = None
         self._pool: ProcessPoolExecutor | None = None
@@ -135,11 +137,17 @@ class State:
         with open_gradebook(self.path, write=True, beside=True) as book, book.transaction():
             yield book
 
-    def cohort(self) -> Cohort:
-        """Everybody, as of now."""
+    def cohort(self, *, seconds: float = 0.0) -> Cohort:
+        """Everybody, as of now.
+
+        Args:
+            seconds: how old it may be: while a batch runs, it changes all the time.
+        """
         with self._lock:
             version = self._watch.version()
-            if self._cohort is None or self._cohort.version != version:
+            now = time.monotonic()
+            if self._cohort is None or (self._cohort.version != version and now - self._read_at >= seconds):
+                self._read_at = now
                 with self.reading() as book, book.snapshot():
                     self._cohort = read_cohort(book, version, anonymous=self.forced_anonymous)
             return self._cohort

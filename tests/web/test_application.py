@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from grader.cohort.gradebook import open_gradebook
+from grader.cohort.gradebook import open_gradebook, queue
+from grader.cohort.gradebook.results import Graded, commit
+from grader.report.document import document
+from grader.results import Finding
 from grader.web import state
-from tests.cohort.exports.books import make_book, override
+from tests.cohort.exports.books import decided, make_book, override
+from tests.report.samples import changed
 from tests.web.site import LOST, Site, site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from grader.results import CriterionResult, Grade, PartResult
 
 
 @pytest.fixture(scope="module")
@@ -256,3 +264,30 @@ def test_statistics_of_many_are_computed_aside(tmp_path: Path, monkeypatch: pyte
         assert "only counts say something" in told
         own.post("/anonymous")
         assert "these are computed again at the moment" in own.get("/statistics").text
+
+
+def test_an_override_is_stale_when_its_basis_has_changed(tmp_path: Path) -> None:
+    with site(tmp_path) as own:
+        override(own.path, "anna", "1.1", LOST, 1)
+        with open_gradebook(own.path, write=True) as book, book.transaction():
+            key = queue.Key(submission="digest-0", exam="changed", grader="1", options={})
+            job = queue.enqueue(book, key, "/in/anna")
+            commit(book, job, Graded(document=json.loads(json.dumps(document(regraded())))), "worker")
+        assert names(own.get("/?only=stale").text) == ["Anna Alt"]
+        told = text_of(own.get(own.address("anna")).text)
+        assert f"Stale: override 1 of {LOST}" in told
+        assert "lost 0" in told.partition("Then Now")[2]
+        assert "Since the last attempt" in told
+        own.post(
+            f"{own.address('anna')}/override", target=LOST, points="1", reason="still", seen=own.seen("anna")
+        )
+        assert names(own.get("/?only=stale").text) == []
+
+
+def regraded() -> Grade:
+    """As it was, but with another finding for what was lost."""
+
+    def change(row: CriterionResult, part: PartResult) -> PartResult:
+        return replace(part, findings=(Finding(message="another reason"),)) if row.id == LOST else part
+
+    return changed(decided(), change)

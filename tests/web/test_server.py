@@ -44,8 +44,7 @@ def test_a_fault_of_ours_is_told_to_the_terminal_made_safe(
 
     monkeypatch.setattr(trail, "read", fail)
     with site(tmp_path) as own:
-        own.client.raise_server_exceptions = False
-        own.client._transport.raise_server_exceptions = False
+        monkeypatch.setattr(own.client._transport, "raise_server_exceptions", False)
         answer = own.get("/trail")
         assert answer.status_code == 500
         assert "RuntimeError" in answer.text
