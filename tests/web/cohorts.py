@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING, Any
 
+from grader.cohort.gradebook.decisions import flag, override, target
 from grader.cohort.gradebook.queue import Key, enqueue
 from grader.cohort.gradebook.results import Graded, commit, rows_of
 from grader.cohort.sources.model import Person
 from grader.report.document import document
 from grader.score import add
-from tests.cohort.gradebook.books import hand_in
-from tests.report.samples import hostile, mixed, reference
+from tests.cohort.gradebook.books import hand_in, whose
+from tests.report.grades import a_grade
+from tests.report.samples import mixed, reference
 
 if TYPE_CHECKING:
     import random
@@ -32,6 +35,16 @@ HOSTILE_NAMES = (
     "\u202eevil\u202c \u200bzero",
     "javascript:alert(1)",
     "a" * 2000,
+)
+HOSTILE_TEXTS = (
+    "</pre></code></details></main>--><script src=//evil.example/x.js></script>",
+    "<img src=http://evil.example/x onerror=alert(1)>",
+    "<style>body{display:none}</style><base href=//evil.example>",
+    "\x1b[31m\x00\x07 \x9b1m \ufffe \u2028 \u2066x",
+    "\u202eevil\u202c.exe",
+    "# [x](http://evil.example) `code` <http://evil.example>",
+    "x" * 4000,
+    "word " * 800,
 )
 
 
@@ -86,6 +99,17 @@ def _sum_up(made: dict[str, Any]) -> None:
     }
 
 
+def losing(made: Mapping[str, Any], criterion: str, where: str, place: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with one criterion lost, for a finding at a place."""
+    changed = copy.deepcopy(dict(made))
+    row: Any = next(row for _, row in rows_of(changed) if row["id"] == criterion)
+    finding = {"message": f"{criterion} is wrong", "expected": "this", "actual": "that", "where": where}
+    row |= {"status": "lost", "earned": 0, "findings": [finding]}
+    changed["places"] = {where: [dict(place)]}
+    _sum_up(changed)
+    return changed
+
+
 def keep(
     book: Gradebook, person: Person, made: Mapping[str, Any], *, source: str = "", exam: str = ""
 ) -> None:
@@ -107,25 +131,60 @@ def fill(
             keep(book, person, made)
 
 
-def fill_hostile(book: Gradebook, folder: Path, texts: Mapping[str, str]) -> None:
-    """A cohort that wants to be obeyed: names, findings and files.
+def fill_hostile(book: Gradebook, folder: Path) -> None:
+    """A cohort that wants to be obeyed: names, findings and files. Within a transaction.
 
     Args:
         folder: for its files.
-        texts: what every text of a result is, a candidate each.
     """
-    persons = [
-        Person(key=name, name=name, email=name, section=name, identities=(("github", name),))
-        for name in HOSTILE_NAMES
-    ]
-    for number, (name, text) in enumerate(texts.items()):
-        person = persons[number % len(persons)]
+    for number, name in enumerate(HOSTILE_NAMES):
+        person = Person(key=name, name=name, email=name, section=name, identities=(("github", name),))
         source = folder / f"sub-{number}"
         write_hostile_files(source)
-        made = document(hostile(text))
+        made = hostile_document(HOSTILE_NAMES[:number] + HOSTILE_TEXTS)
         made["submission"] = {"name": name, "digest": f"digest-{number}"}
-        with book.transaction():
-            keep(book, person, made, source=str(source), exam="hostile")
+        keep(book, person, made, source=str(source), exam="hostile")
+        candidate = whose(book, name)
+        flag(book, candidate, author=name, reason=name)
+        what = target(book, candidate, next(iter(rows_of(made)))[1]["id"])
+        override(book, what, 10, author=name, reason=name)
+
+
+def hostile_document(texts: Sequence[str]) -> dict[str, Any]:
+    """Of a small grade in which every text is one of these, ids too."""
+    made = document(a_grade())
+    turn = itertools.cycle(texts)
+    for section in made["sections"]:
+        section["title"] = next(turn)
+        for task in section["tasks"]:
+            task |= {
+                "id": f"{task['id']}{_word(texts[0])}",
+                "title": next(turn),
+                "files": {next(turn): next(turn)},
+            }
+            for row in task["criteria"]:
+                text = next(turn)
+                row |= {"id": f"{row['id']}{_word(text)}", "title": text, "hint": text, "blocked_by": text}
+                row |= {"status": "lost", "earned": 0}
+                names = ("message", "expected", "actual", "where", "detail")
+                row["findings"] = [{name: next(turn) for name in names} for _ in range(2)]
+    place = {"path": texts[0], "line": 3, "first": 2, "lines": list(texts)}
+    made["places"] = {text: [place, {"path": text, "line": None}] for text in texts}
+    call = {
+        "path": texts[0],
+        "command": texts[0],
+        "origin": texts[0],
+        "variables": [*texts],
+        "trials": [*texts],
+    }
+    made["calls"] = {"a": call, **dict.fromkeys(made["sections"][0]["tasks"][0]["files"], call)}
+    _sum_up(made)
+    return made
+
+
+def _word(text: str) -> str:
+    """What an id may have in it: exams have no slashes in theirs."""
+    return text[:40].replace("/", "|")
 
 
 def write_hostile_files(folder: Path) -> None:

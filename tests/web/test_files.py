@@ -13,7 +13,7 @@ from grader.cohort.gradebook import open_gradebook
 from grader.cohort.sources.model import Person
 from grader.exam.bundled import REFERENCE_SOLUTION, RUBRICS
 from grader.exam.loader import load_exam
-from tests.web.cohorts import documents, keep
+from tests.web.cohorts import documents, keep, losing
 from tests.web.site import Site, site
 
 if TYPE_CHECKING:
@@ -29,16 +29,8 @@ def handed_in(folder: Path) -> Path:
     source.mkdir()
     text = (REFERENCE_SOLUTION / "alerts.yml").read_text()
     (source / "alerts.yml").write_text(text.replace("> 0.05", "> 0.5  # Anna Alt"))
-    made, _ = documents()
-    row = next(
-        row
-        for section in made["sections"]
-        for task in section["tasks"]
-        for row in task["criteria"]
-        if row["id"] == LOST
-    )
-    row |= {"status": "lost", "earned": 0, "findings": [{"message": "no", "where": "alerts.yml:6"}]}
-    made["places"] = {"alerts.yml:6": [{"path": "alerts.yml", "line": 6, "first": 6, "lines": ["expr"]}]}
+    place = {"path": "alerts.yml", "line": 6, "first": 6, "lines": ["expr"]}
+    made = losing(documents()[0], LOST, "alerts.yml:6", place)
     path = folder / "book.db"
     with open_gradebook(path, write=True, create=True) as book, book.transaction():
         keep(book, Person(key="anna", name="Anna Alt"), made, source=str(source))
