@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from grader.check import Named
+from grader.check import Named, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -69,9 +69,24 @@ def _decided(part: Part, checks: Mapping[str, Check]) -> Text:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, Named):
-        return value.name
-    return repr(list(value) if isinstance(value, tuple) else value)
+    return value.name if isinstance(value, Named) else repr(_as_written(value))
+
+
+def _as_written(value: Any) -> Any:
+    """A value as an author wrote it: without the defaults of what stands in it."""
+    match value:
+        case Named():
+            return value.name
+        case Parameters():
+            fields = type(value).model_fields
+            return {
+                name: _as_written(getattr(value, name)) for name in fields if name in value.model_fields_set
+            }
+        case list() | tuple():
+            return [_as_written(each) for each in value]
+        case dict():
+            return {key: _as_written(each) for key, each in value.items()}
+    return value
 
 
 def _indent(text: Text, width: int) -> Padding:

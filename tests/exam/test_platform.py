@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from grader.checks import ALL
+from grader.cohort.regrade.fingerprints import fingerprints
 from grader.corpus.cases import load_cases
 from grader.exam.bundled import FIXTURES
+from grader.exam.describe import render
 from grader.exam.lint import lint
 from grader.exam.loader import load_exam
+from grader.exam.new_exam import TEMPLATE
 from tests.test_cli import grader
 
 if TYPE_CHECKING:
@@ -75,6 +80,19 @@ def test_the_code_knows_nothing_of_it(exam: Exam) -> None:
     code = {path: path.read_text("utf-8") for path in CODE.rglob("*.py")}
     assert code
     assert [(path, word) for path, text in code.items() for word in words if word in text] == []
+
+
+def test_it_is_described_as_it_is_written(exam: Exam) -> None:
+    output = io.StringIO()
+    Console(file=output, width=10_000, highlight=False).print(render(exam, tuple(exam.tasks), ALL))
+    assert "expect={'near': 85}" in output.getvalue()
+    assert "one_of=()" not in output.getvalue()
+
+
+@pytest.mark.parametrize("folder", [PLATFORM, TEMPLATE], ids=["platform", "without an environment"])
+def test_a_change_of_it_is_noticed_by_task(folder: Path) -> None:
+    exam = load_exam(folder, ALL)
+    assert list(fingerprints(exam, ALL).tasks) == [task.id for task in exam.tasks]
 
 
 @pytest.mark.slow

@@ -180,7 +180,7 @@ class _Known:
 
 def _code_of(task: Task, source: Source, checks: Mapping[str, Check]) -> Closure:
     """What the task's checks can reach; the whole runtime, where one of them runs something."""
-    used = {checks[part.check] for row in task.criteria for part in row.parts}
+    used = [checks[name] for name in sorted({part.check for row in task.criteria for part in row.parts})]
     functions = [function for check in used for function in (check.function, check.reads) if function]
     roots = sorted({function.__module__ for function in functions})
     closure = source.closure(roots)
