@@ -311,9 +311,11 @@ class Site:
 
     def criteria(self, _: Request) -> Response:
         """All criteria."""
-        with self.state.reading() as book, book.snapshot():
-            values = criterion.overview(book, self.state.cohort())
-        return self._show("criteria", here="criteria", **values)
+        whole = self.state.cohort()
+        if "criteria" not in whole.memory:
+            with self.state.reading() as book, book.snapshot():
+                whole.memory["criteria"] = criterion.overview(book, whole)
+        return self._show("criteria", here="criteria", **whole.memory["criteria"])
 
     def criterion(self, request: Request) -> Response:
         """One criterion across the cohort."""

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,8 @@ class Cohort:
     """Of tasks and criteria, in the exam's order."""
     tasks: Mapping[str, tuple[str, ...]]
     """Task -> its criteria."""
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What pages made of this moment and want to make once."""
 
     @cached_property
     def by_id(self) -> dict[int, Person]:
