@@ -6,6 +6,7 @@ from grader.check import table
 from grader.checks.batch import checks as batch
 from grader.checks.compose import checks as compose
 from grader.checks.dockerfile import checks as dockerfile
+from grader.checks.dockerfile import configuration
 from grader.checks.drift import checks as drift
 from grader.checks.dvc import config as dvc
 from grader.checks.dvc import pipeline
@@ -29,6 +30,7 @@ ALL = table(
     batch.CHECKS,
     recorded_commands.CHECKS,
     compose.CHECKS,
+    configuration.CHECKS,
     dockerfile.CHECKS,
     drift.CHECKS,
     dvc.CHECKS,

@@ -202,11 +202,19 @@ def copies(context: Context, dockerfile: Dockerfile, *, script: Deliverable, pat
 
 @check("dockerfile.starts", reads=read_dockerfile)
 @_bounded
-def starts(context: Context, dockerfile: Dockerfile, *, script: Deliverable, path: str) -> Outcome:
+def starts(
+    context: Context,
+    dockerfile: Dockerfile,
+    *,
+    script: Deliverable,
+    path: str,
+    servers: tuple[str, ...] = (),
+) -> Outcome:
     """The image's CMD, or ENTRYPOINT with CMD, runs the script at the path where it was copied.
 
     Args:
         path: the script's path in the exam, for a submission that has none.
+        servers: programs that may serve it as `module:name` instead, such as `uvicorn` and `gunicorn`.
     """
     wanted = _path_of(context, script, path)
     final = dockerfile.stages[-1]
@@ -219,7 +227,7 @@ def starts(context: Context, dockerfile: Dockerfile, *, script: Deliverable, pat
                 where=_at(dockerfile, final),
             )
         )
-    if wanted in dockerfile_programs.scripts_run(context.submission, image):
+    if wanted in dockerfile_programs.scripts_run(context.submission, image, servers):
         return passed()
     return failed(
         Finding(

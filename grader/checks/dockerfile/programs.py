@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from grader.documents import SourceFile
 from grader.readers.shell.follow import Followed, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from grader.readers.shell.parser import Command
     from grader.submission.model import Submission
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _PIP_COMMANDS = frozenset({"install", "wheel", "sync"})
 _REQUIREMENT_OPTIONS = ("-r", "--requirement", "--requirements", "-c", "--constraint", "--constraints")
 _PYTHON_VALUES = frozenset({"-W", "-X"})
+_SERVER_FOLDERS = ("--app-dir", "--chdir", "--pythonpath")
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 _RUNNERS = frozenset({"coverage", "accelerate", "mprof", "kernprof"})
 
 
@@ -44,14 +47,38 @@ def requirement_files(command: Command) -> Iterator[str]:
             yield word[2:]
 
 
-def scripts_run(submission: Submission, image: Image) -> frozenset[str]:
-    """The files of the build context that the image's own command runs as Python."""
+def scripts_run(submission: Submission, image: Image, servers: Collection[str] = ()) -> frozenset[str]:
+    """The files of the build context that the image's own command runs as Python, or has a server serve.
+
+    Args:
+        servers: programs that serve an application that they are given as `module:name`.
+    """
     return frozenset(
         image.files[path]
         for each in commands_run(submission, image)
-        for path in _started(each.command, image, each.folder, dict(each.command.environment))
+        for path in (
+            *_started(each.command, image, each.folder, dict(each.command.environment)),
+            *_served(each.command, image, each.folder, dict(each.command.environment), servers),
+        )
         if path in image.files
     )
+
+
+def _served(
+    command: Command, image: Image, cwd: str, environment: dict[str, str], servers: Collection[str]
+) -> Iterator[str]:
+    """Where the module that a server serves would be."""
+    if command.program not in servers:
+        return
+    below = command.option(*_SERVER_FOLDERS) or ""
+    folder = image.path(below, cwd) if below else cwd
+    for word in command.arguments:
+        module, colon, _ = word.partition(":")
+        if colon and _MODULE.fullmatch(module):
+            yield from _module_paths(module, image, folder, environment)
+            yield from _module_paths(f"{module}.__init__", image, folder, environment)
+        elif word.endswith(".py"):
+            yield image.path(word, folder)
 
 
 def commands_run(submission: Submission, image: Image) -> Iterator[Followed]:
