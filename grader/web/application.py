@@ -437,15 +437,15 @@ class Site:
         """Give points by hand. What cannot be done is said, and what was typed stays."""
         person = self._person(request)
         try:
-            points = twentieths_of(form.get("points", ""))
             with self.state.deciding() as book:
+                points, reason = _decision(book, person, form)
                 if form.get("seen") != _seen(book, person):
                     raise UsageError(
                         "somebody else decided, or it was graded again, since this page was opened: look at"
                         " what is there now, and keep yours again if it still holds"
                     )
                 what = target(book, person.standing.candidate, form.get("target", ""))
-                override(book, what, points, author=self.state.author, reason=form.get("reason", ""))
+                override(book, what, points, author=self.state.author, reason=reason)
                 done = _last_event(book)
         except UsageError as error:
             typed = {name: form.get(name, "") for name in ("target", "points", "reason")}
@@ -568,6 +568,19 @@ def _seen(book: Gradebook, person: Person) -> str:
 def _file_address(number: str, path: str, line: int | None) -> str:
     query = urlencode({"path": path, "line": line} if line else {"path": path}, errors="replace")
     return f"/candidate/{number}/file?{query}#L{line or 1}"
+
+
+def _decision(book: Gradebook, person: Person, form: Form) -> tuple[int, str]:
+    """Points and reason as they were typed, or those of an override that is made anew, word by word."""
+    if renew := form.get("renew", ""):
+        number = int(renew) if renew.isascii() and renew.isdigit() and len(renew) < 12 else 0
+        for row in book.rows(
+            "SELECT points, reason FROM override WHERE id = ? AND candidate = ?",
+            *(number, person.standing.candidate),
+        ):
+            return row["points"], row["reason"]
+        raise UsageError(f"there is no override {one_line(renew)} of this candidate")
+    return twentieths_of(form.get("points", "")), form.get("reason", "")
 
 
 def _last_event(book: Gradebook) -> int:

@@ -278,10 +278,12 @@ def test_an_override_is_stale_when_its_basis_has_changed(tmp_path: Path) -> None
         assert f"Stale: override 1 of {LOST}" in told
         assert "lost 0" in told.partition("Then Now")[2]
         assert "Since the last attempt" in told
-        own.post(
-            f"{own.address('anna')}/override", target=LOST, points="1", reason="still", seen=own.seen("anna")
-        )
+        seen = own.seen("anna")
+        wrong = own.post(f"{own.address('ben')}/override", target=LOST, renew="1", seen=own.seen("ben"))
+        assert "there is no override 1 of this candidate" in text_of(wrong.text)
+        own.post(f"{own.address('anna')}/override", target=LOST, renew="1", seen=seen)
         assert names(own.get("/?only=stale").text) == []
+        assert own.rows("SELECT points, reason, author FROM live_override") == [(20, "looked at", "examiner")]
 
 
 def regraded() -> Grade:
