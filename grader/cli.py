@@ -424,6 +424,17 @@ def batch(
         bool, typer.Option("--again", help="Also grade again what could not be decided before.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS|FILE",
+            help="Grade on a Dask cluster: its scheduler's address, like tls://host:8786, or its file.",
+        ),
+    ] = "",
+    allow_mixed: Annotated[
+        bool,
+        typer.Option("--allow-mixed", help="On a cluster, also use workers that differ from each other."),
+    ] = False,
 ) -> None:
     """Grade many submissions into a gradebook; run again, it goes on where it was.
 
@@ -450,6 +461,8 @@ def batch(
         which=which,
         again=again,
         quiet=quiet,
+        on=on,
+        mixed=allow_mixed,
     )
     raise typer.Exit(code)
 

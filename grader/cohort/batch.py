@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from grader.cohort.executor.local import MAX_SECONDS
-from grader.cohort.executor.messages import Done, Failed, Grade, Look, Seen
+from grader.cohort.executor.messages import Done, Failed, Grade, Look, Lost, Seen
 from grader.cohort.gradebook import queue
 from grader.cohort.gradebook.results import Graded, commit
 from grader.errors import GraderFault
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from grader.cohort.canaries import Canary
-    from grader.cohort.executor.local import Agent, Pool
+    from grader.cohort.executor.pool import Outcome, Pool, Slot
     from grader.cohort.gradebook.queue import Job
     from grader.cohort.gradebook.store import Gradebook
 
@@ -176,7 +176,7 @@ class Batch:
             return True
         return bool(self._todo or self._checks) and not self.stopping
 
-    def _take(self, agent: Agent, work: object, answer: Seen | Done | Failed | str) -> None:
+    def _take(self, agent: Slot, work: object, answer: Outcome) -> None:
         self.tally.busy += time.monotonic() - agent.since
         match work:
             case _CanaryWork():
@@ -184,7 +184,7 @@ class Batch:
             case queue.Job():
                 self._answered(agent, work, answer)
 
-    def _hand_out(self) -> Iterator[tuple[Agent, object, Grade]]:
+    def _hand_out(self) -> Iterator[tuple[Slot, object, Grade]]:
         """What each idle agent gets to do, leased already; within a transaction."""
         busy: list[object] = [agent.work for agent in self.pool.busy()]
         for agent in self.pool.idle():
@@ -213,7 +213,7 @@ class Batch:
             )
         return not self._full
 
-    def _answered(self, agent: Agent, job: Job, answer: Seen | Done | Failed | str) -> None:
+    def _answered(self, agent: Slot, job: Job, answer: Outcome) -> None:
         if self.tally.singing:
             # Whatever came of it: this machine cannot be trusted.
             queue.give_back(self.book, job.id, "a canary was graded wrongly meanwhile")
@@ -228,7 +228,7 @@ class Batch:
                 self._since = 0
                 self._checks.append(_CanaryWork(self.canaries[self.tally.canaries % len(self.canaries)]))
             return
-        state = queue.give_back(self.book, job.id, _said(answer), death=True)
+        state = queue.give_back(self.book, job.id, _said(answer), death=not isinstance(answer, Lost))
         self.book.record("attempt failed", who=agent.name, job=job.id, reason=_said(answer), state=state)
         if state == "died":
             self.tally.died += 1
@@ -244,12 +244,12 @@ class Batch:
         else:
             self.tally.open += 1
 
-    def _canary(self, agent: Agent, work: _CanaryWork, answer: Seen | Done | Failed | str) -> None:
+    def _canary(self, agent: Slot, work: _CanaryWork, answer: Outcome) -> None:
         self.tally.canaries += 1
         if isinstance(answer, Done):
             complaint = work.canary.sings(answer.document)
-        elif work.attempts + 1 < MAX_CANARY_ATTEMPTS:
-            work.attempts += 1
+        elif isinstance(answer, Lost) or work.attempts + 1 < MAX_CANARY_ATTEMPTS:
+            work.attempts += not isinstance(answer, Lost)
             self._checks.append(work)
             return
         else:
@@ -274,11 +274,11 @@ class Batch:
         self._fresh.clear()
 
 
-def _said(answer: Seen | Done | Failed | str) -> str:
+def _said(answer: Outcome) -> str:
     match answer:
         case Seen():
             return answer.unreadable
-        case Failed():
+        case Failed() | Lost():
             return answer.reason
         case str():
             return f"the agent died: {answer}"

@@ -12,6 +12,7 @@ from datetime import datetime
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
+from grader import __version__
 from grader.checks import ALL
 from grader.cohort.batch import Batch
 from grader.cohort.canaries import canaries_of
@@ -44,10 +45,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from grader.cohort.executor.cluster import ClusterPool
     from grader.cohort.executor.messages import Seen
     from grader.cohort.gradebook import Gradebook
     from grader.cohort.plan import Plan
     from grader.cohort.sources.model import Cohort, Found, Person
+    from grader.exam.model import Exam
     from grader.session import Options
 
 CANARY_SANG = 4
@@ -69,9 +72,12 @@ def batch_command(
     which: str = "",
     again: bool = False,
     quiet: bool = False,
+    on: str = "",
+    mixed: bool = False,
 ) -> int:
     """Grade what is not graded yet, and say by the exit code how it went."""
     exam = load_exam(options.exam or RUBRICS, ALL)
+    address = _address(on) if on else ""
     latest = _moment(deadline) if deadline else None
     slots = slots_of_machine(jobs)
     names: dict[str, str] = {}
@@ -88,7 +94,9 @@ def batch_command(
         )
         _announce_source(source, cohort)
         scratch = stack.enter_context(scratch_directory())
-        pool = stack.enter_context(Pool(_hello(options, slots, scratch), slots))
+        # Submissions are read here in any case: a cluster's machines get them from this one.
+        reading = replace(options, isolation=STATIC) if address else options
+        pool = stack.enter_context(Pool(_hello(reading, slots, scratch), slots))
         progress = stack.enter_context(BatchProgress(names, quiet=quiet))
         batch = Batch(book, pool, _user(), watch=progress.watch)
         since = now()
@@ -131,6 +139,9 @@ def batch_command(
             if dry_run:
                 return PASSED
             batch.canaries = canaries_of(exam, scratch) if canaries else ()
+            if address:
+                pool.end_agents()
+                batch.pool = cluster = stack.enter_context(_cluster(address, options, exam, mixed=mixed))
             with book.transaction():
                 book.record(
                     "batch",
@@ -139,16 +150,40 @@ def batch_command(
                     kind=cohort.kind,
                     jobs=len(todo.jobs),
                     since=since,
-                    facts=pool.facts,
+                    facts=batch.pool.facts,
                 )
             began = time.monotonic()
             batch.grade(todo.jobs)
             wall = time.monotonic() - began
+            if address:
+                slots = max(1, len(cluster.agents))
+                with book.transaction():
+                    book.record("cluster", who=batch.who, workers=cluster.facts, refused=cluster.refused)
+                for line in cluster.refused[:MAX_LISTED]:
+                    progress.say(f"  a worker was of no use: {line}")
         code = _report(batch, todo, wall, slots)
         if code != CANARY_SANG:
             for line in told(deltas(book, since), Names(book), longest=MAX_CANDIDATES):
                 _print(line)
         return code
+
+
+def _address(on: str) -> str:
+    from grader.cohort.executor.dask import address_of
+
+    return address_of(on)
+
+
+@contextlib.contextmanager
+def _cluster(address: str, options: Options, exam: Exam, *, mixed: bool) -> Iterator[ClusterPool]:
+    """The slots of a cluster."""
+    from grader.cohort.executor.cluster import ClusterPool
+    from grader.cohort.executor.dask import DaskCluster
+
+    hello = replace(_hello(options, 1), slots=1)  # a worker's threads are its slots
+    here = {"grader": __version__, "exam": exam.digest, "isolation": options.isolation}
+    with DaskCluster(address) as cluster, ClusterPool(cluster, hello, here, mixed=mixed) as pool:
+        yield pool
 
 
 @contextlib.contextmanager
@@ -227,15 +262,17 @@ def _tools(options: Options) -> set[str]:
     return {name for name in KNOWN if not tools.lacks(name)}
 
 
-def _hello(options: Options, slots: int, scratch: Path) -> Hello:
-    neighbours = scratch / "neighbours"
-    neighbours.mkdir()
+def _hello(options: Options, slots: int, scratch: Path | None = None) -> Hello:
+    neighbours = ""
+    if scratch is not None:
+        (scratch / "neighbours").mkdir()
+        neighbours = str(scratch / "neighbours")
     return Hello(
         exam=str(options.exam.resolve()) if options.exam else "",
         seed=options.seed,
         isolation=options.isolation,
         slots=max(1, (os.cpu_count() or 1) // slots),
-        neighbours=str(neighbours),
+        neighbours=neighbours,
     )
 
 

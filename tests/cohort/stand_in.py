@@ -48,6 +48,11 @@ def main() -> None:
                 say(kind="seen", digest=hashlib.sha256(os.fsencode(folder.name)).hexdigest())
             continue
         told = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if folder.is_file():
+            import tarfile
+
+            with tarfile.open(folder) as archive:
+                told = set(archive.getnames())
         with (folder.parent / "log").open("a") as log:
             log.write(f"{folder.name} {time.monotonic()}\n")
         if "die" in told:

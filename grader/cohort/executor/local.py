@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from grader.cohort.executor.messages import Answer, Grade, Hello, Look
+    from grader.cohort.executor.pool import Outcome
 
 MEMORY_OF_SLOT = 1.5 * 2**30
 """Bytes."""
@@ -202,14 +203,17 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end_agents()
+        self._selector.close()
+        sweep(Path(tempfile.gettempdir()))
+
+    def end_agents(self) -> None:
+        """End all there are, together."""
         for agent in self.agents:
             agent.ask_to_end()
         deadline = time.monotonic() + PATIENCE
-        for agent in self.agents:
-            agent.end(patience=max(0.1, deadline - time.monotonic()))
-        self.agents.clear()
-        self._selector.close()
-        sweep(Path(tempfile.gettempdir()))
+        while self.agents:
+            self._drop(self.agents[0], patience=max(0.1, deadline - time.monotonic()))
 
     def fill(self, wanted: int | None = None) -> None:
         """Start agents until there is one for each slot, or as many as are wanted."""
@@ -230,7 +234,7 @@ class Pool:
         """Agents that are at something."""
         return [agent for agent in self.agents if agent.work is not None]
 
-    def wait(self, seconds: float) -> list[tuple[Agent, object, Seen | Done | Failed | str]]:
+    def wait(self, seconds: float) -> list[tuple[Agent, object, Outcome]]:
         """What was answered meanwhile.
 
         Returns:
@@ -239,7 +243,7 @@ class Pool:
         Raises:
             UsageError: agents cannot work here, and why.
         """
-        found: list[tuple[Agent, object, Seen | Done | Failed | str]] = []
+        found: list[tuple[Agent, object, Outcome]] = []
         for key, _ in self._selector.select(seconds):
             agent: Agent = key.data
             try:
@@ -262,7 +266,7 @@ class Pool:
                 found += self._died(agent, complaint)
         return found
 
-    def _died(self, agent: Agent, why: str) -> list[tuple[Agent, object, Seen | Done | Failed | str]]:
+    def _died(self, agent: Agent, why: str) -> list[tuple[Agent, object, Outcome]]:
         work, ready = agent.work, agent.ready
         how = self._drop(agent, patience=0.0 if why else PATIENCE)
         sweep(Path(tempfile.gettempdir()))

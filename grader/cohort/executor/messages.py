@@ -102,6 +102,14 @@ class Failed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """What a pool says of an attempt of which it has heard no more, for no reason that has to do with it."""
+
+    kind: ClassVar[str] = "lost"
+    reason: str
+
+
 Request = Hello | Look | Grade
 Answer = Ready | Refused | Doing | Seen | Done | Failed
 _KINDS: dict[str, Any] = {
