@@ -38,6 +38,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
     ),
     "reads what comes with the grader or the exam, or what a user names": (
         "exam/bundled.py",
+        "checks/generic/sqlite.py:_is_sql",
         "cohort/canaries.py",
         "cohort/exports/delimited.py:read_table",
         "cohort/regrade/code.py",

@@ -11,7 +11,7 @@ from grader.checks.drift import checks as drift
 from grader.checks.dvc import config as dvc
 from grader.checks.dvc import pipeline
 from grader.checks.dvc import runs as dvc_runs
-from grader.checks.generic import commands, http, values
+from grader.checks.generic import commands, http, sqlite, values
 from grader.checks.gitlab import checks as gitlab
 from grader.checks.kubernetes import checks as kubernetes
 from grader.checks.kubernetes import objects
@@ -40,6 +40,7 @@ ALL = table(
     gitlab.CHECKS,
     commands.CHECKS,
     http.CHECKS,
+    sqlite.CHECKS,
     values.CHECKS,
     kubernetes.CHECKS,
     objects.CHECKS,
