@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from grader.cohort.gradebook.reading import events, everything_of
 from grader.cohort.gradebook.results import document_of, rows_of
-from grader.cohort.points import points_of
 from grader.report.previous import changes, comparability
 from grader.report.read import grade_of
 from grader.web.evidence import outcome
@@ -45,7 +44,7 @@ def read(
         "document": document,
         "sections": _sections(document, data, exam, link) if document else [],
         "verdict": _verdict(person),
-        "stale": _stale(book, data, document),
+        "stale": _stale(book, data, document, lambda found: hidden(found, cohort.names, sharing)),
         "delta": _delta(book, document, _previous(data, person)),
         "history": events(book, own, cohort.names)[::-1],
         "reasons": reasons(book, cohort.names),
@@ -155,48 +154,39 @@ def _verdict(person: Person) -> str:
     return {True: "passed", False: "not passed", None: "undecided"}[row.passed]
 
 
-def _stale(book: Gradebook, data: dict[str, Any], document: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _stale(
+    book: Gradebook, data: dict[str, Any], document: dict[str, Any] | None, hide: Callable[[Any], Any]
+) -> list[dict[str, Any]]:
     """Each stale override, with what it was based on and what is there now."""
     found = []
-    now = {row["id"]: row for _, row in rows_of(document)} if document else {}
+    now = _criteria(document)
     for override in data["overrides"]:
         if not override["stale"]:
             continue
-        was = {}
-        if override["based_on"] is not None:
-            was = {
-                row["criterion"]: row
-                for row in book.rows("SELECT * FROM criterion WHERE result = ?", override["based_on"])
-            }
-        about = [
-            name
-            for name in {**was, **now}
-            if name == override["target"]
-            or (name in was and was[name]["task"] == override["target"])
-            or name.startswith(f"{override['target']}.")
-        ]
+        based = override["based_on"]
+        was = _criteria(hide(document_of(book, based)) if based is not None else None)
+        about = [name for name, (task, _) in {**was, **now}.items() if override["target"] in (name, task)]
+        pairs = [(name, _short(was.get(name)), _short(now.get(name))) for name in about]
         changed = [
-            {
-                "id": name,
-                "before": {
-                    "status": was[name]["status"],
-                    "points": points_of(was[name]["earned"]),
-                }
-                if name in was
-                else None,
-                "now": {"status": now[name]["status"], "points": now[name]["earned"]}
-                if name in now
-                else None,
-                "finding": now[name]["findings"][0]["message"]
-                if name in now and now[name]["findings"]
-                else "",
-            }
-            for name in about
+            {"id": name, "before": before, "now": after}
+            for name, before, after in pairs
+            if before != after or len(about) == 1
         ]
-        found.append(
-            {"override": override, "changed": [each for each in changed if each["before"] or each["now"]]}
-        )
+        found.append({"override": override, "changed": changed})
     return found
+
+
+def _criteria(document: dict[str, Any] | None) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Criterion -> its task and row."""
+    return {row["id"]: (task, row) for task, row in rows_of(document)} if document else {}
+
+
+def _short(found: tuple[str, Mapping[str, Any]] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    row = found[1]
+    message = row["findings"][0]["message"] if row["findings"] else ""
+    return {"status": row["status"], "points": row["earned"], "finding": message}
 
 
 def _previous(data: dict[str, Any], person: Person) -> int | None:
