@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from grader import command as process
 from grader import files
+from grader.check import Scenario, World
 from grader.errors import GraderFault
 from grader.results import Finding
 from grader.runtime.cell import PROBES, Cell
@@ -27,7 +28,7 @@ from grader.timeline import Timeline
 from grader.tools import Tools
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from grader.exam.model import Exam
@@ -125,7 +126,9 @@ class SubmissionRuntime:
 
     def warm_up(self) -> None:
         """Begin at once with what takes long; returns immediately."""
-        self._shared.host.start()
+        parts = (part for task in self._exam.tasks for each in task.criteria for part in each.parts)
+        if any(_has_world(part.parameters.values()) for part in parts):
+            self._shared.host.start()  # else the first to need a tracking server starts it
         self._preparing().add_done_callback(self._preload)
 
     @property
@@ -328,6 +331,14 @@ class SubmissionRuntime:
                     )
                 )
             return self._leased
+
+
+def _has_world(values: Iterable[object]) -> bool:
+    """Whether parameters, or the scenarios among them, name a world: servers with something on them."""
+    return any(
+        isinstance(each, World) or (isinstance(each, Scenario) and _has_world(dict(each).values()))
+        for each in values
+    )
 
 
 def _copy_files(source: Path, target: Path) -> None:

@@ -31,7 +31,12 @@ def suite_passes(context: Context, *, scenario: Suite) -> Outcome:
     return judge_passes(with_model(context, scenario), _where(context, scenario.script))
 
 
-@check("tests.pass_without_model", evidence=Evidence.RUNS)
+def _has_a_model(given: Any) -> None:
+    if given.scenario.world is None:
+        raise ValueError("the scenario has no `world`, so there is no model to do without: use tests.pass")
+
+
+@check("tests.pass_without_model", evidence=Evidence.RUNS, rule=_has_a_model)
 def suite_passes_without_model(context: Context, *, scenario: Suite) -> Outcome:
     """All tests pass, none skipped, without a model file and without a tracking server."""
     alone = without_model(context, scenario)

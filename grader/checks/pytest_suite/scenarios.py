@@ -68,16 +68,16 @@ class Suite(Scenario):
 
     script: Deliverable
     """The test file."""
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     """The HTTP method of the endpoint that faults change."""
-    path: UrlPath
+    path: UrlPath = "/"
     """The path of the endpoint that faults change."""
-    faults: dict[str, Fault]
+    faults: dict[str, Fault] = Field(default={})
     """Faults by name: ways to change the application's answers."""
-    without: tuple[str, ...]
-    """Globs of the files to remove for runs without a model."""
-    world: ServedModel
-    """The model, for suites that need one."""
+    without: tuple[str, ...] = ()
+    """Globs of the files to remove, as for runs without a model."""
+    world: ServedModel | None = None
+    """The model, for suites that need one; without it there is no model and no tracking server."""
     idle_seconds: Seconds
     """Seconds that a single test, or collecting them, may take."""
     cpu_seconds: Seconds
@@ -147,6 +147,8 @@ def without_model(context: Context, scenario: Suite) -> Observed:
 def with_model(context: Context, scenario: Suite) -> Observed:
     """The suite where a model is in the registry and in the file."""
     before = without_model(context, scenario)
+    if scenario.world is None:
+        return before
     key = ("suite with model", scenario)
     return context.memo.once(key, lambda: _World(context, scenario, before).observe())
 
@@ -265,7 +267,7 @@ class _World:
         }
         with ExitStack() as stack:
             name = "suite"
-            if self._before:
+            if self._before and scenario.world is not None:
                 # The same model for every seed: what it predicts is not looked at.
                 seed = runtime.seeded("seed_model", scenario.world.request(0))
                 server = stack.enter_context(runtime.mlflow(name, seeded=seed.store))

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import ValidationError
 
 from grader.checks.pytest_suite import checks as suite
 from grader.checks.pytest_suite.events import SuiteRun, read_events
 from grader.checks.pytest_suite.scenarios import Observed, Suite
 from grader.results import Verdict
 from grader.runtime.sandbox.model import Ended, Run
-from tests.checks.live import parameters
+from tests.builders import decide
+from tests.checks.live import live_context, parameters
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ASKED: Suite = parameters("5.2", "tests.pass")["scenario"]
 WHERE = "tests/test_api.py"
@@ -201,3 +206,25 @@ def test_a_test_notices_a_fault_whenever_it_is_there() -> None:
 def test_a_failure_that_pytest_does_not_end_with_is_noticed_by_nobody() -> None:
     unheard = read({"start": "a"}, answer(200, changed=True), report("a", "failed"), report("b"), END)
     assert observed(GOOD, error=unheard).noticed("error") == set()
+
+
+def test_a_suite_without_a_model_is_not_asked_to_do_without_one() -> None:
+    scenario = Suite.model_validate(
+        {"script": "tests", "idle_seconds": 5, "cpu_seconds": 20, "wall_seconds": 40}
+    )
+    with pytest.raises(ValidationError, match=r"use tests\.pass"):
+        suite.suite_passes_without_model.parameters.model_validate({"scenario": scenario})
+
+
+@pytest.mark.slow
+def test_a_suite_in_an_exam_without_models(tmp_path: Path) -> None:
+    scenario = Suite.model_validate(
+        {"script": "tests", "idle_seconds": 5, "cpu_seconds": 20, "wall_seconds": 40}
+    ).changed(name="plain")
+    files = {"test_it.py": "def test_it():\n    assert 1 == 2\n"}
+    with live_context(tmp_path, files, deliverables={"tests": "test_it.py"}) as context:
+        outcome = decide(suite.suite_passes, context, scenario=scenario)
+    assert outcome.verdict is Verdict.FAILED
+    said = " ".join(f"{each.message} {each.expected} {each.detail}" for each in outcome.findings)
+    assert "assert 1 == 2" in said
+    assert "model" not in said
