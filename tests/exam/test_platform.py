@@ -96,7 +96,10 @@ def test_a_change_of_it_is_noticed_by_task(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_only_read_agrees() -> None:
-    done = grader("verify", "--static", "--exam", str(PLATFORM))
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_its_corpus_proves_it(request: pytest.FixtureRequest, seed: str) -> None:
+    if not request.config.getoption("--scheduled"):
+        pytest.skip("takes long: only with --scheduled; `make test` verifies what is only read")
+    done = grader("verify", "--exam", str(PLATFORM), "--seed", seed)
     assert (done.returncode, done.stderr) == (0, "")
     assert "every one lost exactly what it must" in done.stdout

@@ -193,6 +193,5 @@ def test_a_version_of_python_that_there_is_not_stops_the_command(exam: Path) -> 
 def test_no_grade_starts_from_a_wrong_exam(exam: Path) -> None:
     file, line = spoil(exam, "1.2", "kind: alert", "kind: alret")
     said = f"{file}:{line}: scenarios.queue.kind: unknown kind of scenario 'alret'; did you mean 'alert'?"
-    for words in (("score", str(exam / "reference")), ("verify",), ("init", str(exam / "start"))):
-        done = grader(*words, "--exam", str(exam))
-        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"grader: {said}\n")
+    done = grader("score", str(exam / "reference"), "--exam", str(exam))
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"grader: {said}\n")
