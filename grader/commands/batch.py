@@ -104,6 +104,8 @@ def batch_command(
         cohort = _counting(cohort, which or _kept_choice(book, cohort))
         with _interruptible(batch, progress):
             seen = batch.look(found.source for found in cohort.found if not found.unreadable)
+            if batch.stopping:
+                return _stopped_early(progress)
             names.update(_names(cohort, seen))
             prints = fingerprints(exam)
             regrade = Regrade(
@@ -255,6 +257,12 @@ def _counting(cohort: Cohort, which: str) -> Cohort:
         return cohort
     _print(f"  {counted(left, 'submission is', 'submissions are')} left out, because others count ({which})")
     return replace(cohort, found=chosen)
+
+
+def _stopped_early(progress: BatchProgress) -> int:
+    """What nobody looked at is not missing: of half a cohort nothing is planned."""
+    progress.say("stopped while it read submissions: nothing was graded")
+    return INTERRUPTED
 
 
 def _tools(options: Options) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from grader.cli import app
+from grader.cohort.batch import Batch
 from grader.cohort.executor import local
 from grader.cohort.gradebook import open_gradebook
 from grader.error_handler import exit_code_of
@@ -229,3 +231,18 @@ def test_a_pattern_with_wildcards_is_of_whole_names(capsys: pytest.CaptureFixtur
     for pattern, expected in (("ann*", 1), ("*ann*", 2), ("ann", 2), ("[x]", 1), ("[", 1), ("?x?", 1)):
         assert batch("--only", pattern, "--dry-run") == 0
         assert f"grader: {expected} to grade, 0 graded already" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_it_reads_plans_nothing_of_half_a_cohort(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given("ann", "bob")
+
+    def look(*_: object) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGINT)
+        return {}
+
+    monkeypatch.setattr(Batch, "look", look)
+    assert batch() == 130
+    assert "stopped while it read submissions: nothing was graded" in capsys.readouterr().err
+    assert rows("SELECT * FROM job") == []
