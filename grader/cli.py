@@ -49,6 +49,8 @@ gradebook_ = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(gradebook_, name="gradebook")
+cluster = typer.Typer(help="Grade on several machines.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(cluster, name="cluster")
 
 MAX_OPEN_FILES = 2**16
 """More is of no use, and some programs walk through all numbers up to the limit that they inherit."""
@@ -431,6 +433,10 @@ def batch(
             help="Grade on a Dask cluster: its scheduler's address, like tls://host:8786, or its file.",
         ),
     ] = "",
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The cluster's keys, as `grader cluster keys` made them."),
+    ] = None,
     allow_mixed: Annotated[
         bool,
         typer.Option("--allow-mixed", help="On a cluster, also use workers that differ from each other."),
@@ -462,6 +468,7 @@ def batch(
         again=again,
         quiet=quiet,
         on=on,
+        keys=keys,
         mixed=allow_mixed,
     )
     raise typer.Exit(code)
@@ -600,6 +607,16 @@ def cache_clear(
     from grader.commands.cache import clear_command
 
     raise typer.Exit(clear_command(kind or (), dry_run=dry_run))
+
+
+@cluster.command("keys")
+def cluster_keys(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
+) -> None:
+    """Make the keys with which a cluster's machines know each other. They are good for a year."""
+    from grader.commands.cluster import keys_command
+
+    raise typer.Exit(keys_command(directory))
 
 
 @app.command()

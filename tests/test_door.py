@@ -45,6 +45,7 @@ ALLOWED: Mapping[str, tuple[str, ...]] = {
         "cohort/regrade/fingerprints.py:_file",
         "cohort/regrade/fingerprints.py:_folder",
         "cohort/executor/dask.py:address_of",
+        "cohort/executor/keys.py",
         "commands/batch.py:_hello",
         "commands/github.py:_append",
         "commands/serve.py",

@@ -73,6 +73,7 @@ def batch_command(
     again: bool = False,
     quiet: bool = False,
     on: str = "",
+    keys: Path | None = None,
     mixed: bool = False,
 ) -> int:
     """Grade what is not graded yet, and say by the exit code how it went."""
@@ -143,7 +144,9 @@ def batch_command(
             batch.canaries = canaries_of(exam, scratch) if canaries else ()
             if address:
                 pool.end_agents()
-                batch.pool = cluster = stack.enter_context(_cluster(address, options, exam, mixed=mixed))
+                batch.pool = cluster = stack.enter_context(
+                    _cluster(address, options, exam, keys, mixed=mixed)
+                )
             with book.transaction():
                 book.record(
                     "batch",
@@ -177,14 +180,16 @@ def _address(on: str) -> str:
 
 
 @contextlib.contextmanager
-def _cluster(address: str, options: Options, exam: Exam, *, mixed: bool) -> Iterator[ClusterPool]:
+def _cluster(
+    address: str, options: Options, exam: Exam, keys: Path | None, *, mixed: bool
+) -> Iterator[ClusterPool]:
     """The slots of a cluster."""
     from grader.cohort.executor.cluster import ClusterPool
     from grader.cohort.executor.dask import DaskCluster
 
     hello = replace(_hello(options, 1), slots=1)  # a worker's threads are its slots
     here = {"grader": __version__, "exam": exam.digest, "isolation": options.isolation}
-    with DaskCluster(address) as cluster, ClusterPool(cluster, hello, here, mixed=mixed) as pool:
+    with DaskCluster(address, keys) as cluster, ClusterPool(cluster, hello, here, mixed=mixed) as pool:
         yield pool
 
 

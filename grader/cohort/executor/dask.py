@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from grader.cohort.executor.cluster import Ended, Member
+from grader.cohort.executor.keys import CA, CERTIFICATE, KEY, known_keys
 from grader.errors import GraderFault, UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def address_of(on: str) -> str:
     if scheme != "tls" and not is_here(host):
         raise UsageError(
             f"--on {on}: whoever reaches a scheduler runs what he likes on its workers, so away from this"
-            " machine it takes tls:// (Dask's settings for TLS say with which keys)"
+            " machine it takes tls:// (`grader cluster keys` makes keys)"
         )
     return str(address)
 
@@ -67,21 +68,35 @@ def is_here(host: str) -> bool:
 class DaskCluster:
     """A connection to a scheduler. A context manager."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: Path | None = None) -> None:
         """Connect.
 
+        Args:
+            keys: a folder of them; without, Dask's own settings say where they are.
+
         Raises:
-            UsageError: `distributed` is not installed, or nobody answers there.
+            UsageError: `distributed` is not installed, nobody answers there, or the keys are of no use.
         """
         try:
-            from distributed import Client
+            from dask import config
+            from distributed import Client, Security
         except ImportError:
             raise UsageError("--on needs Dask: pip install 'mlops-grader[cluster]'") from None
+        security: Any = None
+        if keys is not None:
+            files = known_keys(keys)
+            pair = {"tls_client_cert": files[CERTIFICATE], "tls_client_key": files[KEY]}
+            make: Any = Security
+            security = make(tls_ca_file=files[CA], require_encryption=True, **pair)
+        elif address.startswith("tls:") and not config.get("distributed.comm.tls.ca-file", None):
+            raise UsageError(f"--on {address}: it takes --keys DIR, as `grader cluster keys DIR` makes them")
         # Its remarks on lost workers are made to who watches a scheduler; ours say what came of them.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         try:
             connect: Any = Client
-            self._client = connect(address, timeout=TIMEOUT, set_as_default=False, name="grader")
+            self._client = connect(
+                address, timeout=TIMEOUT, set_as_default=False, name="grader", security=security
+            )
         except Exception as error:  # of the network, of TLS, of settings, of what answers instead
             raise UsageError(f"--on {address}: {error or 'nobody answers there'}") from error
         self._lock = threading.Lock()

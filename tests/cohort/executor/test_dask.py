@@ -67,6 +67,13 @@ def test_who_needs_no_cluster_loads_none() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_tls_takes_keys(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"tls://localhost:1: it takes --keys DIR"):
+        DaskCluster("tls://localhost:1")
+    with pytest.raises(UsageError, match=r"there is no ca\.pem"):
+        DaskCluster("tls://localhost:1", tmp_path)
+
+
 @pytest.mark.slow
 def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
