@@ -210,7 +210,7 @@ def test_a_failure_that_pytest_does_not_end_with_is_noticed_by_nobody() -> None:
 
 def test_a_suite_without_a_model_is_not_asked_to_do_without_one() -> None:
     scenario = Suite.model_validate(
-        {"script": "tests", "idle_seconds": 5, "cpu_seconds": 20, "wall_seconds": 40}
+        {"script": "tests", "idle_seconds": 30, "cpu_seconds": 60, "wall_seconds": 120}
     )
     with pytest.raises(ValidationError, match=r"use tests\.pass"):
         suite.suite_passes_without_model.parameters.model_validate({"scenario": scenario})
@@ -219,7 +219,7 @@ def test_a_suite_without_a_model_is_not_asked_to_do_without_one() -> None:
 @pytest.mark.slow
 def test_a_suite_in_an_exam_without_models(tmp_path: Path) -> None:
     scenario = Suite.model_validate(
-        {"script": "tests", "idle_seconds": 5, "cpu_seconds": 20, "wall_seconds": 40}
+        {"script": "tests", "idle_seconds": 30, "cpu_seconds": 60, "wall_seconds": 120}
     ).changed(name="plain")
     files = {"test_it.py": "def test_it():\n    assert 1 == 2\n"}
     with live_context(tmp_path, files, deliverables={"tests": "test_it.py"}) as context:
