@@ -12,6 +12,7 @@ import pytest
 from grader.cohort.gradebook.decisions import override, target, withdraw
 from grader.cohort.gradebook.results import rows_of, unpacked
 from grader.cohort.gradebook.store import open_gradebook
+from grader.cohort.regrade.deltas import counted_at
 from grader.cohort.sources.model import Person
 from grader.errors import UsageError
 from tests.cohort.gradebook.books import ANNA, BEN, grade, hand_in, row, small_book, whose
@@ -202,6 +203,7 @@ def test_marks_are_what_the_tables_say(tmp_path: Path, seed: int) -> None:
         )
         found = {each["candidate"]: tuple(each[name] for name in columns) for each in table(book, "mark")}
         assert found == marks
+        assert counted_at(book, "9999") == {candidate: mark[:2] for candidate, mark in marks.items()}
         assert {each["id"] for each in table(book, "stale_override")} == stale
         by_task: dict[int, int] = {}
         for each in table(book, "task_mark"):
