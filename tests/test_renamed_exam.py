@@ -25,7 +25,8 @@ OTHERS = {
     ("checks/dockerfile/image.py", "src"),  # a folder of Debian's, and an option of docker's
     ("cohort/sources/links.py", "src"),  # what pages of git hosts have before a path in a repository
     ("readers/tasks.py", "src"),  # the folder in which Python projects keep their packages
-    ("report/html/page.py", "src"),  # of directives of a content security policy
+    # Directives of a content security policy.
+    *((f"{name}.py", "src") for name in ("report/html/page", "web/application", "web/copy", "web/security")),
     ("runtime/probes/model_files.py", "model.pkl"),  # MLflow's own name for a pickled model
     ("runtime/services/mlflow.py", "/health"),  # an endpoint of MLflow's
     ("runtime/services/mlflow_server.py", "/health"),
