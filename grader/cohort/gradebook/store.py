@@ -212,10 +212,42 @@ def _lock(target: Path, network: str, *, beside: bool) -> int | None:
 def is_gradebook(path: Path) -> bool:
     """Whether a file says of itself that it is a gradebook, of whatever version; nothing else is read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(AT_APPLICATION + 4)
+        return _is_gradebook(_head(path))
     except OSError:
         return False
+
+
+_heads: dict[tuple[int, int], bytes] = {}
+"""Device and number of each gradebook that this process has looked into -> its first bytes."""
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; those of a gradebook are read once, before there is a connection to it.
+
+    Whoever closes a descriptor of a file gives up every lock that the process has on it (POSIX), those of
+    SQLite's connections too. Another process that ends its connection then takes itself for the last one, and
+    removes the log under those that are left: they read a database that is none.
+    """
+    found = path.stat()
+    key = (found.st_dev, found.st_ino)
+    if key not in _heads:
+        with path.open("rb") as file:
+            head = file.read(AT_APPLICATION + 4)
+        if not _is_gradebook(head):
+            return head
+        _heads[key] = head
+    return _heads[key]
+
+
+def _remember(target: Path, connection: sqlite3.Connection) -> None:
+    """Keep the first bytes of a gradebook that was just made: nobody may look for them any more."""
+    found = target.stat()
+    mode = b"\2\2" if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal" else b"\1\1"
+    head = (HEADER + b"\0\0" + mode).ljust(AT_APPLICATION, b"\0") + APPLICATION.to_bytes(4, "big")
+    _heads.setdefault((found.st_dev, found.st_ino), head)
+
+
+def _is_gradebook(head: bytes) -> bool:
     return head.startswith(HEADER) and head[AT_APPLICATION:] == APPLICATION.to_bytes(4, "big")
 
 
@@ -225,7 +257,7 @@ def is_older(path: Path) -> bool:
     if not path.is_file() or not target.stat().st_size or _no_database(target):
         return False
     try:
-        with contextlib.closing(_connection(target, "mode=ro&immutable=1")) as connection:
+        with contextlib.closing(_connection(target, "mode=ro")) as connection:
             application = connection.execute("PRAGMA application_id").fetchone()[0]
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             return application == APPLICATION and 0 < version < len(migrations())
@@ -281,11 +313,10 @@ def _status(path: Path, target: Path, *, create: bool, write: bool) -> int:
 
 def _no_database(target: Path) -> str:
     try:
-        with target.open("rb") as file:
-            head = file.read(len(HEADER))
+        head = _head(target)
     except OSError as error:
         return str(error.strerror)
-    return "" if head == HEADER else "it is not a database"
+    return "" if head.startswith(HEADER) else "it is not a database"
 
 
 def _connection(target: Path, mode: str) -> sqlite3.Connection:
@@ -312,6 +343,7 @@ def _opened_to_write(path: Path, target: Path, network: str) -> tuple[sqlite3.Co
             )
         elif found != wanted:
             remarks.append(f"{path} is kept in journal mode {found}: its file system knows no {wanted}")
+        _remember(target, connection)
     except BaseException:
         connection.close()
         raise
@@ -361,8 +393,7 @@ def _opened_to_read(
 
 
 def _in_log_mode(target: Path) -> bool:
-    with target.open("rb") as file:
-        return file.read(20)[18:20] == b"\2\2"
+    return _head(target)[18:20] == b"\2\2"
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:

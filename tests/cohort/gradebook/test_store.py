@@ -17,7 +17,7 @@ import pytest
 
 from grader.cohort.gradebook import store
 from grader.cohort.gradebook.queue import Key, enqueue, lease, reclaim
-from grader.cohort.gradebook.store import Gradebook, is_older, open_gradebook
+from grader.cohort.gradebook.store import Gradebook, Watch, is_gradebook, is_older, open_gradebook
 from grader.errors import GraderFault, ToolMissing, UsageError
 from grader.runtime.sandbox.bubblewrap.sandbox import find_bubblewrap
 from tests.cohort.gradebook.books import ANNA, hand_in, small_book
@@ -505,3 +505,22 @@ def test_the_lock_of_another_boot_is_no_ones(tmp_path: Path) -> None:
     lock.symlink_to("/etc/hostname")
     with pytest.raises(UsageError, match=r"book.db.lock is in the way: only a grader may make it"):
         opened(path)
+
+
+def test_who_looks_does_not_give_up_the_locks_of_who_reads(tmp_path: Path) -> None:
+    """Else the next process to end takes the log away under those who are still reading."""
+    path = small_book(tmp_path / "book.db")
+    watch = Watch(path)
+    watch.version()
+    with open_gradebook(path):
+        pass
+    is_older(path)
+    is_gradebook(path)
+    script = (
+        "import sqlite3, sys; book = sqlite3.connect(sys.argv[1]);"
+        " book.execute('PRAGMA user_version'); book.execute('DELETE FROM flag'); book.commit(); book.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+    kept = path.with_name("book.db-wal").exists()
+    watch.close()
+    assert kept
