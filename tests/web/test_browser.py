@@ -20,6 +20,7 @@ from grader.cohort.gradebook import open_gradebook
 from grader.cohort.gradebook.decisions import flag
 from grader.cohort.sources.model import Person
 from tests.cohort.gradebook.books import whose
+from tests.cohort.regrade.sitting import change, write_exam, write_submission
 from tests.web.cohorts import documents, fill_hostile, keep, losing
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ pytestmark = [
 LOST = "6.1.error_rate"
 NARROW = 320
 """Pixels: what WCAG asks of a page that is enlarged four times."""
+WAIT = 60_000
+"""Milliseconds for a batch of two."""
 MAX_WALKED = 60
 """Pages of a walk."""
 
@@ -168,6 +171,15 @@ def ordinary(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield found
 
 
+@pytest.fixture(scope="module")
+def addresses(ordinary: tuple[Served, Any]) -> list[str]:
+    """A page of each kind."""
+    opened = ordinary[1]("/")
+    found = walk(opened)
+    assert opened.noticed == ([], [])
+    return found
+
+
 def test_the_way_of_an_examiner(browser: Browser, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 
@@ -285,12 +297,13 @@ def test_everything_is_there_without_script(ordinary: tuple[Served, Any]) -> Non
     assert opened.noticed == ([], [])
 
 
-def test_a_browser_without_the_cookie_gets_nothing(browser: Browser, ordinary: tuple[Served, Any]) -> None:
-    served, open_page = ordinary
+def test_a_browser_without_the_cookie_gets_nothing(
+    browser: Browser, ordinary: tuple[Served, Any], addresses: list[str]
+) -> None:
+    served, _ = ordinary
     context = browser.new_context()
     page = context.new_page()
-    known = {urlsplit(address).path for address in walk(open_page("/"))}
-    for address in known:
+    for address in addresses:
         answer = page.request.get(f"{served.base}{address}")
         assert answer.status == 403, address
         assert "Alt" not in answer.text(), address
@@ -300,14 +313,16 @@ def test_a_browser_without_the_cookie_gets_nothing(browser: Browser, ordinary: t
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(scheme: str, ordinary: tuple[Served, Any], request: pytest.FixtureRequest) -> None:
+def test_axe_finds_nothing(
+    scheme: str, ordinary: tuple[Served, Any], addresses: list[str], request: pytest.FixtureRequest
+) -> None:
     if scheme == "dark" and not request.config.getoption("--scheduled"):
         pytest.skip("takes long: only with --scheduled")
     from axe_playwright_python.sync_playwright import Axe
 
     opened = ordinary[1]("/", color_scheme=scheme)
     found = {}
-    for address in walk(opened):
+    for address in addresses:
         opened.go(address)
         unfold(opened.page)
         violations = Axe().run(opened.page).response["violations"]
@@ -318,14 +333,59 @@ def test_axe_finds_nothing(scheme: str, ordinary: tuple[Served, Any], request: p
     assert {address: each for address, each in found.items() if each} == {}
 
 
-def test_a_narrow_screen_needs_no_sideways_scrolling(ordinary: tuple[Served, Any]) -> None:
+def test_a_narrow_screen_needs_no_sideways_scrolling(
+    ordinary: tuple[Served, Any], addresses: list[str]
+) -> None:
     opened = ordinary[1]("/", width=NARROW)
     widths = {}
-    for address in walk(opened):
+    for address in addresses:
         opened.go(address)
         unfold(opened.page)
         widths[address] = opened.page.evaluate("document.documentElement.scrollWidth")
     assert widths == dict.fromkeys(widths, NARROW)
+
+
+# --- a batch ----------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_started_and_watched_and_a_changed_rubric_makes_overrides_stale(
+    browser: Browser, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    rubrics = write_exam(tmp_path / "exam")
+    for name, replicas in (("anna", 3), ("ben", 1)):
+        write_submission(tmp_path / "in" / name, replicas)
+    path = tmp_path / "book.db"
+    with open_gradebook(path, write=True, create=True):
+        pass
+    with opening(browser, path, "--exam", str(rubrics)) as (_, open_page):
+        opened = open_page("/batch")
+        page: Page = opened.page
+        now = page.locator("#now")
+        expect(now).to_contain_text("nothing ran yet")
+        page.get_by_label("Source").fill(str(tmp_path / "in"))
+        page.get_by_role("button", name="Start").click()
+        # No reload: the page is told.
+        expect(now).to_contain_text("2 of 2 graded", timeout=WAIT)
+        expect(now).to_contain_text("Nothing runs", timeout=WAIT)
+
+        opened.go("/?find=ben")
+        card = page.locator("article.card", has_text="1.1.replicas").first
+        card.get_by_text("Override 1.1.replicas").click()
+        card.get_by_label("Points").fill("0.5")
+        card.get_by_label("Reason").fill("nearly")
+        card.get_by_role("button", name="Keep").click()
+        expect(page.get_by_role("status")).to_be_visible()
+
+        change(rubrics / "1.1.yaml", "replicas: 3", "replicas: 1")
+        opened.go("/batch")
+        page.get_by_role("button", name="Go on").click()
+        expect(now).to_contain_text("2 of 2 graded", timeout=WAIT)
+        expect(now).to_contain_text("Nothing runs", timeout=WAIT)
+        opened.go("/?find=ben")
+        expect(page.locator("article.stale")).to_contain_text("nearly")
+        assert opened.noticed == ([], [])
 
 
 # --- a hostile cohort -------------------------------------------------------------------------------
