@@ -84,6 +84,7 @@ def _listening(host: str, port: int) -> socket.socket:
             listener = stack.enter_context(socket.socket(found[0], found[1]))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(found[4])
+            listener.listen(MAX_CONNECTIONS)  # at once: the address is told before the server is ready
             stack.pop_all()
             return listener
     except (OSError, OverflowError) as error:
