@@ -180,37 +180,22 @@ def _json(source: SourceFile) -> tuple[Document, ...] | Problem:
         return Problem(source.name, f"not valid JSON: {said}", getattr(error, "lineno", None))
 
 
-def _yaml_files(
-    context: Context, *, file: Deliverable, files: tuple[str, ...] = ()
-) -> tuple[Document, ...] | Finding:
-    """The documents of a YAML file.
+def _documents(
+    read: Callable[[SourceFile], tuple[Document, ...] | Problem], what: str
+) -> Callable[..., tuple[Document, ...] | Finding]:
+    """A `reads=` of checks: the documents of files of one kind."""
 
-    Args:
-        files: globs of more files whose documents count as well.
-    """
-    return _read(yaml_documents, files_of(context, file, files), "YAML")
+    def documents(
+        context: Context, *, file: Deliverable, files: tuple[str, ...] = ()
+    ) -> tuple[Document, ...] | Finding:
+        """The documents of a file.
 
+        Args:
+            files: globs of more files whose documents count as well.
+        """
+        return _read(read, files_of(context, file, files), what)
 
-def _toml_files(
-    context: Context, *, file: Deliverable, files: tuple[str, ...] = ()
-) -> tuple[Document, ...] | Finding:
-    """The document of a TOML file.
-
-    Args:
-        files: globs of more files whose documents count as well.
-    """
-    return _read(_toml, files_of(context, file, files), "TOML")
-
-
-def _json_files(
-    context: Context, *, file: Deliverable, files: tuple[str, ...] = ()
-) -> tuple[Document, ...] | Finding:
-    """The document of a JSON file.
-
-    Args:
-        files: globs of more files whose documents count as well.
-    """
-    return _read(_json, files_of(context, file, files), "JSON")
+    return documents
 
 
 # --- checks ---------------------------------------------------------------------------------------
@@ -220,7 +205,7 @@ Quantifier = Literal["any", "every", "none"]
 
 @check(
     "yaml.value",
-    reads=_yaml_files,
+    reads=_documents(yaml_documents, "YAML"),
     example=Example(
         rubric="""
             deliverables: {settings: {path: settings.yaml}}
@@ -253,7 +238,7 @@ def yaml_value(
 
 @check(
     "toml.value",
-    reads=_toml_files,
+    reads=_documents(_toml, "TOML"),
     example=Example(
         rubric="""
             deliverables: {project: {path: pyproject.toml}}
@@ -283,7 +268,7 @@ def toml_value(
 
 @check(
     "json.value",
-    reads=_json_files,
+    reads=_documents(_json, "JSON"),
     example=Example(
         rubric="""
             deliverables: {dashboard: {path: dashboard.json}}
